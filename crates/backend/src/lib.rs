@@ -1,0 +1,1 @@
+//! Devices, keyed randomness, padded batches, fused kernels and weights on disk.

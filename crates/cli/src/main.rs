@@ -1,0 +1,3 @@
+//! The equidrift command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Graphs, molecules and trajectories from equivariant diffusion and flow models.

@@ -1,0 +1,1 @@
+//! GDSS: score-based generation of graphs by a system of SDEs on nodes and edges.

@@ -1,0 +1,1 @@
+//! Law checkers and problems with known answers, for tests.

@@ -1,0 +1,1 @@
+//! Molecules: decoding, valence repair, SMILES, files and metrics.

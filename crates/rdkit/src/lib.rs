@@ -1,0 +1,1 @@
+//! RDKit bindings: what rdkit-sys lacks for generated molecules.

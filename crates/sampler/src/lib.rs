@@ -1,0 +1,1 @@
+//! The sampler core: paths, plans, executor and keyed noise.

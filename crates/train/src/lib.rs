@@ -1,0 +1,1 @@
+//! Fitting: losses, loop, optimiser, averages and checkpoints.
