@@ -1,1 +1,8 @@
 //! Devices, keyed randomness, padded batches, fused kernels and weights on disk.
+
+pub mod atomic;
+pub mod checksum;
+pub mod device;
+pub mod normal;
+pub mod philox;
+pub mod weights;

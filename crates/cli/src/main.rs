@@ -1,3 +1,96 @@
-//! The equidrift command line.
+//! The equidrift command line: `equidrift <verb> ...`, one file per verb.
+//!
+//! Data go to standard output or to `-o`; everything else goes to standard error. Exit codes are those of
+//! [`exit::Exit`].
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod completions;
+mod convert;
+mod evaluate;
+mod exit;
+mod forward;
+mod generate;
+mod inspect;
+mod merge;
+mod progress;
+mod samplers;
+mod signal;
+mod stdout;
+mod train;
+
+// Decoding and chemistry make many small short-lived allocations on every worker thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Generate molecules and graphs with diffusion models that respect the symmetry of the data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "equidrift",
+    version,
+    about,
+    after_help = format!("{EXAMPLES}\n\n{}", exit::EXIT_CODES),
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Draw new samples from a trained model
+    Generate(generate::GenerateArgs),
+    /// Fit a model to data
+    Train(train::TrainArgs),
+    /// Judge generated samples
+    Evaluate(evaluate::EvaluateArgs),
+    /// Make a model folder from another programme's checkpoint
+    Convert(convert::ConvertArgs),
+    /// Evaluate a model's networks on given tensors
+    Forward(forward::ForwardArgs),
+    /// Show what is in a model folder
+    Inspect(inspect::InspectArgs),
+    /// List the samplers, or show what one of them does
+    Samplers(samplers::SamplersArgs),
+    /// Join the files of all shards of a run
+    Merge(merge::MergeArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
+  equidrift evaluate molecules --generated molecules.smi
+  equidrift samplers show dpm-solver++ --steps 20
+  equidrift generate molecules --num 1000000 --shard 0/8 -o part0.smi --resume";
+
+fn main() -> ExitCode {
+    // clap itself prints help (exit 0) and usage errors (exit 2).
+    let arguments = Arguments::parse();
+    let result = match &arguments.verb {
+        Verb::Generate(args) => generate::run(args),
+        Verb::Train(args) => train::run(args),
+        Verb::Evaluate(args) => evaluate::run(args),
+        Verb::Convert(args) => convert::run(args),
+        Verb::Forward(args) => forward::run(args),
+        Verb::Inspect(args) => inspect::run(args),
+        Verb::Samplers(args) => samplers::run(args),
+        Verb::Merge(args) => merge::run(args),
+        Verb::Completions(args) => completions::run(args, <Arguments as clap::CommandFactory>::command()),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.text().is_empty() {
+                progress::note(&format!("error: {}", failure.text()));
+            }
+            failure.exit().into()
+        }
+    }
+}

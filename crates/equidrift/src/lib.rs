@@ -1,1 +1,44 @@
 //! Graphs, molecules and trajectories from equivariant diffusion and flow models.
+//!
+//! This crate is the pipeline: a [`GenerateRequest`] names a model, a sampler and a number of samples; a
+//! [`Generator`] draws them; [`generate`] writes them to a file that can be interrupted, resumed, sharded and
+//! merged, with the same bytes in every case. The parts it is made of are crates of their own: `equidrift-sampler`
+//! (paths, plans, the executor), `equidrift-gdss` (the model family), `equidrift-molecule` (chemistry and files).
+//!
+//! ```no_run
+//! use equidrift::{GenerateRequest, Generator};
+//!
+//! let generator = Generator::open(&GenerateRequest { num: 20, seed: 7, ..GenerateRequest::default() })?;
+//! for molecule in generator.molecules()? {
+//!     println!("{}", molecule.smiles);
+//! }
+//! # Ok::<(), equidrift::Error>(())
+//! ```
+
+mod batching;
+mod error;
+mod generate;
+mod manifest;
+mod merge;
+mod model;
+mod node_counts;
+mod output;
+mod request;
+mod shard;
+mod summary;
+pub mod training;
+mod workers;
+mod written;
+
+pub use batching::{Batch, Batches};
+pub use error::{Error, ErrorKind};
+pub use generate::{Destination, Generator, Job, Report, Sample, chemistry, generate};
+pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
+pub use merge::merge;
+pub use model::Model;
+pub use node_counts::NodeCounts;
+pub use output::{OutputFile, Resumption};
+pub use request::{DEFAULT_MODEL, GenerateRequest};
+pub use shard::{Shard, ShardError};
+pub use summary::{SmilesSet, Summary, Tally};
+pub use workers::{Ending, StopSignal, in_order};

@@ -1,1 +1,50 @@
 //! GDSS: score-based generation of graphs by a system of SDEs on nodes and edges.
+//!
+//! Jo, Lee, Hwang, "Score-based Generative Modeling of Graphs via the System of Stochastic Differential Equations",
+//! ICML 2022, <https://arxiv.org/abs/2202.02514>.
+
+mod burn_engine;
+pub mod config;
+mod convert;
+mod denoiser;
+pub mod engine;
+mod error;
+mod folder;
+mod forward;
+pub mod fused;
+pub mod graph_dataset;
+pub mod initialisation;
+mod model;
+mod model_card;
+pub mod network_config;
+pub mod parameters;
+pub mod score_matching;
+mod score_network_a;
+mod score_network_x;
+mod score_network_x_gmh;
+
+pub use burn_engine::BurnEngine;
+pub use config::{ConfigError, GdssConfig, PathsConfig, SamplingWeights, Task, Vocabulary};
+pub use convert::convert_gdss;
+pub use denoiser::GdssDenoiser;
+pub use engine::{
+    EngineError, GradientEngine, GraphBatch, LossAndGradient, NetworkOutputs, ScoreEngine, ScoreMatchingBatch,
+};
+pub use error::GdssError;
+pub use folder::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE};
+pub use forward::{Precision, forward};
+pub use fused::FusedEngine;
+pub use graph_dataset::{CleanGraphs, GraphDataset, GraphDatasetError};
+pub use initialisation::initial_parameters;
+pub use model::{EngineKind, GdssModel, UnknownEngine};
+pub use model_card::model_card;
+pub use network_config::{
+    AttentionLayerSize, EdgeNetworkConfig, NetworkConfigError, NetworksConfig, NodeNetworkConfig, Projection,
+    ScoreNetworkAConfig, ScoreNetworkXConfig, ScoreNetworkXGmhConfig,
+};
+pub use score_network_a::ScoreNetworkA;
+pub use score_network_x::ScoreNetworkX;
+pub use score_network_x_gmh::ScoreNetworkXGmh;
+
+pub use parameters::{ParameterError, ParameterInfo, ParameterKind, check_parameters, parameter_shapes};
+pub use score_matching::{DenoisingScoreMatching, PathPair, PerturbedGraphs};

@@ -1,1 +1,48 @@
-//! Molecules: decoding, valence repair, SMILES, files and metrics.
+//! Molecules: decoding from tensors, valence check and repair, SMILES, files and metrics.
+//!
+//! A molecule is a `petgraph` graph of [`Atom`]s and [`BondOrder`]s ([`molecule`]). [`decode()`] makes one from a sample's
+//! row-major slices (no tensor library here), [`repair()`] mends its valences, [`fragments`] keeps one piece, a
+//! [`Chemistry`] back end checks it and spells it, [`mod@write`] puts it into a file.
+//!
+//! ```
+//! use equidrift_molecule::{Chematic, Correction, Element, GeneratedMolecule};
+//!
+//! let vocabulary = [Element::C, Element::N, Element::O, Element::F];
+//! let x = [0.9, 0.0, 0.1, 0.0, /* C */ 0.0, 0.1, 1.1, 0.0 /* O */]; // [N, F]
+//! let adj = [0.0, 1.8, 1.8, 0.0]; // [N, N], a double bond
+//! let molecule = GeneratedMolecule::from_tensors(0, &x, &adj, &vocabulary, Correction::Repair, &Chematic)?;
+//! assert_eq!(molecule.smiles, "C=O");
+//! assert!(molecule.valid_without_correction);
+//! # Ok::<(), equidrift_molecule::MoleculeError>(())
+//! ```
+
+// A test may stop at what it did not expect.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod chemistry;
+pub mod decode;
+pub mod element;
+pub mod error;
+pub mod fragments;
+pub mod generated;
+pub mod metrics;
+pub mod molecule;
+pub mod repair;
+pub mod smiles_file;
+pub mod valence;
+pub mod write;
+
+pub use chemistry::chematic::Chematic;
+#[cfg(feature = "rdkit")]
+pub use chemistry::rdkit::Rdkit;
+pub use chemistry::{Chemistry, Problem, ProblemKind, Verdict};
+pub use decode::{Decoded, decode};
+pub use element::Element;
+pub use error::MoleculeError;
+pub use generated::{Correction, GeneratedMolecule};
+pub use molecule::{Atom, BondOrder, MolecularGraph, bonds, molecule_from};
+pub use repair::repair;
+pub use smiles_file::{
+    BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
+};
+pub use write::{Format, MoleculeWriter};

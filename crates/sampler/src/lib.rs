@@ -1,1 +1,53 @@
 //! The sampler core: paths, plans, executor and keyed noise.
+//!
+//! One idea: **a sampler is data**. A [planner](plan::Planner) turns paths and a number of steps into a
+//! [`Plan`](plan::Plan): a short list of operations whose coefficients were computed once, on the host, in f64. One
+//! [`Executor`](execute::Executor) runs every plan on every [`State`](state::State) with every
+//! [`Denoiser`](denoiser::Denoiser).
+//!
+//! | concept | module |
+//! | --- | --- |
+//! | state of several components, one row per sample | [`state`] |
+//! | the subspace a component lives in | [`support`] |
+//! | noise as a pure function of (seed, sample, stream, step, element) | [`noise`] |
+//! | noising paths `x_t = α_t x_0 + σ_t ε` | [`path`] |
+//! | what a network predicts, and conversions | [`prediction`] |
+//! | the network as the core sees it | [`denoiser`] |
+//! | time grids | [`grid`] |
+//! | plans and planners, one file per method | [`plan`] |
+//! | the only sampling loop | [`execute`] |
+//!
+//! Clock: t = 0 is data, t = 1 is noise. Shapes: every component is a matrix `[B, D]`, one row per sample.
+//!
+//! ```
+//! use equidrift_sampler::path::PathConfig;
+//! use equidrift_sampler::plan::SamplerConfig;
+//!
+//! let paths = [PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 }];
+//! let plan = SamplerConfig::by_name("dpm-solver++").unwrap().build().plan(&paths, 20).unwrap();
+//! assert_eq!(plan.evaluations(), 20);
+//! println!("{plan}");
+//! ```
+
+pub mod denoiser;
+mod error;
+pub mod execute;
+pub mod grid;
+pub mod noise;
+pub mod path;
+pub mod plan;
+pub mod prediction;
+pub mod state;
+pub mod support;
+
+pub use burn::tensor::{DType, Device};
+pub use denoiser::{Counted, DenoiseError, Denoiser};
+pub use error::SamplerError;
+pub use execute::{Executor, Failure, Observer, OperationEvent, Outcome, Progress};
+pub use grid::TimeGrid;
+pub use noise::{KeyedNoise, NoiseLaw, NoiseSource, Stream};
+pub use path::{Marginal, Path, PathConfig};
+pub use plan::{Op, Plan, Planner, SamplerConfig};
+pub use prediction::PredictionKind;
+pub use state::{Component, State};
+pub use support::{Layout, Support};

@@ -1,1 +1,8 @@
 //! Trained weights, embedded.
+//!
+//! Each folder under this crate's `models/` is a model folder (`config.json`, `model.safetensors`, `README.md`,
+//! `SHA256SUMS`) and becomes part of the binary under the folder's name. To add a model, copy its folder there.
+
+mod embedded;
+
+pub use embedded::{EmbeddedModel, find, models, names};

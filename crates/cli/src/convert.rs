@@ -1,0 +1,104 @@
+//! `equidrift convert gdss NAME.json -o DIR`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use equidrift_gdss::convert_gdss;
+use equidrift_molecule::{OnBadLine, SmilesReader};
+
+use crate::exit::{CliResult, Exit, Failure};
+use crate::progress;
+
+/// Make a model folder from another programme's checkpoint
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A GDSS checkpoint: NAME.json with NAME.safetensors beside it
+    Gdss(GdssArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A checkpoint does not say how many nodes its training graphs had. Tell it with one of the two options below, or
+every sample will have as many nodes as the model can make.
+
+Examples:
+  equidrift convert gdss qm9.json -o qm9/ --sizes-from qm9_train.smi
+  equidrift convert gdss community_small.json -o community/ --node-counts sizes.json")]
+struct GdssArgs {
+    /// The checkpoint's configuration; the weights are looked for in NAME.safetensors beside it
+    #[arg(value_name = "NAME.json")]
+    json: PathBuf,
+    /// The model folder to make
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Training graphs by number of nodes, as a JSON object: {\"8\": 130, \"9\": 870}
+    #[arg(long, value_name = "FILE", conflicts_with = "sizes_from")]
+    node_counts: Option<PathBuf>,
+    /// SMILES file whose heavy atoms are counted, molecule by molecule; lines that are no molecule are passed over
+    #[arg(long, value_name = "FILE.smi")]
+    sizes_from: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &ConvertArgs) -> CliResult {
+    let What::Gdss(args) = &args.what;
+    let node_counts = match (&args.node_counts, &args.sizes_from) {
+        (Some(path), _) => Some(read_node_counts(path)?),
+        (None, Some(path)) => Some(count_atoms(path)?),
+        (None, None) => None,
+    };
+    let model = convert_gdss(&args.json, node_counts).map_err(equidrift::Error::from)?;
+    model.write(&args.output, &[]).map_err(|error| match error {
+        // Reading is over: what fails now is the output, not an input file.
+        error @ equidrift_gdss::GdssError::Io { .. } => Failure::new(Exit::Failure, error),
+        error => equidrift::Error::from(error).into(),
+    })?;
+    let config = model.config();
+    let parameters: usize = model.parameters().values().map(|tensor| tensor.len()).sum();
+    progress::note(&format!("{}: model `{}`, {parameters} parameters", args.output.display(), config.name));
+    if config.node_counts.is_none() {
+        progress::note(&format!(
+            "note: without --sizes-from or --node-counts every sample will have {} nodes",
+            config.max_nodes
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+fn read_node_counts(path: &Path) -> Result<BTreeMap<usize, u64>, Failure> {
+    let bad = |reason: &dyn std::fmt::Display| {
+        Failure::message(Exit::BadInput, format_args!("{}: {reason}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
+    serde_json::from_str(&text).map_err(|error| bad(&error))
+}
+
+fn count_atoms(path: &Path) -> Result<BTreeMap<usize, u64>, Failure> {
+    let chemistry = equidrift::chemistry();
+    let mut counts = BTreeMap::new();
+    let mut reader = SmilesReader::open(path, chemistry, OnBadLine::Skip).map_err(equidrift::Error::from)?;
+    for record in &mut reader {
+        let nodes = record.map_err(equidrift::Error::from)?.graph.node_count();
+        *counts.entry(nodes).or_insert(0) += 1;
+    }
+    let bad = reader.bad_lines();
+    if let Some(first) = bad.first() {
+        progress::note(&format!(
+            "warning: {}: {} lines are no molecules, the first is line {}: {}",
+            path.display(),
+            bad.len(),
+            first.line,
+            first.reason
+        ));
+    }
+    if counts.is_empty() {
+        return Err(Failure::message(Exit::BadInput, format_args!("{}: no molecules in it", path.display())));
+    }
+    Ok(counts)
+}

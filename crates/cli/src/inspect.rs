@@ -1,0 +1,86 @@
+//! `equidrift inspect DIR`
+
+use clap::Args;
+use equidrift_gdss::GdssConfig;
+use serde::Serialize;
+
+use crate::exit::{CliResult, Exit, Failure};
+use crate::stdout;
+
+/// Show what is in a model folder
+///
+/// Opens the folder as `generate` does (checksums, configuration, weights) and prints what it finds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  equidrift inspect my-model/
+  equidrift inspect qm9-gdss --json")]
+pub(crate) struct InspectArgs {
+    /// Model folder or embedded model
+    #[arg(value_name = "DIR|NAME")]
+    model: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Inspection<'a> {
+    sha256: &'a str,
+    parameters: Parameters,
+    config: &'a GdssConfig,
+    tensors: Vec<Tensor<'a>>,
+}
+
+#[derive(Serialize)]
+struct Parameters {
+    x: usize,
+    adj: usize,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+}
+
+pub(crate) fn run(args: &InspectArgs) -> CliResult {
+    let model = equidrift::Model::open(&args.model)?;
+    let (config, tensors) = (model.gdss().config(), model.gdss().parameters());
+    let count = |prefix: &str| {
+        tensors.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, tensor)| tensor.len()).sum()
+    };
+    let parameters = Parameters { x: count("x."), adj: count("adj.") };
+    if args.json {
+        let tensors = tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
+        return stdout::json(&Inspection { sha256: model.sha256(), parameters, config, tensors });
+    }
+    let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
+    let mut lines = vec![
+        ("model", config.name.clone()),
+        ("family", config.family.clone()),
+        ("task", format!("{:?}", config.task).to_lowercase()),
+        ("sha256", model.sha256().to_owned()),
+        ("nodes", format!("at most {}", config.max_nodes)),
+    ];
+    if let Some(vocabulary) = &config.vocabulary {
+        lines.push(("atoms", vocabulary.atoms.join(" ")));
+    }
+    lines.push(("node network", format!("{} parameters, {}", parameters.x, json(serde_json::to_string(&config.networks.x))?)));
+    lines.push(("edge network", format!("{} parameters, {}", parameters.adj, json(serde_json::to_string(&config.networks.adj))?)));
+    lines.push(("node path", json(serde_json::to_string(&config.paths.x))?));
+    lines.push(("edge path", json(serde_json::to_string(&config.paths.adj))?));
+    lines.push(("sampler", format!("{} steps, {}", config.steps, json(serde_json::to_string(&config.sampler))?)));
+    lines.push((
+        "sizes",
+        match &config.node_counts {
+            Some(counts) => counts.iter().map(|(n, c)| format!("{n}: {c}")).collect::<Vec<_>>().join(", "),
+            None => "not known; every sample gets the largest".to_owned(),
+        },
+    ));
+    lines.push(("weights", format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase()));
+    if let Some(origin) = &config.origin {
+        lines.push(("origin", origin.clone()));
+    }
+    stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
+}

@@ -1,0 +1,124 @@
+//! `equidrift samplers list|show NAME`
+
+use clap::{Args, Subcommand};
+use equidrift_sampler::{PathConfig, SamplerConfig};
+use serde::Serialize;
+
+use crate::exit::{CliResult, Exit, Failure};
+use crate::stdout;
+
+/// List the samplers, or show what one of them does
+#[derive(Debug, Args)]
+pub(crate) struct SamplersArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Every sampler with its order, cost and source
+    #[command(after_help = "\
+Examples:
+  equidrift samplers list
+  equidrift samplers list --json")]
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One sampler: options, facts, and the plan it makes, operation by operation
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  equidrift samplers show dpm-solver++ --steps 20
+  equidrift samplers show predictor-corrector --steps 5 --json > plan.json
+  equidrift samplers show s4 --steps 10 --model my-model/
+
+Without --model the plan is for the paths of the QM9 models (both variance exploding, sigma 0.1 to 1).")]
+struct ShowArgs {
+    /// The sampler's name
+    name: String,
+    /// Number of steps
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Plan for the paths of this model (embedded name or folder)
+    #[arg(long, value_name = "NAME|DIR")]
+    model: Option<String>,
+    /// The plan as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    description: &'static str,
+    order: &'static str,
+    cost: &'static str,
+    formula: &'static str,
+    reference: &'static str,
+    options: SamplerConfig,
+}
+
+pub(crate) fn run(args: &SamplersArgs) -> CliResult {
+    match &args.what {
+        What::List { json } => list(*json),
+        What::Show(args) => show(args),
+    }
+}
+
+fn list(json: bool) -> CliResult {
+    let all: Vec<Listed> = SamplerConfig::all()
+        .into_iter()
+        .map(|options| {
+            let info = options.info();
+            Listed {
+                name: info.name,
+                description: info.description,
+                order: info.order,
+                cost: info.cost,
+                formula: info.formula,
+                reference: info.citation,
+                options,
+            }
+        })
+        .collect();
+    if json {
+        return stdout::json(&all);
+    }
+    let width = all.iter().map(|sampler| sampler.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Listed { name, description, order, cost, reference, .. } in &all {
+        text.push_str(&format!("{name:width$}  {description}\n"));
+        for (what, value) in [("order", order), ("cost", cost), ("source", reference)] {
+            text.push_str(&format!("{:width$}  {what}: {value}\n", ""));
+        }
+    }
+    stdout::text(&text)
+}
+
+fn show(args: &ShowArgs) -> CliResult {
+    let sampler = SamplerConfig::by_name(&args.name).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let paths = match &args.model {
+        Some(name) => {
+            let model = equidrift::Model::open(name)?;
+            let paths = model.gdss().config().paths;
+            [paths.x, paths.adj]
+        }
+        None => [PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }; 2],
+    };
+    let plan = sampler.plan(&paths, args.steps as usize).map_err(equidrift::Error::from)?;
+    if args.json {
+        return stdout::json(&plan);
+    }
+    let info = sampler.info();
+    let options = serde_json::to_string(&sampler).map_err(|error| Failure::new(Exit::Failure, error))?;
+    stdout::text(&format!(
+        "{}: {}\nrule: {}\norder: {}; cost: {}\nsource: {}\noptions: {options}\n\n{plan}",
+        info.name, info.description, info.formula, info.order, info.cost, info.citation
+    ))
+}

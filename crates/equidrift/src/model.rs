@@ -1,0 +1,101 @@
+//! The model a request names: one of the embedded models, or a folder.
+
+use std::path::Path;
+
+use equidrift_backend::checksum::sha256;
+use equidrift_zoo::EmbeddedModel;
+use equidrift_gdss::{CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
+use equidrift_molecule::Element;
+
+use crate::error::{Error, ErrorKind};
+
+/// An open model, verified against its checksums.
+pub struct Model {
+    name: String,
+    sha256: String,
+    gdss: GdssModel,
+    vocabulary: Vec<Element>,
+}
+
+impl Model {
+    /// Opens the embedded model or the folder `name`; write `./NAME` for a folder that is called like an embedded model.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::EmbeddedModel`], and [`Error::Model`] for whatever is wrong with a folder.
+    pub fn open(name: &str) -> Result<Self, Error> {
+        let gdss = match equidrift_zoo::find(name) {
+            Some(embedded) => {
+                verify_embedded(embedded)?;
+                GdssModel::from_bytes(embedded.config.as_bytes(), embedded.weights, Path::new(embedded.name))?
+            }
+            None if Path::new(name).exists() => GdssModel::open(Path::new(name))?,
+            None => {
+                return Err(Error::UnknownModel { name: name.to_owned(), embedded: equidrift_zoo::names() });
+            }
+        };
+        let symbols = gdss.config().vocabulary.iter().flat_map(|vocabulary| &vocabulary.atoms);
+        let vocabulary = symbols.map(|symbol| symbol.parse()).collect::<Result<Vec<Element>, _>>()?;
+        Ok(Self { name: gdss.config().name.clone(), sha256: gdss.digest()?, gdss, vocabulary })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 over the model's configuration and parameters.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The model itself.
+    pub fn gdss(&self) -> &GdssModel {
+        &self.gdss
+    }
+
+    /// What the node features of molecules mean, in order; empty for plain graphs.
+    pub fn vocabulary(&self) -> &[Element] {
+        &self.vocabulary
+    }
+
+    /// Refuses a model that makes something else.
+    pub(crate) fn expect_task(&self, expected: Task) -> Result<(), Error> {
+        let found = self.gdss.config().task;
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Task { model: self.name.clone(), expected: noun(expected), found: noun(found) })
+    }
+}
+
+fn noun(task: Task) -> &'static str {
+    match task {
+        Task::Molecules => "molecules",
+        Task::Graphs => "graphs",
+    }
+}
+
+fn verify_embedded(model: &'static EmbeddedModel) -> Result<(), Error> {
+    for (file, bytes) in [(CONFIG_FILE, model.config.as_bytes()), (WEIGHTS_FILE, model.weights)] {
+        let digest = sha256(bytes);
+        let listed = model.checksums.lines().any(|line| {
+            line.split_once(' ').is_some_and(|(listed, name)| {
+                listed == digest && name.trim_start_matches([' ', '*']) == file
+            })
+        });
+        if !listed {
+            return Err(Error::EmbeddedModel { name: model.name, file });
+        }
+    }
+    Ok(())
+}
+
+/// Whose fault an error of a model is.
+pub(crate) fn kind_of(error: &GdssError) -> ErrorKind {
+    match error {
+        GdssError::Config { .. } | GdssError::Mismatch { .. } => ErrorKind::Mismatch,
+        GdssError::Device(_) | GdssError::EngineDevice { .. } => ErrorKind::Usage,
+        GdssError::Engine(_) => ErrorKind::Failure,
+        _ => ErrorKind::BadInput,
+    }
+}

@@ -1,0 +1,242 @@
+//! What is asked of a generation run: one plain value, the same from the command line, a file, or a service.
+
+use std::ops::Range;
+
+use equidrift_backend::device::DeviceKind;
+use equidrift_gdss::EngineKind;
+use equidrift_molecule::Correction;
+use equidrift_sampler::SamplerConfig;
+use equidrift_sampler::plan::NormScope;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::Error;
+use crate::output::sha256_of_json;
+use crate::shard::Shard;
+
+/// The model a request names when it names none.
+pub const DEFAULT_MODEL: &str = "qm9-gdss";
+
+/// A generation run. Every field may be left out of a file; unknown fields are refused.
+///
+/// ```
+/// let request: equidrift::GenerateRequest = serde_json::from_str(r#"{"num": 10, "seed": 7}"#)?;
+/// assert_eq!(request.ids(), 0..10);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenerateRequest {
+    /// Samples of the whole run, over all shards.
+    pub num: u64,
+    /// The seed. Sample `id` is a function of (seed, id) and of nothing else in the run.
+    pub seed: u64,
+    /// Name of an embedded model, or a model folder.
+    pub model: String,
+    /// The sampler: its name, or `{"name": ..}` with options; none means the model's own default.
+    #[serde(deserialize_with = "name_or_options")]
+    pub sampler: Option<SamplerConfig>,
+    /// Its number of steps; none means the model's own default.
+    pub steps: Option<usize>,
+    /// Signal-to-noise ratio of the Langevin corrector, in place of the sampler's.
+    pub snr: Option<f64>,
+    /// Scale of the Langevin corrector's noise, in place of the sampler's.
+    pub scale_eps: Option<f64>,
+    /// What to do with molecules over a valence limit.
+    pub correction: Correction,
+    /// The part of the run to do.
+    pub shard: Shard,
+    /// What evaluates the networks; none means the fastest for the device.
+    pub engine: Option<EngineKind>,
+    /// The device: `cpu`, `tch`, `cuda[:i]`, `wgpu[:i]`.
+    pub device: DeviceKind,
+    /// Samples per batch at most. Changes speed and memory, never a sample.
+    pub batch: usize,
+    /// Worker threads; 0 means one per processor. Changes speed and memory, never a sample.
+    pub threads: usize,
+}
+
+impl Default for GenerateRequest {
+    fn default() -> Self {
+        Self {
+            num: 100,
+            seed: 0,
+            model: DEFAULT_MODEL.to_owned(),
+            sampler: None,
+            steps: None,
+            snr: None,
+            scale_eps: None,
+            correction: Correction::Repair,
+            shard: Shard::WHOLE,
+            engine: None,
+            device: DeviceKind::Cpu,
+            batch: 128,
+            threads: 0,
+        }
+    }
+}
+
+impl GenerateRequest {
+    /// The ids of this request's shard.
+    pub fn ids(&self) -> Range<u64> {
+        self.shard.ids(self.num)
+    }
+
+    /// Fills in what the request left to the model: afterwards `sampler` (with `snr` and `scale_eps` in it), `steps` and
+    /// `engine` are there, and equal runs have equal requests.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where an option is given that the sampler does not have.
+    pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
+        let mut sampler = self.sampler.clone().unwrap_or_else(|| default_sampler.clone());
+        let refuse = |field| Err(Error::Request { field, reason: "this sampler has no Langevin corrector" });
+        let (snr, scale_eps) = match &mut sampler {
+            SamplerConfig::PredictorCorrector(sampler) => (&mut sampler.snr, &mut sampler.scale_eps),
+            SamplerConfig::S4(sampler) => (&mut sampler.snr, &mut sampler.scale_eps),
+            _ if self.snr.is_some() => return refuse("snr"),
+            _ if self.scale_eps.is_some() => return refuse("scale_eps"),
+            _ => (&mut 0.0, &mut 0.0),
+        };
+        *snr = self.snr.unwrap_or(*snr);
+        *scale_eps = self.scale_eps.unwrap_or(*scale_eps);
+        let engine = self.engine.unwrap_or_else(|| EngineKind::for_device(self.device));
+        Ok(Self {
+            sampler: Some(sampler),
+            steps: Some(self.steps.unwrap_or(default_steps)),
+            snr: None,
+            scale_eps: None,
+            engine: Some(engine),
+            ..self.clone()
+        })
+    }
+
+    /// Refuses what no run can do, before anything is opened.
+    ///
+    /// # Errors
+    /// [`Error::Request`].
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |field, reason| Err(Error::Request { field, reason });
+        if self.num == 0 {
+            refuse("num", "at least one sample must be asked for")
+        } else if self.num > MAX_SAMPLES {
+            refuse("num", "sample ids have 48 bits, so a run has at most 281474976710656 samples")
+        } else if self.batch == 0 {
+            refuse("batch", "a batch holds at least one sample")
+        } else if self.steps == Some(0) {
+            refuse("steps", "a sampler makes at least one step")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// SHA-256 of everything that decides the samples of the undivided run: not the shard, the batch size or the
+    /// threads, and not where the model lies (its own digest stands beside this one).
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn digest(&self) -> Result<String, Error> {
+        let norm = match &self.sampler {
+            Some(SamplerConfig::PredictorCorrector(sampler)) => sampler.norm,
+            Some(SamplerConfig::S4(sampler)) => sampler.norm,
+            _ => NormScope::PerSample,
+        };
+        // Norms taken over the batch, as in the published programmes, make its size matter.
+        let batch = if norm == NormScope::PerSample { 0 } else { self.batch };
+        let neutral = Self { model: String::new(), shard: Shard::WHOLE, batch, threads: 0, ..self.clone() };
+        sha256_of_json(&neutral)
+    }
+}
+
+/// `"s4"` for `{"name": "s4"}`.
+fn name_or_options<'de, D: Deserializer<'de>>(input: D) -> Result<Option<SamplerConfig>, D::Error> {
+    use serde::de::Error as _;
+    let value = Option::<serde_json::Value>::deserialize(input)?;
+    match value {
+        None => Ok(None),
+        Some(serde_json::Value::String(name)) => SamplerConfig::by_name(&name).map(Some).map_err(D::Error::custom),
+        Some(options) => serde_json::from_value(options).map(Some).map_err(D::Error::custom),
+    }
+}
+
+/// The noise keys carry 48 bits of the sample id.
+const MAX_SAMPLES: u64 = 1 << 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_refused_by_name() {
+        let error = serde_json::from_str::<GenerateRequest>(r#"{"num": 3, "sede": 7}"#).unwrap_err();
+        assert!(error.to_string().contains("sede"), "{error}");
+    }
+
+    #[test]
+    fn requests_survive_a_round_trip() {
+        let request = GenerateRequest {
+            num: 12,
+            shard: "1/3".parse().unwrap(),
+            sampler: SamplerConfig::by_name("s4").ok(),
+            ..GenerateRequest::default()
+        };
+        let text = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<GenerateRequest>(&text).unwrap(), request);
+    }
+
+    #[test]
+    fn the_digest_sees_what_changes_samples_and_nothing_else() {
+        let request = GenerateRequest::default();
+        let digest = request.digest().unwrap();
+        let same = GenerateRequest {
+            batch: 7,
+            threads: 3,
+            shard: "1/3".parse().unwrap(),
+            model: "elsewhere".into(),
+            ..request.clone()
+        };
+        assert_eq!(same.digest().unwrap(), digest);
+        for other in [
+            GenerateRequest { num: 101, ..request.clone() },
+            GenerateRequest { seed: 1, ..request.clone() },
+            GenerateRequest { steps: Some(10), ..request.clone() },
+            GenerateRequest { correction: Correction::None, ..request.clone() },
+            GenerateRequest { device: DeviceKind::Tch, ..request.clone() },
+        ] {
+            assert_ne!(other.digest().unwrap(), digest);
+        }
+    }
+
+    #[test]
+    fn a_sampler_may_be_named_or_spelt_out() {
+        let named: GenerateRequest = serde_json::from_str(r#"{"sampler": "s4"}"#).unwrap();
+        let spelt: GenerateRequest = serde_json::from_str(r#"{"sampler": {"name": "s4"}}"#).unwrap();
+        assert_eq!(named, spelt);
+        assert!(named.sampler.is_some());
+        let error = serde_json::from_str::<GenerateRequest>(r#"{"sampler": "s5"}"#).unwrap_err();
+        assert!(error.to_string().contains("predictor-corrector"), "{error}");
+    }
+
+    #[test]
+    fn options_of_the_corrector_go_into_the_sampler_or_are_refused() {
+        let default = SamplerConfig::by_name("predictor-corrector").unwrap();
+        let request = GenerateRequest { snr: Some(0.4), ..GenerateRequest::default() };
+        let resolved = request.resolve(&default, 1000).unwrap();
+        let Some(SamplerConfig::PredictorCorrector(sampler)) = &resolved.sampler else { panic!("{resolved:?}") };
+        assert_eq!((sampler.snr, resolved.snr, resolved.steps), (0.4, None, Some(1000)));
+        let heun = GenerateRequest { sampler: SamplerConfig::by_name("heun").ok(), ..request };
+        assert!(matches!(heun.resolve(&default, 10), Err(Error::Request { field: "snr", .. })));
+    }
+
+    #[test]
+    fn impossible_requests_are_refused() {
+        let ok = GenerateRequest::default();
+        assert!(ok.check().is_ok());
+        for bad in [
+            GenerateRequest { num: 0, ..ok.clone() },
+            GenerateRequest { num: u64::MAX, ..ok.clone() },
+            GenerateRequest { batch: 0, ..ok.clone() },
+            GenerateRequest { steps: Some(0), ..ok.clone() },
+        ] {
+            assert!(matches!(bad.check(), Err(Error::Request { .. })));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The figures of a run.
+//!
+//! | figure | of | meaning |
+//! | --- | --- | --- |
+//! | validity before repair | all samples | has an atom and passes the valence check as it came out of the model |
+//! | validity | all samples | the molecule written passes it (after repair, unless that was switched off) |
+//! | uniqueness | valid | distinct canonical SMILES / valid molecules |
+//! | novelty | distinct | distinct canonical SMILES that are not in the training set / distinct |
+//! | connectedness | valid | one fragment after repair, before the largest one is kept |
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::manifest::Diverged;
+
+/// Counts over the samples done so far; kept in the manifest so that a resumed run reports on all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// Samples drawn, diverged ones included.
+    pub samples: u64,
+    /// Samples that became infinite or not a number.
+    pub diverged: u64,
+    /// Valid as they came out of the model.
+    pub valid_before_repair: u64,
+    /// Valid molecules in the output.
+    pub valid: u64,
+    /// Valid ones that were one fragment before the largest was kept.
+    pub connected: u64,
+}
+
+impl Tally {
+    /// Adds the counts of another part of the same run.
+    pub fn add(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.diverged += other.diverged;
+        self.valid_before_repair += other.valid_before_repair;
+        self.valid += other.valid;
+        self.connected += other.connected;
+    }
+}
+
+/// A set of SMILES kept as 128 bits each of their SHA-256, so that a million of them take tens of megabytes.
+#[derive(Clone, Debug, Default)]
+pub struct SmilesSet {
+    digests: HashSet<u128>,
+}
+
+impl SmilesSet {
+    /// Adds a SMILES; whether it was new.
+    pub fn insert(&mut self, smiles: &str) -> bool {
+        self.digests.insert(Self::digest(smiles))
+    }
+
+    /// Whether the SMILES was added before.
+    pub fn contains(&self, smiles: &str) -> bool {
+        self.digests.contains(&Self::digest(smiles))
+    }
+
+    /// How many distinct SMILES were added.
+    pub fn len(&self) -> usize {
+        self.digests.len()
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+
+    fn digest(smiles: &str) -> u128 {
+        let digest = Sha256::digest(smiles.as_bytes());
+        digest.iter().take(16).fold(0, |bits, &byte| bits << 8 | u128::from(byte))
+    }
+}
+
+/// What a run reports at its end; `--json` prints exactly this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the sampler.
+    pub sampler: String,
+    /// Its number of steps.
+    pub steps: usize,
+    /// Network evaluations per sample (each evaluates the node and the edge network once).
+    pub evaluations_per_sample: usize,
+    /// The engine that evaluated the networks.
+    pub engine: String,
+    /// The device it ran on.
+    pub device: String,
+    /// The chemistry library.
+    pub chemistry: String,
+    /// The seed.
+    pub seed: u64,
+    /// Samples asked for (of this shard).
+    pub requested: u64,
+    /// Whether all of them were drawn.
+    pub complete: bool,
+    /// Samples drawn, earlier runs of a resumed job included.
+    pub samples: u64,
+    /// Samples drawn by this process.
+    pub samples_this_run: u64,
+    /// Share of the samples that were valid before repair.
+    pub validity_before_repair: f64,
+    /// Share of the samples whose written molecule is valid.
+    pub validity: f64,
+    /// Valid molecules in the output.
+    pub valid: u64,
+    /// Distinct among the valid ones, as a share.
+    pub uniqueness: f64,
+    /// Share of the distinct ones that the training set lacks; none where no training set was given.
+    pub novelty: Option<f64>,
+    /// Share of the valid ones that were one fragment before the largest was kept.
+    pub connectedness: f64,
+    /// Samples that became infinite or not a number, with the step.
+    pub diverged: Vec<Diverged>,
+    /// Wall time of this process's sampling, in seconds.
+    pub seconds: f64,
+    /// Samples drawn by this process per second.
+    pub molecules_per_second: f64,
+    /// Where the molecules are, unless on standard output.
+    pub output: Option<String>,
+    /// SHA-256 of the output file, where there is one.
+    pub output_sha256: Option<String>,
+}
+
+/// `part / whole`; zero of nothing is zero.
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smiles_sets_count_distinct_members() {
+        let mut generated = SmilesSet::default();
+        assert!(generated.is_empty());
+        assert!(generated.insert("CCO"));
+        assert!(!generated.insert("CCO"));
+        assert!(generated.insert("CCN"));
+        assert_eq!(generated.len(), 2);
+        assert!(generated.contains("CCO") && !generated.contains("CC"));
+    }
+
+    #[test]
+    fn shares_of_nothing_are_zero() {
+        assert_eq!(share(0, 0), 0.0);
+        assert_eq!(share(1, 4), 0.25);
+    }
+}

@@ -1,0 +1,237 @@
+//! Both networks on the tensor library: any device, single or double precision, gradients by automatic differentiation.
+
+use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData};
+use equidrift_backend::weights::ParameterSet;
+use equidrift_nn::{GraphMask, LayerError, ParameterReader};
+
+use crate::engine::{
+    EngineError, GradientEngine, GraphBatch, LossAndGradient, NetworkOutputs, ScoreEngine, ScoreMatchingBatch,
+};
+use crate::network_config::{EdgeNetworkConfig, NetworksConfig, NodeNetworkConfig};
+use crate::parameters::check_parameters;
+use crate::score_network_a::ScoreNetworkA;
+use crate::score_network_x::ScoreNetworkX;
+use crate::score_network_x_gmh::ScoreNetworkXGmh;
+
+/// Elements of the widest tensor of one pass. Larger batches are evaluated in pieces: a pass then works in the cache and
+/// its memory does not grow with the batch. The pieces change no bit of the result.
+const PIECE: usize = 1 << 19;
+
+/// The engine on a tensor library.
+#[derive(Debug, Clone)]
+pub struct BurnEngine {
+    networks: NetworksConfig,
+    device: Device,
+    dtype: DType,
+    /// For evaluation, without a tape.
+    plain: Pair,
+    /// The same parameters, tracked.
+    tracked: Pair,
+}
+
+impl BurnEngine {
+    /// An engine in single precision.
+    ///
+    /// # Errors
+    /// [`EngineError::Config`], or [`EngineError::Parameters`] if a name or shape is not the networks'.
+    pub fn new(
+        networks: &NetworksConfig,
+        parameters: &ParameterSet,
+        device: &Device,
+    ) -> Result<Self, EngineError> {
+        Self::with_precision(networks, parameters, device, DType::F32)
+    }
+
+    /// An engine in [`DType::F32`] or [`DType::F64`].
+    ///
+    /// # Errors
+    /// As [`BurnEngine::new`].
+    pub fn with_precision(
+        networks: &NetworksConfig,
+        parameters: &ParameterSet,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, EngineError> {
+        networks.check()?;
+        check_parameters(networks, parameters)?;
+        let device = device.clone().without_autodiff();
+        let plain = Pair::read(networks, parameters, &device, dtype)?;
+        let tracked = Pair::read(networks, parameters, &device.clone().autodiff(), dtype)?;
+        Ok(Self { networks: networks.clone(), device, dtype, plain, tracked })
+    }
+
+    /// Both networks at one batch, in the element type of the slices (computed in the engine's precision).
+    ///
+    /// # Errors
+    /// [`EngineError::Length`], [`EngineError::Features`], [`EngineError::Device`].
+    pub fn evaluate_as<T: Element>(
+        &self,
+        batch: &GraphBatch<'_, T>,
+    ) -> Result<NetworkOutputs<T>, EngineError> {
+        batch.check(self.networks.features())?;
+        let (n, f) = (batch.nodes, batch.features);
+        let piece = (PIECE / self.widest(n).max(1)).max(1);
+        let mut out = NetworkOutputs {
+            x: Vec::with_capacity(batch.batch * n * f),
+            adj: Vec::with_capacity(batch.batch * n * n),
+        };
+        if n == 0 {
+            return Ok(out);
+        }
+        for first in (0..batch.batch).step_by(piece) {
+            let graphs = first..(first + piece).min(batch.batch);
+            let part = GraphBatch {
+                batch: graphs.len(),
+                nodes: n,
+                features: f,
+                x: &batch.x[graphs.start * n * f..graphs.end * n * f],
+                adj: &batch.adj[graphs.start * n * n..graphs.end * n * n],
+                mask: &batch.mask[graphs.start * n..graphs.end * n],
+            };
+            let (x, adj) = self.plain.forward(self.load(&part));
+            out.x.extend(self.read::<T, 3>(x)?);
+            out.adj.extend(self.read::<T, 3>(adj)?);
+        }
+        Ok(out)
+    }
+
+    /// Losses and gradients, from slices of either element type (computed in the engine's precision).
+    ///
+    /// # Errors
+    /// [`EngineError::Length`], [`EngineError::Features`], [`EngineError::Empty`], [`EngineError::Device`].
+    pub fn loss_and_gradient_as<T: Element>(
+        &self,
+        batch: &ScoreMatchingBatch<'_, T>,
+    ) -> Result<LossAndGradient, EngineError> {
+        batch.check(self.networks.features())?;
+        let (b, n, f) = (batch.graphs.batch, batch.graphs.nodes, batch.graphs.features);
+        if b == 0 || n == 0 {
+            return Err(EngineError::Empty { batch: b, nodes: n });
+        }
+        let (x, adj) = self.tracked.forward(self.load(&batch.graphs));
+        let residual_x = x * self.tensor(batch.scale_x, [b, 1, 1]) + self.tensor(batch.z_x, [b, n, f]);
+        let residual_adj =
+            adj * self.tensor(batch.scale_adj, [b, 1, 1]) + self.tensor(batch.z_adj, [b, n, n]);
+        let half_mean = |residual: Tensor<3>| residual.square().sum().mul_scalar(0.5 / b as f64);
+        let (loss_x, loss_adj) = (half_mean(residual_x), half_mean(residual_adj));
+        let value = |loss: &Tensor<1>| {
+            loss.clone().try_into_scalar::<f64>().map_err(|error| self.device_error(&error.to_string()))
+        };
+        let (value_x, value_adj) = (value(&loss_x)?, value(&loss_adj)?);
+        // The networks share no parameter, so one backward pass through the sum gives each its own gradient.
+        let mut gradients = (loss_x + loss_adj).backward();
+        let mut gradient = ParameterSet::new();
+        self.tracked.collect_gradient(&mut gradients, &mut gradient)?;
+        Ok(LossAndGradient { loss_x: value_x, loss_adj: value_adj, gradient })
+    }
+
+    /// Elements of the widest intermediate tensor, per graph of `n` nodes.
+    fn widest(&self, n: usize) -> usize {
+        let sizes = self.networks.adj_sizes();
+        let projected = sizes.c_hid.max(sizes.c_init) * (2 * sizes.adim.max(sizes.nhid) + sizes.nhid);
+        (2 * sizes.concatenated() * n * n).max(projected * n).max(sizes.c_hid * sizes.num_heads * n * n)
+    }
+
+    fn load<T: Element>(&self, batch: &GraphBatch<'_, T>) -> Input {
+        let (b, n, f) = (batch.batch, batch.nodes, batch.features);
+        Input {
+            x: self.tensor(batch.x, [b, n, f]),
+            adj: self.tensor(batch.adj, [b, n, n]),
+            mask: GraphMask::new(self.tensor(batch.mask, [b, n])),
+        }
+    }
+
+    fn tensor<T: Element, const D: usize>(&self, values: &[T], shape: [usize; D]) -> Tensor<D> {
+        let data = TensorData::new(values.to_vec(), shape).convert_dtype(self.dtype);
+        Tensor::from_data(data, (&self.device, self.dtype))
+    }
+
+    fn read<T: Element, const D: usize>(&self, tensor: Tensor<D>) -> Result<Vec<T>, EngineError> {
+        tensor.try_into_vec_as::<T>().map_err(|error| self.device_error(&error.to_string()))
+    }
+
+    fn device_error(&self, reason: &str) -> EngineError {
+        EngineError::Device { engine: self.name().to_owned(), reason: reason.to_owned() }
+    }
+}
+
+impl ScoreEngine for BurnEngine {
+    fn name(&self) -> &str {
+        "burn"
+    }
+
+    fn evaluate(&self, batch: &GraphBatch<'_>) -> Result<NetworkOutputs, EngineError> {
+        self.evaluate_as(batch)
+    }
+
+    fn evaluate_f64(&self, batch: &GraphBatch<'_, f64>) -> Result<NetworkOutputs<f64>, EngineError> {
+        self.evaluate_as(batch)
+    }
+}
+
+impl GradientEngine for BurnEngine {
+    fn set_parameters(&mut self, parameters: &ParameterSet) -> Result<(), EngineError> {
+        *self = Self::with_precision(&self.networks, parameters, &self.device, self.dtype)?;
+        Ok(())
+    }
+
+    fn loss_and_gradient(&self, batch: &ScoreMatchingBatch<'_>) -> Result<LossAndGradient, EngineError> {
+        self.loss_and_gradient_as(batch)
+    }
+}
+
+struct Input {
+    x: Tensor<3>,
+    adj: Tensor<3>,
+    mask: GraphMask,
+}
+
+#[derive(Debug, Clone)]
+struct Pair {
+    x: NodeNetwork,
+    adj: ScoreNetworkA,
+}
+
+#[derive(Debug, Clone)]
+enum NodeNetwork {
+    Convolutional(ScoreNetworkX),
+    Attention(ScoreNetworkXGmh),
+}
+
+impl Pair {
+    fn read(
+        networks: &NetworksConfig,
+        parameters: &ParameterSet,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, LayerError> {
+        let from = ParameterReader { parameters, device, dtype };
+        let x = match &networks.x {
+            NodeNetworkConfig::ScoreNetworkX(size) => {
+                NodeNetwork::Convolutional(ScoreNetworkX::read(&from, "x", size)?)
+            }
+            NodeNetworkConfig::ScoreNetworkXGmh(size) => {
+                NodeNetwork::Attention(ScoreNetworkXGmh::read(&from, "x", size)?)
+            }
+        };
+        let EdgeNetworkConfig::ScoreNetworkA(size) = &networks.adj;
+        Ok(Self { x, adj: ScoreNetworkA::read(&from, "adj", size)? })
+    }
+
+    fn forward(&self, input: Input) -> (Tensor<3>, Tensor<3>) {
+        let Input { x, adj, mask } = input;
+        let nodes = match &self.x {
+            NodeNetwork::Convolutional(network) => network.forward(x.clone(), adj.clone(), &mask),
+            NodeNetwork::Attention(network) => network.forward(x.clone(), adj.clone(), &mask),
+        };
+        (nodes, self.adj.forward(x, adj, &mask))
+    }
+
+    fn collect_gradient(&self, gradients: &mut Gradients, into: &mut ParameterSet) -> Result<(), LayerError> {
+        match &self.x {
+            NodeNetwork::Convolutional(network) => network.collect_gradient(gradients, into)?,
+            NodeNetwork::Attention(network) => network.collect_gradient(gradients, into)?,
+        }
+        self.adj.collect_gradient(gradients, into)
+    }
+}

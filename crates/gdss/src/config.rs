@@ -1,0 +1,200 @@
+//! What a model folder's `config.json` says.
+
+use std::collections::BTreeMap;
+
+use equidrift_sampler::{PathConfig, SamplerConfig, SamplerError};
+use serde::{Deserialize, Serialize};
+
+use crate::network_config::{NetworkConfigError, NetworksConfig};
+
+/// The library that writes and reads these folders.
+pub const LIBRARY: &str = "equidrift";
+/// The family of models in this crate.
+pub const FAMILY: &str = "gdss";
+/// Version of the folder's layout.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Largest number of nodes accepted in a configuration.
+const MAX_NODES: usize = 100_000;
+/// Largest number of steps accepted in a configuration.
+const MAX_STEPS: usize = 1_000_000;
+
+/// A complete GDSS model, apart from its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GdssConfig {
+    /// Always [`LIBRARY`].
+    pub library: String,
+    /// [`FORMAT_VERSION`] of the writer.
+    pub format_version: u32,
+    /// Always [`FAMILY`].
+    pub family: String,
+    /// Name of the model, for people.
+    pub name: String,
+    /// What the graphs are.
+    pub task: Task,
+    /// Nodes of the largest graph.
+    pub max_nodes: usize,
+    /// What the node features mean; `None` for plain graphs, whose features are one-hot degrees.
+    pub vocabulary: Option<Vocabulary>,
+    /// Layer sizes.
+    pub networks: NetworksConfig,
+    /// Noising paths.
+    pub paths: PathsConfig,
+    /// The sampler to use unless another is asked for.
+    pub sampler: SamplerConfig,
+    /// Its number of steps.
+    pub steps: usize,
+    /// How many training graphs had each number of nodes; `None` where that is not known.
+    pub node_counts: Option<BTreeMap<usize, u64>>,
+    /// Which of the trained weights are in the folder.
+    pub sampling_weights: SamplingWeights,
+    /// Where the weights come from, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// What the generated graphs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Node features one-hot elements (absent: all zero), edges bond orders 0 to 3.
+    Molecules,
+    /// Node features one-hot degrees, edges 0 or 1.
+    Graphs,
+}
+
+/// What the node features of molecules mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabulary {
+    /// Element symbols in the order of the features.
+    pub atoms: Vec<String>,
+}
+
+/// Noising paths of both components.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathsConfig {
+    /// Of the node features.
+    pub x: PathConfig,
+    /// Of the adjacency.
+    pub adj: PathConfig,
+}
+
+/// Which weights of a training run are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SamplingWeights {
+    /// Those of the last step.
+    Raw,
+    /// Their exponential moving average.
+    Ema,
+}
+
+/// What can be wrong with a configuration that is well-formed JSON.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Another library's, family's or version's file.
+    #[error("`{field}` is `{found}`, expected `{expected}`")]
+    Identity {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// The value this crate reads.
+        expected: String,
+    },
+    /// A number outside its range.
+    #[error("`{field}` is {found}, expected {minimum} to {maximum}")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: usize,
+        /// Least value allowed.
+        minimum: usize,
+        /// Largest value allowed.
+        maximum: usize,
+    },
+    /// The vocabulary does not fit the networks.
+    #[error("the vocabulary has {found} atoms, the networks have {expected} features per node")]
+    Vocabulary {
+        /// Features of the networks.
+        expected: usize,
+        /// Entries of the vocabulary.
+        found: usize,
+    },
+    /// Molecules need a vocabulary.
+    #[error("task `molecules` needs a `vocabulary`")]
+    NoVocabulary,
+    /// A histogram of node counts that cannot be drawn from.
+    #[error(
+        "`node_counts`: {count} graphs with {nodes} nodes: expected positive counts for 1 to {max_nodes} nodes"
+    )]
+    NodeCounts {
+        /// The offending number of nodes (0 if the histogram is empty).
+        nodes: usize,
+        /// Its count.
+        count: u64,
+        /// Nodes of the largest graph.
+        max_nodes: usize,
+    },
+    /// Layer sizes.
+    #[error("networks: {0}")]
+    Networks(#[from] NetworkConfigError),
+    /// Paths.
+    #[error("paths: {0}")]
+    Paths(#[from] SamplerError),
+}
+
+impl GdssConfig {
+    /// Checks everything that can be checked without the weights.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the offending field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let identity = |field, found: &str, expected: &str| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(ConfigError::Identity { field, found: found.to_owned(), expected: expected.to_owned() })
+            }
+        };
+        identity("library", &self.library, LIBRARY)?;
+        identity("family", &self.family, FAMILY)?;
+        identity("format_version", &self.format_version.to_string(), &FORMAT_VERSION.to_string())?;
+        let range = |field, found, maximum| {
+            if (1..=maximum).contains(&found) {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { field, found, minimum: 1, maximum })
+            }
+        };
+        range("max_nodes", self.max_nodes, MAX_NODES)?;
+        range("steps", self.steps, MAX_STEPS)?;
+        self.networks.check()?;
+        self.paths.x.validate()?;
+        self.paths.adj.validate()?;
+        match (self.task, &self.vocabulary) {
+            (Task::Molecules, None) => return Err(ConfigError::NoVocabulary),
+            (Task::Molecules, Some(Vocabulary { atoms })) if atoms.len() != self.networks.features() => {
+                let expected = self.networks.features();
+                return Err(ConfigError::Vocabulary { expected, found: atoms.len() });
+            }
+            _ => {}
+        }
+        self.node_counts.as_ref().map_or(Ok(()), |counts| check_node_counts(counts, self.max_nodes))
+    }
+}
+
+fn check_node_counts(counts: &BTreeMap<usize, u64>, max_nodes: usize) -> Result<(), ConfigError> {
+    if counts.is_empty() {
+        return Err(ConfigError::NodeCounts { nodes: 0, count: 0, max_nodes });
+    }
+    match counts.iter().find(|&(&nodes, &count)| nodes == 0 || nodes > max_nodes || count == 0) {
+        Some((&nodes, &count)) => Err(ConfigError::NodeCounts { nodes, count, max_nodes }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,71 @@
+//! A model on disk: `config.json`, `model.safetensors`, `README.md` and `SHA256SUMS`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use equidrift_backend::atomic::write_atomically;
+use equidrift_backend::checksum::{read_sums, verify_bytes, write_sums};
+
+use crate::error::GdssError;
+
+/// Name of the configuration inside a model folder.
+pub const CONFIG_FILE: &str = "config.json";
+/// Name of the weights inside a model folder.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// Name of the model card inside a model folder.
+pub const CARD_FILE: &str = "README.md";
+
+/// Longest configuration accepted, in bytes.
+const MAX_CONFIG: u64 = 16 * 1024 * 1024;
+/// Longest weights file accepted, in bytes; the largest released model has 1.5 MB.
+const MAX_WEIGHTS: u64 = 4 * 1024 * 1024 * 1024;
+
+/// The two files that make a model, as bytes whose checksums have been verified and that have not been parsed.
+#[derive(Debug)]
+pub(crate) struct ModelBytes {
+    pub(crate) config: Vec<u8>,
+    pub(crate) weights: Vec<u8>,
+}
+
+/// Reads both files of a folder and verifies them against its `SHA256SUMS`. What is returned is what was verified: the
+/// files are not read a second time.
+pub(crate) fn read_verified(folder: &Path) -> Result<ModelBytes, GdssError> {
+    let config = read_limited(&folder.join(CONFIG_FILE), MAX_CONFIG)?;
+    let weights = read_limited(&folder.join(WEIGHTS_FILE), MAX_WEIGHTS)?;
+    let sums = read_sums(folder)?;
+    verify_bytes(folder, CONFIG_FILE, &config, &sums)?;
+    verify_bytes(folder, WEIGHTS_FILE, &weights, &sums)?;
+    Ok(ModelBytes { config, weights })
+}
+
+/// Writes the folder, creating it if needed. Each file appears complete or not at all; the checksums come last, so that a
+/// folder whose writing was cut short is recognised as such.
+pub(crate) fn write(folder: &Path, config: &[u8], weights: &[u8], card: &str) -> Result<(), GdssError> {
+    let io_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| GdssError::Io { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(io_error(folder))?;
+    for (name, bytes) in [(CONFIG_FILE, config), (WEIGHTS_FILE, weights), (CARD_FILE, card.as_bytes())] {
+        let path = folder.join(name);
+        write_atomically(&path, |file| file.write_all(bytes)).map_err(io_error(&path))?;
+    }
+    Ok(write_sums(folder, &[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE])?)
+}
+
+/// Reads a plain file of at most `allowed` bytes.
+pub(crate) fn read_limited(path: &Path, allowed: u64) -> Result<Vec<u8>, GdssError> {
+    let io_error = |source| GdssError::Io { path: path.to_owned(), source };
+    let found = std::fs::metadata(path).map_err(io_error)?;
+    if !found.is_file() {
+        return Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "expected a plain file")));
+    }
+    let found = found.len();
+    if found > allowed {
+        return Err(GdssError::TooLong { path: path.to_owned(), found, allowed });
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(allowed).read_to_end(&mut bytes)).map_err(io_error)?;
+    Ok(bytes)
+}

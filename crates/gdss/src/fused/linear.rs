@@ -1,0 +1,562 @@
+//! Linear maps of many rows at once: `y = W x + b`, its transpose, and the gradient of `W`.
+//!
+//! Rows are nodes or pairs of nodes; every element is a vector of lanes, one graph per lane, and the weights are scalars
+//! that all lanes share. Weights are packed in panels of eight outputs, `[panel][input][8]`, so that the inner loop reads
+//! them in order. A block of 3 rows by 8 outputs keeps its 24 sums in registers (by 4 outputs where the machine has only
+//! 16 registers): per input it loads 3 vectors and 8 weights for 24 multiply-adds. Each sum runs over the inputs in
+//! order, whatever the blocking, so the result has the same bits for every register width.
+
+use std::ops::Range;
+
+use equidrift_backend::weights::{HostTensor, ParameterSet};
+use pulp::{NullaryFnOnce, Simd};
+
+use super::activation;
+use super::lanes::Rows;
+use crate::parameters::ParameterError;
+
+const PANEL: usize = 8;
+/// Rows in a register block.
+pub(super) const BLOCK_ROWS: usize = 3;
+
+/// Orientation of a stored weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orientation {
+    /// `[out, in]`, as in a linear map.
+    OutIn,
+    /// `[in, out]`, as in a graph convolution.
+    InOut,
+}
+
+/// Parameters that become some of the outputs of a [`Linear`].
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// Names are `{name}.weight` and `{name}.bias`.
+    pub(super) name: String,
+    pub(super) outputs: usize,
+    pub(super) orientation: Orientation,
+    /// Both weight and bias are multiplied by this when they are packed.
+    pub(super) scale: f32,
+}
+
+/// A linear map in packed form.
+#[derive(Debug, Clone)]
+pub(super) struct Linear {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    sources: Vec<Source>,
+    panels: Vec<f32>,
+    bias: Vec<f32>,
+    /// For each segment of the inputs, the transposed map in panels.
+    transposed: Vec<Vec<f32>>,
+    segments: Vec<Range<usize>>,
+    /// Where the gradient of this map starts in the network's flat gradient: weights `[out][in]`, then biases.
+    pub(super) gradient_offset: usize,
+}
+
+fn pack(inputs: usize, outputs: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+    let mut panels = vec![0.0; outputs.div_ceil(PANEL) * inputs * PANEL];
+    for (p, panel) in panels.chunks_exact_mut((inputs * PANEL).max(1)).enumerate() {
+        for (k, group) in panel.chunks_exact_mut(PANEL).enumerate() {
+            for (o, value) in group.iter_mut().enumerate() {
+                if p * PANEL + o < outputs {
+                    *value = weight(p * PANEL + o, k);
+                }
+            }
+        }
+    }
+    panels
+}
+
+fn lookup(parameters: &ParameterSet, name: String, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
+    match parameters.get(&name) {
+        None => Err(ParameterError::Missing { name, expected: shape.to_vec() }),
+        Some(tensor) if tensor.shape != shape => {
+            Err(ParameterError::Shape { name, expected: shape.to_vec(), found: tensor.shape.clone() })
+        }
+        Some(tensor) => Ok(tensor.to_f32()),
+    }
+}
+
+impl Linear {
+    /// Packs the maps of `sources` side by side. `segments` are the widths of the parts of the input that lie in
+    /// different arrays. Takes its place in the flat gradient from `next_offset`.
+    pub(super) fn new(
+        parameters: &ParameterSet,
+        sources: Vec<Source>,
+        segments: &[usize],
+        next_offset: &mut usize,
+    ) -> Result<Self, ParameterError> {
+        let inputs = segments.iter().sum();
+        let outputs: usize = sources.iter().map(|s| s.outputs).sum();
+        let mut matrix = vec![0.0; outputs * inputs];
+        let mut bias = vec![0.0; outputs.next_multiple_of(PANEL)];
+        let mut first = 0;
+        for source in &sources {
+            let n = source.outputs;
+            let shape = match source.orientation {
+                Orientation::OutIn => [n, inputs],
+                Orientation::InOut => [inputs, n],
+            };
+            let weight = lookup(parameters, format!("{}.weight", source.name), &shape)?;
+            for o in 0..n {
+                for k in 0..inputs {
+                    let index = match source.orientation {
+                        Orientation::OutIn => o * inputs + k,
+                        Orientation::InOut => k * n + o,
+                    };
+                    matrix[(first + o) * inputs + k] = weight[index] * source.scale;
+                }
+            }
+            let values = lookup(parameters, format!("{}.bias", source.name), &[n])?;
+            for (target, value) in bias[first..].iter_mut().zip(values) {
+                *target = value * source.scale;
+            }
+            first += n;
+        }
+        let mut ranges = Vec::with_capacity(segments.len());
+        let mut start = 0;
+        for &width in segments {
+            ranges.push(start..start + width);
+            start += width;
+        }
+        let transposed = ranges
+            .iter()
+            .map(|range| pack(outputs, range.len(), |k, o| matrix[o * inputs + range.start + k]))
+            .collect();
+        let gradient_offset = *next_offset;
+        *next_offset += outputs * inputs + outputs;
+        Ok(Self {
+            inputs,
+            outputs,
+            sources,
+            panels: pack(inputs, outputs, |o, k| matrix[o * inputs + k]),
+            bias,
+            transposed,
+            segments: ranges,
+            gradient_offset,
+        })
+    }
+
+    /// A map with one source in `[out, in]` orientation.
+    pub(super) fn dense(
+        parameters: &ParameterSet,
+        name: String,
+        segments: &[usize],
+        outputs: usize,
+        next_offset: &mut usize,
+    ) -> Result<Self, ParameterError> {
+        let source = Source { name, outputs, orientation: Orientation::OutIn, scale: 1.0 };
+        Self::new(parameters, vec![source], segments, next_offset)
+    }
+
+    /// `output[r] = epilogue(W [segments of row first + r] + b)` for `rows` rows.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn apply<S: Simd, E: Epilogue<S>>(
+        &self,
+        simd: S,
+        inputs: &[Rows<'_, S::f32s>],
+        first: usize,
+        rows: usize,
+        output: &mut [S::f32s],
+        stride: usize,
+        epilogue: E,
+    ) {
+        simd.vectorize(Product {
+            simd,
+            panels: &self.panels,
+            start: Start::Bias(&self.bias),
+            inputs,
+            first,
+            rows,
+            output,
+            stride,
+            outputs: self.outputs,
+            epilogue,
+        });
+    }
+
+    /// The transposed map onto one segment of the inputs, `target[r] = epilogue(W_segment^T delta[r])`; with
+    /// `accumulate` the product is added to what `target` holds.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn apply_transposed<S: Simd, E: Epilogue<S>>(
+        &self,
+        simd: S,
+        segment: usize,
+        delta: Rows<'_, S::f32s>,
+        rows: usize,
+        target: &mut [S::f32s],
+        stride: usize,
+        accumulate: bool,
+        epilogue: E,
+    ) {
+        simd.vectorize(Product {
+            simd,
+            panels: &self.transposed[segment],
+            start: if accumulate { Start::Accumulate } else { Start::Zero },
+            inputs: &[delta],
+            first: 0,
+            rows,
+            output: target,
+            stride,
+            outputs: self.segments[segment].len(),
+            epilogue,
+        });
+    }
+
+    /// Adds the gradient of weights and biases, summed over rows and lanes, to the network's flat gradient. Row `r` of
+    /// `delta` belongs to row `first + r` of the inputs.
+    #[inline(always)]
+    pub(super) fn accumulate_gradient<S: Simd>(
+        &self,
+        simd: S,
+        inputs: &[Rows<'_, S::f32s>],
+        first: usize,
+        delta: Rows<'_, S::f32s>,
+        rows: usize,
+        gradient: &mut [f32],
+    ) {
+        let (weights, bias) = gradient[self.gradient_offset..][..self.outputs * (self.inputs + 1)]
+            .split_at_mut(self.outputs * self.inputs);
+        simd.vectorize(ColumnSums { simd, delta, rows, sums: bias });
+        let mut column = 0;
+        for input in inputs {
+            let input = input.from(first);
+            simd.vectorize(OuterProduct {
+                simd,
+                delta,
+                input,
+                rows,
+                gradient: weights,
+                stride: self.inputs,
+                column,
+            });
+            column += input.width;
+        }
+    }
+
+    /// Writes the gradient under the names and in the shapes of the parameters.
+    pub(super) fn unpack_gradient(&self, gradient: &[f64], into: &mut ParameterSet) {
+        let block = &gradient[self.gradient_offset..];
+        let mut first = 0;
+        for source in &self.sources {
+            let n = source.outputs;
+            let scale = f64::from(source.scale);
+            let at = |o: usize, k: usize| (block[(first + o) * self.inputs + k] * scale) as f32;
+            let (shape, values): (_, Vec<f32>) = match source.orientation {
+                Orientation::OutIn => (
+                    vec![n, self.inputs],
+                    (0..n)
+                        .flat_map(|o| (0..self.inputs).map(move |k| (o, k)))
+                        .map(|(o, k)| at(o, k))
+                        .collect(),
+                ),
+                Orientation::InOut => (
+                    vec![self.inputs, n],
+                    (0..self.inputs)
+                        .flat_map(|k| (0..n).map(move |o| (o, k)))
+                        .map(|(o, k)| at(o, k))
+                        .collect(),
+                ),
+            };
+            into.insert(format!("{}.weight", source.name), HostTensor::f32(shape, values));
+            let bias = &block[self.outputs * self.inputs + first..][..n];
+            let bias = bias.iter().map(|g| (g * scale) as f32).collect();
+            into.insert(format!("{}.bias", source.name), HostTensor::f32(vec![n], bias));
+            first += n;
+        }
+    }
+}
+
+/// What happens to an element of a product before it is stored.
+pub(super) trait Epilogue<S: Simd>: Copy {
+    /// The same for rows counted from `first` on.
+    #[inline(always)]
+    fn from(self, _first: usize) -> Self {
+        self
+    }
+
+    fn apply(self, simd: S, row: usize, column: usize, value: S::f32s) -> S::f32s;
+}
+
+/// Nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Plain;
+
+impl<S: Simd> Epilogue<S> for Plain {
+    #[inline(always)]
+    fn apply(self, _simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
+        value
+    }
+}
+
+/// ELU.
+#[derive(Clone, Copy)]
+pub(super) struct Elu;
+
+impl<S: Simd> Epilogue<S> for Elu {
+    #[inline(always)]
+    fn apply(self, simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
+        activation::elu(simd, value)
+    }
+}
+
+/// tanh.
+#[derive(Clone, Copy)]
+pub(super) struct Tanh;
+
+impl<S: Simd> Epilogue<S> for Tanh {
+    #[inline(always)]
+    fn apply(self, simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
+        activation::tanh(simd, value)
+    }
+}
+
+/// Multiplication of each row by its own factor.
+#[derive(Clone, Copy)]
+pub(super) struct Scaled<'a, V>(pub(super) &'a [V]);
+
+impl<S: Simd> Epilogue<S> for Scaled<'_, S::f32s> {
+    #[inline(always)]
+    fn from(self, first: usize) -> Self {
+        Self(&self.0[first..])
+    }
+
+    #[inline(always)]
+    fn apply(self, simd: S, row: usize, _column: usize, value: S::f32s) -> S::f32s {
+        simd.mul_f32s(value, self.0[row])
+    }
+}
+
+/// [`Scaled`], then tanh.
+#[derive(Clone, Copy)]
+pub(super) struct ScaledTanh<'a, V>(pub(super) &'a [V]);
+
+impl<S: Simd> Epilogue<S> for ScaledTanh<'_, S::f32s> {
+    #[inline(always)]
+    fn from(self, first: usize) -> Self {
+        Self(&self.0[first..])
+    }
+
+    #[inline(always)]
+    fn apply(self, simd: S, row: usize, _column: usize, value: S::f32s) -> S::f32s {
+        activation::tanh(simd, simd.mul_f32s(value, self.0[row]))
+    }
+}
+
+/// Multiplication by the derivative of ELU at the stored values.
+#[derive(Clone, Copy)]
+pub(super) struct EluSlope<'a, V>(pub(super) Rows<'a, V>);
+
+impl<S: Simd> Epilogue<S> for EluSlope<'_, S::f32s> {
+    #[inline(always)]
+    fn apply(self, simd: S, row: usize, column: usize, value: S::f32s) -> S::f32s {
+        simd.mul_f32s(value, activation::elu_slope(simd, self.0.row(row)[column]))
+    }
+}
+
+enum Start<'a> {
+    Bias(&'a [f32]),
+    Zero,
+    Accumulate,
+}
+
+struct Product<'a, S: Simd, E> {
+    simd: S,
+    panels: &'a [f32],
+    start: Start<'a>,
+    inputs: &'a [Rows<'a, S::f32s>],
+    first: usize,
+    rows: usize,
+    output: &'a mut [S::f32s],
+    stride: usize,
+    outputs: usize,
+    epilogue: E,
+}
+
+impl<S: Simd, E: Epilogue<S>> NullaryFnOnce for Product<'_, S, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        let width = self.inputs.iter().map(|input| input.width).sum::<usize>();
+        for first in (0..self.rows).step_by(BLOCK_ROWS) {
+            // At the end the last row is computed more than once (and stored once): shorter than kernels for 1 and 2
+            // rows.
+            let last = self.rows - 1;
+            let rows = [first, (first + 1).min(last), (first + 2).min(last)];
+            let distinct = (self.rows - first).min(BLOCK_ROWS);
+            for column in (0..self.outputs).step_by(PANEL) {
+                let panel = &self.panels[column * width..][..width * PANEL];
+                let count = (self.outputs - column).min(PANEL);
+                if count > 4 {
+                    if S::REGISTER_COUNT >= 32 {
+                        self.block::<8>(rows, distinct, column, panel, 0, count);
+                    } else {
+                        self.block::<4>(rows, distinct, column, panel, 0, 4);
+                        self.block::<4>(rows, distinct, column, panel, 4, count - 4);
+                    }
+                } else if count > 1 {
+                    self.block::<4>(rows, distinct, column, panel, 0, count);
+                } else {
+                    self.block::<1>(rows, distinct, column, panel, 0, 1);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
+    /// Outputs `column + offset ..` (`count` of them, at most `O`) of three rows.
+    #[inline(always)]
+    fn block<const O: usize>(
+        &mut self,
+        rows: [usize; BLOCK_ROWS],
+        distinct: usize,
+        column: usize,
+        panel: &[f32],
+        offset: usize,
+        count: usize,
+    ) {
+        let simd = self.simd;
+        let zero = simd.splat_f32s(0.0);
+        let mut sums = [[zero; O]; BLOCK_ROWS];
+        match self.start {
+            Start::Bias(bias) => {
+                let bias = &bias[column + offset..][..O];
+                for o in 0..O {
+                    let b = simd.splat_f32s(bias[o]);
+                    for sum in &mut sums {
+                        sum[o] = b;
+                    }
+                }
+            }
+            Start::Zero => {}
+            Start::Accumulate => {
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let present = &self.output[row * self.stride + column + offset..];
+                    for o in 0..O {
+                        if o < count {
+                            sum[o] = present[o];
+                        }
+                    }
+                }
+            }
+        }
+        let mut weights = panel;
+        for input in self.inputs {
+            let (segment, rest) = weights.split_at(input.width * PANEL);
+            weights = rest;
+            let [x0, x1, x2] = rows.map(|row| input.row(self.first + row));
+            for (((w, &x0), &x1), &x2) in segment.chunks_exact(PANEL).zip(x0).zip(x1).zip(x2) {
+                let w = &w[offset..][..O];
+                for o in 0..O {
+                    let w = simd.splat_f32s(w[o]);
+                    sums[0][o] = simd.mul_add_e_f32s(x0, w, sums[0][o]);
+                    sums[1][o] = simd.mul_add_e_f32s(x1, w, sums[1][o]);
+                    sums[2][o] = simd.mul_add_e_f32s(x2, w, sums[2][o]);
+                }
+            }
+        }
+        for r in 0..BLOCK_ROWS {
+            if r < distinct {
+                let target = &mut self.output[rows[r] * self.stride + column + offset..][..count];
+                for o in 0..O {
+                    if o < count {
+                        target[o] = self.epilogue.apply(simd, rows[r], column + offset + o, sums[r][o]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct ColumnSums<'a, S: Simd> {
+    simd: S,
+    delta: Rows<'a, S::f32s>,
+    rows: usize,
+    sums: &'a mut [f32],
+}
+
+impl<S: Simd> NullaryFnOnce for ColumnSums<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, delta, rows, sums } = self;
+        for (column, total) in sums.iter_mut().enumerate() {
+            let mut sum = simd.splat_f32s(0.0);
+            for row in 0..rows {
+                sum = simd.add_f32s(sum, delta.data[row * delta.stride + column]);
+            }
+            *total += simd.reduce_sum_f32s(sum);
+        }
+    }
+}
+
+/// `gradient[o][column + k] += sum over rows and lanes of delta[r][o] input[r][k]`, in blocks of 8 outputs by 3 inputs.
+struct OuterProduct<'a, S: Simd> {
+    simd: S,
+    delta: Rows<'a, S::f32s>,
+    input: Rows<'a, S::f32s>,
+    rows: usize,
+    gradient: &'a mut [f32],
+    stride: usize,
+    column: usize,
+}
+
+impl<S: Simd> NullaryFnOnce for OuterProduct<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        let outputs = self.delta.width;
+        let widest = if S::REGISTER_COUNT >= 32 { 8 } else { 4 };
+        let mut output = 0;
+        while output < outputs {
+            let left = outputs - output;
+            if widest == 8 && left >= 8 {
+                self.stripe::<8>(output);
+                output += 8;
+            } else if left >= 4 {
+                self.stripe::<4>(output);
+                output += 4;
+            } else {
+                self.stripe::<1>(output);
+                output += 1;
+            }
+        }
+    }
+}
+
+impl<S: Simd> OuterProduct<'_, S> {
+    #[inline(always)]
+    fn stripe<const O: usize>(&mut self, output: usize) {
+        let simd = self.simd;
+        let last = self.input.width - 1;
+        for first in (0..self.input.width).step_by(3) {
+            let k = [first, (first + 1).min(last), (first + 2).min(last)];
+            let mut sums = [[simd.splat_f32s(0.0); O]; 3];
+            for row in 0..self.rows {
+                let d = &self.delta.data[row * self.delta.stride + output..][..O];
+                let x = self.input.row(row);
+                let x = [x[k[0]], x[k[1]], x[k[2]]];
+                for o in 0..O {
+                    for i in 0..3 {
+                        sums[i][o] = simd.mul_add_e_f32s(x[i], d[o], sums[i][o]);
+                    }
+                }
+            }
+            for i in 0..3 {
+                if first + i <= last {
+                    for o in 0..O {
+                        self.gradient[(output + o) * self.stride + self.column + first + i] +=
+                            simd.reduce_sum_f32s(sums[i][o]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Both score networks fused for the CPU: one graph per SIMD lane, activations in cache.
+//!
+//! A tensor library calls a kernel per operation and streams every intermediate array of the whole batch through
+//! memory. Here a tile of graphs (as many as a vector register has lanes) runs through a whole network, so its arrays
+//! stay in the caches, the adjacency's symmetry halves the work on edges, and what has no influence on the result is not
+//! computed. See [`lanes`] for the layout.
+//!
+//! Guarantees:
+//! - The arithmetic of a lane is the same whatever the other lanes hold. A graph's result has the same bits for every
+//!   batch size, company, number of threads, and also for AVX2, AVX-512 and NEON (without SIMD products and sums are
+//!   rounded separately, so the last bits differ). A NaN stays in its graph.
+//! - A gradient is a sum over graphs. It is formed in an order that depends on the batch alone: within a tile over lanes
+//!   by a fixed tree, over the tiles of a chunk of [`GRAPHS_PER_CHUNK`] graphs, then over chunks in double precision.
+//!   So it does not depend on the number of threads either (but, in the last bits, on the width of the registers).
+//! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane with a factor of about the number of
+//!   edge channels of all layers.
+//!
+//! The adjacency must be symmetric with zero diagonal, as [`GraphBatch`] says: only the entries above the diagonal are
+//! read.
+
+mod activation;
+mod attention;
+mod attention_layers;
+mod gcn;
+mod lanes;
+mod linear;
+mod mlp;
+mod score_matching_loss;
+mod score_network_a;
+mod score_network_x;
+mod score_network_x_gmh;
+mod tile;
+mod workspace;
+
+use std::sync::Mutex;
+
+use equidrift_backend::weights::ParameterSet;
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
+
+use self::score_network_a::ScoreNetworkA;
+use self::score_network_x::ScoreNetworkX;
+use self::score_network_x_gmh::ScoreNetworkXGmh;
+use self::workspace::{Workspace, WorkspacePool};
+use crate::engine::{
+    EngineError, GradientEngine, GraphBatch, LossAndGradient, NetworkOutputs, ScoreEngine, ScoreMatchingBatch,
+};
+use crate::network_config::{EdgeNetworkConfig, NetworksConfig, NodeNetworkConfig};
+use crate::parameters::check_parameters;
+
+/// Graphs whose gradients one thread sums in single precision. A multiple of every number of lanes.
+const GRAPHS_PER_CHUNK: usize = 32;
+/// Chunks whose gradients are held at the same time.
+const CHUNKS_PER_WAVE: usize = 64;
+
+/// Which vector instructions to use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instructions {
+    /// The widest that the machine has.
+    #[default]
+    Detect,
+    /// 16 graphs at a time: x86-64-v4 (AVX-512).
+    Avx512,
+    /// 8 graphs at a time: x86-64-v3 (AVX2 and FMA).
+    Avx2,
+    /// One graph at a time, on any machine.
+    Portable,
+}
+
+impl Instructions {
+    /// The instruction set, if this machine has it.
+    fn arch(self) -> Option<Arch> {
+        match self {
+            Self::Detect => Some(Arch::new()),
+            Self::Portable => Some(Arch::Scalar),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::Avx512 => pulp::x86::V4::try_new().map(Arch::V4),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::Avx2 => pulp::x86::V3::try_new().map(Arch::V3),
+            #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+            Self::Avx512 | Self::Avx2 => None,
+        }
+    }
+}
+
+/// The node network in packed form.
+#[derive(Debug, Clone)]
+enum NodeNetwork {
+    Convolution(ScoreNetworkX),
+    Attention(ScoreNetworkXGmh),
+}
+
+/// Both networks in packed form.
+#[derive(Debug, Clone)]
+struct Networks {
+    x: NodeNetwork,
+    adj: ScoreNetworkA,
+    features: usize,
+    /// Length of the flat gradient of both.
+    gradient_length: usize,
+}
+
+impl Networks {
+    fn new(config: &NetworksConfig, parameters: &ParameterSet) -> Result<Self, EngineError> {
+        check_parameters(config, parameters)?;
+        let mut offset = 0;
+        let x = match &config.x {
+            NodeNetworkConfig::ScoreNetworkX(sizes) => {
+                NodeNetwork::Convolution(ScoreNetworkX::new(sizes, parameters, &mut offset)?)
+            }
+            NodeNetworkConfig::ScoreNetworkXGmh(sizes) => {
+                NodeNetwork::Attention(ScoreNetworkXGmh::new(sizes, parameters, &mut offset)?)
+            }
+        };
+        let EdgeNetworkConfig::ScoreNetworkA(sizes) = &config.adj;
+        let adj = ScoreNetworkA::new(sizes, parameters, &mut offset)?;
+        Ok(Self { x, adj, features: config.features(), gradient_length: offset })
+    }
+
+    fn unpack_gradient(&self, gradient: &[f64]) -> ParameterSet {
+        let mut set = ParameterSet::new();
+        match &self.x {
+            NodeNetwork::Convolution(x) => {
+                x.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set))
+            }
+            NodeNetwork::Attention(x) => {
+                x.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set))
+            }
+        }
+        self.adj.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set));
+        set
+    }
+}
+
+/// The fused CPU engine, single precision.
+#[derive(Debug)]
+pub struct FusedEngine {
+    config: NetworksConfig,
+    networks: Networks,
+    arch: Arch,
+    name: String,
+    threads: usize,
+    workspaces: WorkspacePool,
+}
+
+impl FusedEngine {
+    /// Packs the parameters of both networks. `threads` (at least 1) share each call's graphs.
+    ///
+    /// # Errors
+    /// [`EngineError::Parameters`] if a name or shape is not the networks' or a value is not finite.
+    pub fn new(
+        config: &NetworksConfig,
+        parameters: &ParameterSet,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
+        Self::with_instructions(config, parameters, threads, Instructions::Detect)
+    }
+
+    /// As [`FusedEngine::new`], with given vector instructions.
+    ///
+    /// # Errors
+    /// Also [`EngineError::Device`] if the machine does not have them.
+    pub fn with_instructions(
+        config: &NetworksConfig,
+        parameters: &ParameterSet,
+        threads: usize,
+        instructions: Instructions,
+    ) -> Result<Self, EngineError> {
+        let Some(arch) = instructions.arch() else {
+            return Err(EngineError::Device {
+                engine: "fused".to_owned(),
+                reason: format!("this machine has no {instructions:?} instructions"),
+            });
+        };
+        let lanes = arch.dispatch(CountLanes);
+        Ok(Self {
+            config: config.clone(),
+            networks: Networks::new(config, parameters)?,
+            arch,
+            name: format!("fused, {lanes} {} per vector", if lanes == 1 { "graph" } else { "graphs" }),
+            threads: threads.max(1),
+            workspaces: WorkspacePool::default(),
+        })
+    }
+
+    /// Graphs per vector.
+    pub fn lanes(&self) -> usize {
+        self.arch.dispatch(CountLanes)
+    }
+
+    /// Runs `work` on as many threads as there are jobs for, one of them this one.
+    fn run(&self, jobs: usize, work: impl Fn() + Sync) {
+        let threads = self.threads.min(jobs).max(1);
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(&work);
+            }
+            work();
+        });
+    }
+}
+
+impl ScoreEngine for FusedEngine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn evaluate(&self, batch: &GraphBatch<'_>) -> Result<NetworkOutputs, EngineError> {
+        batch.check(self.networks.features)?;
+        let (b, n, f) = (batch.batch, batch.nodes, batch.features);
+        let mut outputs = NetworkOutputs { x: vec![0.0; b * n * f], adj: vec![0.0; b * n * n] };
+        if b * n == 0 {
+            return Ok(outputs);
+        }
+        let lanes = self.lanes();
+        let tiles =
+            outputs.x.chunks_mut(lanes * n * f).zip(outputs.adj.chunks_mut(lanes * n * n)).enumerate();
+        let queue = Mutex::new(tiles);
+        self.run(b.div_ceil(lanes), || {
+            let mut workspace = self.workspaces.take(self.arch, &self.networks, n, false);
+            // The iterator cannot panic, so the lock is never poisoned.
+            let next = || queue.lock().ok().and_then(|mut tiles| tiles.next());
+            while let Some((tile, (x, adj))) = next() {
+                self.arch.dispatch(EvaluateTile {
+                    networks: &self.networks,
+                    batch,
+                    first: tile * lanes,
+                    workspace: &mut workspace,
+                    x,
+                    adj,
+                });
+            }
+            self.workspaces.give_back(workspace, self.threads);
+        });
+        Ok(outputs)
+    }
+}
+
+impl GradientEngine for FusedEngine {
+    fn set_parameters(&mut self, parameters: &ParameterSet) -> Result<(), EngineError> {
+        self.networks = Networks::new(&self.config, parameters)?;
+        Ok(())
+    }
+
+    fn loss_and_gradient(&self, batch: &ScoreMatchingBatch<'_>) -> Result<LossAndGradient, EngineError> {
+        batch.check(self.networks.features)?;
+        let (b, n) = (batch.graphs.batch, batch.graphs.nodes);
+        let length = self.networks.gradient_length;
+        let mut total = vec![0.0_f64; length];
+        let mut losses = vec![[0.0_f32; 2]; b];
+        if b * n > 0 {
+            let chunks = b.div_ceil(GRAPHS_PER_CHUNK);
+            let mut partial = vec![0.0_f32; chunks.min(CHUNKS_PER_WAVE) * length];
+            for (wave, losses) in losses.chunks_mut(GRAPHS_PER_CHUNK * CHUNKS_PER_WAVE).enumerate() {
+                let chunks = losses.len().div_ceil(GRAPHS_PER_CHUNK);
+                let partial = &mut partial[..chunks * length];
+                partial.fill(0.0);
+                let parts = losses.chunks_mut(GRAPHS_PER_CHUNK).zip(partial.chunks_mut(length)).enumerate();
+                let queue = Mutex::new(parts);
+                self.run(chunks, || {
+                    let mut workspace = self.workspaces.take(self.arch, &self.networks, n, true);
+                    let next = || queue.lock().ok().and_then(|mut chunks| chunks.next());
+                    while let Some((chunk, (losses, gradient))) = next() {
+                        self.arch.dispatch(DifferentiateChunk {
+                            networks: &self.networks,
+                            batch,
+                            first: (wave * CHUNKS_PER_WAVE + chunk) * GRAPHS_PER_CHUNK,
+                            workspace: &mut workspace,
+                            losses,
+                            gradient,
+                        });
+                    }
+                    self.workspaces.give_back(workspace, self.threads);
+                });
+                for gradient in partial.chunks(length) {
+                    for (total, &part) in total.iter_mut().zip(gradient) {
+                        *total += f64::from(part);
+                    }
+                }
+            }
+        }
+        let mean = 1.0 / b.max(1) as f64;
+        total.iter_mut().for_each(|g| *g *= mean);
+        let loss = |network: usize| losses.iter().map(|loss| f64::from(loss[network])).sum::<f64>() * mean;
+        Ok(LossAndGradient {
+            loss_x: loss(0),
+            loss_adj: loss(1),
+            gradient: self.networks.unpack_gradient(&total),
+        })
+    }
+}
+
+struct CountLanes;
+
+impl WithSimd for CountLanes {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        S::F32_LANES
+    }
+}
+
+/// Both networks at one tile.
+struct EvaluateTile<'a> {
+    networks: &'a Networks,
+    batch: &'a GraphBatch<'a>,
+    first: usize,
+    workspace: &'a mut Workspace,
+    x: &'a mut [f32],
+    adj: &'a mut [f32],
+}
+
+impl WithSimd for EvaluateTile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { networks, batch, first, workspace, x, adj } = self;
+        let count = S::F32_LANES.min(batch.batch - first);
+        workspace.tile.load(simd, batch, first, count);
+        let view = workspace.tile.view::<S>();
+        let output = match (&networks.x, &mut workspace.x) {
+            (NodeNetwork::Convolution(network), workspace::NodeBuffers::Convolution(buffers)) => {
+                network.forward(simd, view, buffers)
+            }
+            (NodeNetwork::Attention(network), workspace::NodeBuffers::Attention(buffers)) => {
+                network.forward(simd, view, buffers)
+            }
+            _ => unreachable!("the workspace was made for these networks"),
+        };
+        output.scatter::<S>(x, batch.nodes * batch.features);
+        networks.adj.forward(simd, view, &mut workspace.adj).scatter_pairs::<S>(adj, batch.nodes);
+    }
+}
+
+/// Losses and gradients of both networks over one chunk of graphs.
+struct DifferentiateChunk<'a> {
+    networks: &'a Networks,
+    batch: &'a ScoreMatchingBatch<'a>,
+    first: usize,
+    workspace: &'a mut Workspace,
+    /// One entry per graph of the chunk.
+    losses: &'a mut [[f32; 2]],
+    gradient: &'a mut [f32],
+}
+
+impl WithSimd for DifferentiateChunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { networks, batch, first, workspace, losses, gradient } = self;
+        for (tile, losses) in losses.chunks_mut(S::F32_LANES).enumerate() {
+            let (first, count) = (first + tile * S::F32_LANES, losses.len());
+            workspace.tile.load(simd, &batch.graphs, first, count);
+            workspace.tile.load_targets::<S>(batch, first, count);
+            let view = workspace.tile.view::<S>();
+            let [target_x, target_adj] = workspace.tile.targets::<S>();
+            let loss_x = match (&networks.x, &mut workspace.x) {
+                (NodeNetwork::Convolution(network), workspace::NodeBuffers::Convolution(buffers)) => {
+                    network.loss_and_gradient(simd, view, target_x, buffers, gradient)
+                }
+                (NodeNetwork::Attention(network), workspace::NodeBuffers::Attention(buffers)) => {
+                    network.loss_and_gradient(simd, view, target_x, buffers, gradient)
+                }
+                _ => unreachable!("the workspace was made for these networks"),
+            };
+            let loss_adj =
+                networks.adj.loss_and_gradient(simd, view, target_adj, &mut workspace.adj, gradient);
+            simd.vectorize(StoreLosses { simd, loss_x, loss_adj, losses });
+        }
+    }
+}
+
+struct StoreLosses<'a, S: Simd> {
+    simd: S,
+    loss_x: S::f32s,
+    loss_adj: S::f32s,
+    losses: &'a mut [[f32; 2]],
+}
+
+impl<S: Simd> NullaryFnOnce for StoreLosses<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let mut lanes = lanes::LaneBuffer::new::<S>(2);
+        let vectors = lanes.get_mut::<S>();
+        vectors[0] = self.loss_x;
+        vectors[1] = self.loss_adj;
+        let (x, adj) = lanes.scalars().split_at(S::F32_LANES);
+        for ((losses, &x), &adj) in self.losses.iter_mut().zip(x).zip(adj) {
+            *losses = [x, adj];
+        }
+        let _ = self.simd;
+    }
+}

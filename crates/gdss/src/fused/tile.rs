@@ -1,0 +1,140 @@
+//! The graphs of one tile, in lanes, with what both networks share.
+
+use pulp::{NullaryFnOnce, Simd};
+
+use super::lanes::{LaneBuffer, for_each_pair, pair_count};
+use crate::engine::{GraphBatch, ScoreMatchingBatch};
+
+/// One tile of graphs as seen by the networks.
+#[derive(Clone, Copy)]
+pub(super) struct TileView<'a, V> {
+    pub(super) nodes: usize,
+    /// `[N, F]`
+    pub(super) x: &'a [V],
+    /// `[pairs]`
+    pub(super) adjacency: &'a [V],
+    /// `[N]`
+    pub(super) node_mask: &'a [V],
+    /// `mask_i mask_j`, `[pairs]`
+    pub(super) pair_mask: &'a [V],
+    /// `2 mask_i mask_j`, `[pairs]`
+    pub(super) twice_pair_mask: &'a [V],
+}
+
+/// What the loss of one network compares its output with.
+#[derive(Clone, Copy)]
+pub(super) struct TargetView<'a, V> {
+    /// One value per graph.
+    pub(super) scale: V,
+    /// `[N, F]` or `[pairs]`
+    pub(super) noise: &'a [V],
+}
+
+/// Buffers of a tile.
+#[derive(Debug)]
+pub(super) struct Tile {
+    nodes: usize,
+    features: usize,
+    x: LaneBuffer,
+    adjacency: LaneBuffer,
+    node_mask: LaneBuffer,
+    pair_mask: LaneBuffer,
+    twice_pair_mask: LaneBuffer,
+    /// Scale, then noise, of each network.
+    x_target: LaneBuffer,
+    x_scale: LaneBuffer,
+    adj_target: LaneBuffer,
+    adj_scale: LaneBuffer,
+}
+
+impl Tile {
+    pub(super) fn new<S: Simd>(nodes: usize, features: usize, targets: bool) -> Self {
+        let pairs = pair_count(nodes);
+        let target = usize::from(targets);
+        Self {
+            nodes,
+            features,
+            x: LaneBuffer::new::<S>(nodes * features),
+            adjacency: LaneBuffer::new::<S>(pairs),
+            node_mask: LaneBuffer::new::<S>(nodes),
+            pair_mask: LaneBuffer::new::<S>(pairs),
+            twice_pair_mask: LaneBuffer::new::<S>(pairs),
+            x_target: LaneBuffer::new::<S>(target * nodes * features),
+            x_scale: LaneBuffer::new::<S>(target),
+            adj_target: LaneBuffer::new::<S>(target * pairs),
+            adj_scale: LaneBuffer::new::<S>(target),
+        }
+    }
+
+    /// Reads `count` graphs from `first` on. The other lanes become graphs without nodes.
+    #[inline(always)]
+    pub(super) fn load<S: Simd>(&mut self, simd: S, batch: &GraphBatch<'_>, first: usize, count: usize) {
+        self.x.gather::<S>(batch.x, self.nodes * self.features, first, count);
+        self.adjacency.gather_pairs::<S>(batch.adj, self.nodes, first, count);
+        self.node_mask.gather::<S>(batch.mask, self.nodes, first, count);
+        simd.vectorize(PairMasks {
+            simd,
+            nodes: self.nodes,
+            node_mask: self.node_mask.get::<S>(),
+            once: self.pair_mask.get_mut::<S>(),
+            twice: self.twice_pair_mask.get_mut::<S>(),
+        });
+    }
+
+    /// Reads what the losses need, too.
+    #[inline(always)]
+    pub(super) fn load_targets<S: Simd>(
+        &mut self,
+        batch: &ScoreMatchingBatch<'_>,
+        first: usize,
+        count: usize,
+    ) {
+        self.x_target.gather::<S>(batch.z_x, self.nodes * self.features, first, count);
+        self.x_scale.gather::<S>(batch.scale_x, 1, first, count);
+        self.adj_target.gather_pairs::<S>(batch.z_adj, self.nodes, first, count);
+        self.adj_scale.gather::<S>(batch.scale_adj, 1, first, count);
+    }
+
+    #[inline(always)]
+    pub(super) fn view<S: Simd>(&self) -> TileView<'_, S::f32s> {
+        TileView {
+            nodes: self.nodes,
+            x: self.x.get::<S>(),
+            adjacency: self.adjacency.get::<S>(),
+            node_mask: self.node_mask.get::<S>(),
+            pair_mask: self.pair_mask.get::<S>(),
+            twice_pair_mask: self.twice_pair_mask.get::<S>(),
+        }
+    }
+
+    /// Targets of the node and of the edge network.
+    #[inline(always)]
+    pub(super) fn targets<S: Simd>(&self) -> [TargetView<'_, S::f32s>; 2] {
+        [
+            TargetView { scale: self.x_scale.get::<S>()[0], noise: self.x_target.get::<S>() },
+            TargetView { scale: self.adj_scale.get::<S>()[0], noise: self.adj_target.get::<S>() },
+        ]
+    }
+}
+
+struct PairMasks<'a, S: Simd> {
+    simd: S,
+    nodes: usize,
+    node_mask: &'a [S::f32s],
+    once: &'a mut [S::f32s],
+    twice: &'a mut [S::f32s],
+}
+
+impl<S: Simd> NullaryFnOnce for PairMasks<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, nodes, node_mask, once, twice } = self;
+        for_each_pair(nodes, |pair, i, j| {
+            let mask = simd.mul_f32s(node_mask[i], node_mask[j]);
+            once[pair] = mask;
+            twice[pair] = simd.add_f32s(mask, mask);
+        });
+    }
+}

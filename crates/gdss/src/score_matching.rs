@@ -1,0 +1,308 @@
+//! Denoising score matching for the pair of diffusions of GDSS.
+//!
+//! Per graph, with one time `t` for both networks and masked noise `z` (symmetric with zero diagonal for the
+//! adjacency):
+//!
+//! ```text
+//! t = eps + (1 - eps) u                       u uniform in [0, 1), eps = 1e-5
+//! x_t = alpha_x(t) x + sigma_x(t) z_x         a_t = alpha_a(t) a + sigma_a(t) z_a, both masked
+//! loss_x   = mean over graphs of 1/2 sum |sigma_x(t) s_theta(x_t, a_t) + z_x|^2
+//! loss_adj = mean over graphs of 1/2 sum |sigma_a(t) s_phi(x_t, a_t) + z_a|^2     over all N^2 entries
+//! ```
+//!
+//! | symbol | here |
+//! | --- | --- |
+//! | `alpha`, `sigma` | mean coefficient and standard deviation of the [`Path`] |
+//! | `s_theta`, `s_phi` | scores; `sigma s = scale * net`, with `scale = sigma` (VE: the network is the score) or `-1` (VP, sub-VP: the network is the noise) |
+//! | mask | nodes that have an edge in the clean graph |
+//!
+//! The loss weights all times alike because `sigma s + z` is the residual of the noise. Cost: one forward and one
+//! backward pass of both networks per graph and epoch. Times and noise are functions of (seed, epoch, row of the
+//! data) alone.
+//!
+//! Reference: Jo, Lee and Hwang, "Score-based generative modeling of graphs via the system of stochastic
+//! differential equations", 2022, equation 6; Vincent, "A connection between score matching and denoising
+//! autoencoders", 2011.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use equidrift_backend::normal::standard_normals;
+use equidrift_backend::philox::philox4x32_10;
+use equidrift_backend::weights::{HostTensor, ParameterSet, Values};
+use equidrift_sampler::path::{Path, PathConfig};
+use equidrift_train::{Evaluation, Group, Objective, TrainError};
+
+use crate::config::PathsConfig;
+use crate::engine::{EngineError, GradientEngine, GraphBatch, LossAndGradient, ScoreMatchingBatch};
+use crate::graph_dataset::{CleanGraphs, GraphDataset};
+
+/// Smallest time trained on: at `t = 0` the preserving paths have no noise to predict.
+pub const SMALLEST_TIME: f64 = 1e-5;
+
+/// Optimiser groups: each network is clipped by its own gradient norm.
+pub const GROUPS: [Group; 2] = [Group { name: "x", prefix: "x." }, Group { name: "adj", prefix: "adj." }];
+
+/// Graphs evaluated together. Small enough that an evaluation stays in the caches, and a fixed number, so that the
+/// order of the sums, and with it every bit of the gradient, does not depend on the number of threads.
+const SHARD: usize = 128;
+
+/// Keeps these numbers apart from every other use of the same seed.
+const STREAM: u32 = 0x6473_6d20; // "dsm "
+
+/// The two paths, ready to be evaluated.
+pub struct PathPair {
+    x: Box<dyn Path>,
+    adj: Box<dyn Path>,
+    x_predicts_score: bool,
+    adj_predicts_score: bool,
+}
+
+impl PathPair {
+    /// Builds both paths.
+    pub fn new(paths: &PathsConfig) -> Self {
+        let score = |path: &PathConfig| matches!(path, PathConfig::VarianceExploding { .. });
+        Self {
+            x: paths.x.build(),
+            adj: paths.adj.build(),
+            x_predicts_score: score(&paths.x),
+            adj_predicts_score: score(&paths.adj),
+        }
+    }
+}
+
+/// Perturbed graphs with the noise that perturbed them: the owner behind a [`ScoreMatchingBatch`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PerturbedGraphs<T> {
+    batch: usize,
+    nodes: usize,
+    features: usize,
+    x: Vec<T>,
+    adj: Vec<T>,
+    mask: Vec<T>,
+    scale_x: Vec<T>,
+    z_x: Vec<T>,
+    scale_adj: Vec<T>,
+    z_adj: Vec<T>,
+}
+
+impl<T> PerturbedGraphs<T> {
+    /// What an engine takes.
+    pub fn view(&self) -> ScoreMatchingBatch<'_, T> {
+        ScoreMatchingBatch {
+            graphs: GraphBatch {
+                batch: self.batch,
+                nodes: self.nodes,
+                features: self.features,
+                x: &self.x,
+                adj: &self.adj,
+                mask: &self.mask,
+            },
+            scale_x: &self.scale_x,
+            z_x: &self.z_x,
+            scale_adj: &self.scale_adj,
+            z_adj: &self.z_adj,
+        }
+    }
+}
+
+impl PerturbedGraphs<f64> {
+    /// Perturbs `clean` at the times `times` `[B]` with the standard normal numbers `z_x` `[B, N, F]` and `z_adj`
+    /// `[B, N, N]`, of which only the strict upper triangle is read. Masking is done here.
+    ///
+    /// # Panics
+    /// If a slice has another length.
+    pub fn new(clean: &CleanGraphs, paths: &PathPair, times: &[f64], z_x: &[f64], z_adj: &[f64]) -> Self {
+        let CleanGraphs { batch, nodes: n, features: f, .. } = *clean;
+        assert_eq!(times.len(), batch, "one time per graph");
+        assert_eq!(z_x.len(), clean.x.len(), "z_x is not [B, N, F]");
+        assert_eq!(z_adj.len(), clean.adj.len(), "z_adj is not [B, N, N]");
+        let mut perturbed = Self {
+            batch,
+            nodes: n,
+            features: f,
+            x: vec![0.0; clean.x.len()],
+            adj: vec![0.0; clean.adj.len()],
+            mask: clean.mask.iter().map(|&real| f64::from(u8::from(real))).collect(),
+            scale_x: Vec::with_capacity(batch),
+            z_x: vec![0.0; z_x.len()],
+            scale_adj: Vec::with_capacity(batch),
+            z_adj: vec![0.0; z_adj.len()],
+        };
+        for (b, &t) in times.iter().enumerate() {
+            let (alpha_x, sigma_x) = (paths.x.alpha(t), paths.x.sigma(t));
+            let (alpha_adj, sigma_adj) = (paths.adj.alpha(t), paths.adj.sigma(t));
+            perturbed.scale_x.push(if paths.x_predicts_score { sigma_x } else { -1.0 });
+            perturbed.scale_adj.push(if paths.adj_predicts_score { sigma_adj } else { -1.0 });
+            let mask = &clean.mask[b * n..][..n];
+            for i in (0..n).filter(|&i| mask[i]) {
+                for entry in (b * n + i) * f..(b * n + i + 1) * f {
+                    perturbed.z_x[entry] = z_x[entry];
+                    perturbed.x[entry] = alpha_x * clean.x[entry] + sigma_x * z_x[entry];
+                }
+                for j in (i + 1..n).filter(|&j| mask[j]) {
+                    let (upper, lower) = ((b * n + i) * n + j, (b * n + j) * n + i);
+                    let z = z_adj[upper];
+                    let value = alpha_adj * clean.adj[upper] + sigma_adj * z;
+                    (perturbed.z_adj[upper], perturbed.z_adj[lower]) = (z, z);
+                    (perturbed.adj[upper], perturbed.adj[lower]) = (value, value);
+                }
+            }
+        }
+        perturbed
+    }
+
+    /// The same in single precision.
+    pub fn to_single(&self) -> PerturbedGraphs<f32> {
+        let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
+        PerturbedGraphs {
+            batch: self.batch,
+            nodes: self.nodes,
+            features: self.features,
+            x: single(&self.x),
+            adj: single(&self.adj),
+            mask: single(&self.mask),
+            scale_x: single(&self.scale_x),
+            z_x: single(&self.z_x),
+            scale_adj: single(&self.scale_adj),
+            z_adj: single(&self.z_adj),
+        }
+    }
+}
+
+/// The time of a uniform number in [0, 1).
+pub fn training_time(uniform: f64) -> f64 {
+    uniform * (1.0 - SMALLEST_TIME) + SMALLEST_TIME
+}
+
+/// The two losses of GDSS over a set of graphs.
+pub struct DenoisingScoreMatching<'a> {
+    engine: Box<dyn GradientEngine>,
+    data: &'a GraphDataset,
+    paths: PathPair,
+    seed: u64,
+    threads: NonZeroUsize,
+}
+
+impl<'a> DenoisingScoreMatching<'a> {
+    /// Losses of the engine's networks over `data`, with times and noise from `seed`, evaluated on `threads` threads.
+    /// The threads change the speed only.
+    pub fn new(
+        engine: Box<dyn GradientEngine>,
+        data: &'a GraphDataset,
+        paths: &PathsConfig,
+        seed: u64,
+        threads: NonZeroUsize,
+    ) -> Self {
+        Self { engine, data, paths: PathPair::new(paths), seed, threads }
+    }
+
+    /// The perturbed graphs of these examples in epoch `epoch`.
+    pub fn perturbed(&self, examples: &[usize], epoch: u64) -> PerturbedGraphs<f64> {
+        let clean = self.data.dense(examples);
+        let (n, f) = (clean.nodes, clean.features);
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        let mut times = Vec::with_capacity(examples.len());
+        let mut z_x = vec![0.0; clean.x.len()];
+        let mut z_adj = vec![0.0; clean.adj.len()];
+        // Per graph: one block for the time, then one word per node feature and per unordered pair, in this order.
+        let pairs = n * n.saturating_sub(1) / 2;
+        let mut words = Vec::with_capacity(n * f + pairs + 4);
+        let mut normals = vec![0.0; n * f + pairs];
+        for (slot, &example) in examples.iter().enumerate() {
+            let row = self.data.row(example);
+            let block = |block: u32| philox4x32_10([block, row as u32, epoch as u32, STREAM], key);
+            let [high, low, ..] = block(0);
+            // The 53 leading bits of two words: uniform in [0, 1).
+            let uniform = ((u64::from(high) << 32 | u64::from(low)) >> 11) as f64 / (1u64 << 53) as f64;
+            times.push(training_time(uniform));
+
+            words.clear();
+            for index in 1.. {
+                if words.len() >= normals.len() {
+                    break;
+                }
+                words.extend(block(index));
+            }
+            standard_normals(&words[..normals.len()], &mut normals);
+            z_x[slot * n * f..][..n * f].copy_from_slice(&normals[..n * f]);
+            let mut pair = normals[n * f..].iter();
+            for i in 0..n {
+                for (j, z) in (i + 1..n).zip(pair.by_ref()) {
+                    z_adj[(slot * n + i) * n + j] = *z;
+                }
+            }
+        }
+        PerturbedGraphs::new(&clean, &self.paths, &times, &z_x, &z_adj)
+    }
+
+    /// Losses and gradient of every shard, in their order. Threads take the next shard as they become free.
+    fn shards(&self, examples: &[usize], epoch: u64) -> Vec<(usize, Result<LossAndGradient, EngineError>)> {
+        let shards: Vec<&[usize]> = examples.chunks(SHARD).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(examples) = shards.get(index) else { return done };
+                let perturbed = self.perturbed(examples, epoch).to_single();
+                let result = self.engine.loss_and_gradient(&perturbed.view());
+                done.push((index, examples.len(), result));
+            }
+        };
+        let mut done = std::thread::scope(|scope| {
+            let helpers = self.threads.get().min(shards.len()) - 1;
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            for helper in helpers {
+                match helper.join() {
+                    Ok(more) => done.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            done
+        });
+        done.sort_by_key(|(index, ..)| *index);
+        done.into_iter().map(|(_, examples, result)| (examples, result)).collect()
+    }
+}
+
+impl Objective for DenoisingScoreMatching<'_> {
+    fn losses(&self) -> &[&'static str] {
+        &["x", "adj"]
+    }
+
+    fn examples(&self) -> usize {
+        self.data.len()
+    }
+
+    fn evaluate(
+        &mut self,
+        parameters: &ParameterSet,
+        examples: &[usize],
+        epoch: u64,
+    ) -> Result<Evaluation, TrainError> {
+        let failed = |error: EngineError| TrainError::Objective(Box::new(error));
+        self.engine.set_parameters(parameters).map_err(failed)?;
+        let mut losses = vec![0.0; 2];
+        let mut sums: BTreeMap<String, (Vec<usize>, Vec<f64>)> = BTreeMap::new();
+        for (size, shard) in self.shards(examples, epoch) {
+            let shard = shard.map_err(failed)?;
+            let weight = size as f64 / examples.len() as f64;
+            losses[0] += weight * shard.loss_x;
+            losses[1] += weight * shard.loss_adj;
+            for (name, tensor) in shard.gradient {
+                let (_, sum) = sums
+                    .entry(name)
+                    .or_insert_with(|| (tensor.shape.clone(), vec![0.0; tensor.len()]));
+                match &tensor.values {
+                    Values::F32(g) => sum.iter_mut().zip(g).for_each(|(s, &g)| *s += weight * f64::from(g)),
+                    Values::F64(g) => sum.iter_mut().zip(g).for_each(|(s, &g)| *s += weight * g),
+                }
+            }
+        }
+        let gradient = sums.into_iter().map(|(name, (shape, sum))| (name, HostTensor::f64(shape, sum))).collect();
+        Ok(Evaluation { losses, gradient })
+    }
+}

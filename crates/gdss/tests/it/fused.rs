@@ -1,0 +1,443 @@
+//! The fused engine against the tensor library in double precision, against finite differences, and its bitwise
+//! guarantees: neither company nor threads nor register width change a graph's result. No files are needed.
+
+use burn::tensor::{DType, Device};
+use equidrift_backend::weights::{HostTensor, ParameterSet, Values};
+use equidrift_gdss::fused::Instructions;
+use equidrift_gdss::{
+    BurnEngine, EdgeNetworkConfig, EngineError, FusedEngine, GradientEngine, GraphBatch, NetworkOutputs,
+    NetworksConfig, NodeNetworkConfig, Projection, ScoreEngine, ScoreMatchingBatch, ScoreNetworkAConfig,
+    ScoreNetworkXConfig, ScoreNetworkXGmhConfig, initial_parameters,
+};
+
+use crate::checkpoints::relative_error;
+
+/// What every machine that runs the tests may have.
+const INSTRUCTIONS: [Instructions; 3] = [Instructions::Avx512, Instructions::Avx2, Instructions::Portable];
+
+/// A small deterministic generator (SplitMix64), uniform on [-1, 1).
+struct Uniform(u64);
+
+impl Uniform {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+}
+
+/// Perturbed graphs with random masks, and noise.
+struct Graphs {
+    batch: usize,
+    nodes: usize,
+    features: usize,
+    x: Vec<f64>,
+    adj: Vec<f64>,
+    mask: Vec<f64>,
+    scale_x: Vec<f64>,
+    z_x: Vec<f64>,
+    scale_adj: Vec<f64>,
+    z_adj: Vec<f64>,
+}
+
+impl Graphs {
+    fn random(batch: usize, nodes: usize, features: usize, seed: u64) -> Self {
+        let mut u = Uniform(seed);
+        // The first graph has all nodes; real nodes of the others come in any order.
+        let mask: Vec<f64> =
+            (0..batch * nodes).map(|i| f64::from(u8::from(i < nodes || u.next() < 0.4))).collect();
+        let mut x =
+            || -> Vec<f64> { (0..batch * nodes * features).map(|i| u.next() * mask[i / features]).collect() };
+        let (x, z_x) = (x(), x());
+        let mut symmetric = |size: f64| {
+            let mut a = vec![0.0; batch * nodes * nodes];
+            for b in 0..batch {
+                for i in 0..nodes {
+                    for j in i + 1..nodes {
+                        let value = (u.next() * size * mask[b * nodes + i] * mask[b * nodes + j]) as f32;
+                        a[(b * nodes + i) * nodes + j] = f64::from(value);
+                        a[(b * nodes + j) * nodes + i] = f64::from(value);
+                    }
+                }
+            }
+            a
+        };
+        let (adj, z_adj) = (symmetric(2.0), symmetric(1.5));
+        let mut scale = || (0..batch).map(|_| 0.6 + 0.4 * u.next()).collect::<Vec<_>>();
+        let (scale_x, scale_adj) = (scale(), scale());
+        Self { batch, nodes, features, x, adj, mask, scale_x, z_x, scale_adj, z_adj }
+    }
+
+    /// The same numbers in single precision.
+    fn single(&self) -> Single {
+        let to = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        Single {
+            shape: (self.batch, self.nodes, self.features),
+            arrays: [&self.x, &self.adj, &self.mask, &self.scale_x, &self.z_x, &self.scale_adj, &self.z_adj]
+                .map(|a| to(a)),
+        }
+    }
+
+    fn view(&self) -> ScoreMatchingBatch<'_, f64> {
+        let (batch, nodes, features) = (self.batch, self.nodes, self.features);
+        ScoreMatchingBatch {
+            graphs: GraphBatch { batch, nodes, features, x: &self.x, adj: &self.adj, mask: &self.mask },
+            scale_x: &self.scale_x,
+            z_x: &self.z_x,
+            scale_adj: &self.scale_adj,
+            z_adj: &self.z_adj,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Single {
+    shape: (usize, usize, usize),
+    arrays: [Vec<f32>; 7],
+}
+
+impl Single {
+    fn view(&self) -> ScoreMatchingBatch<'_> {
+        let (batch, nodes, features) = self.shape;
+        let [x, adj, mask, scale_x, z_x, scale_adj, z_adj] = &self.arrays;
+        ScoreMatchingBatch {
+            graphs: GraphBatch { batch, nodes, features, x, adj, mask },
+            scale_x,
+            z_x,
+            scale_adj,
+            z_adj,
+        }
+    }
+
+    /// The graphs of these indices, in this order.
+    fn select(&self, order: &[usize]) -> Self {
+        let (batch, nodes, features) = self.shape;
+        let arrays = self.arrays.each_ref().map(|array| {
+            let width = array.len() / batch;
+            order.iter().flat_map(|&g| &array[g * width..(g + 1) * width]).copied().collect()
+        });
+        Self { shape: (order.len(), nodes, features), arrays }
+    }
+}
+
+fn edge_network(features: usize) -> ScoreNetworkAConfig {
+    ScoreNetworkAConfig {
+        max_feat_num: features,
+        max_node_num: 9,
+        nhid: 8,
+        num_layers: 3,
+        num_linears: 2,
+        c_init: 2,
+        c_hid: 4,
+        c_final: 3,
+        adim: 16,
+        num_heads: 4,
+        conv: Projection::Gcn,
+    }
+}
+
+fn attention_node_network(features: usize) -> ScoreNetworkXGmhConfig {
+    ScoreNetworkXGmhConfig {
+        max_feat_num: features,
+        depth: 3,
+        nhid: 12,
+        num_linears: 3,
+        c_init: 3,
+        c_hid: 2,
+        c_final: 5,
+        adim: 9,
+        num_heads: 3,
+        conv: Projection::Gcn,
+    }
+}
+
+/// Sizes that are multiples of a register block and sizes that are not, both node networks.
+fn networks() -> Vec<NetworksConfig> {
+    let convolution = |max_feat_num, depth, nhid| {
+        NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num, depth, nhid })
+    };
+    vec![
+        NetworksConfig { x: convolution(4, 2, 16), adj: EdgeNetworkConfig::ScoreNetworkA(edge_network(4)) },
+        NetworksConfig {
+            x: convolution(1, 3, 7),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
+                num_layers: 2,
+                num_linears: 1,
+                c_init: 1,
+                nhid: 5,
+                adim: 10,
+                num_heads: 2,
+                ..edge_network(1)
+            }),
+        },
+        NetworksConfig {
+            x: NodeNetworkConfig::ScoreNetworkXGmh(attention_node_network(3)),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
+                num_linears: 4,
+                c_init: 4,
+                nhid: 32,
+                adim: 32,
+                ..edge_network(3)
+            }),
+        },
+        NetworksConfig {
+            x: NodeNetworkConfig::ScoreNetworkXGmh(ScoreNetworkXGmhConfig {
+                depth: 1,
+                adim: 12,
+                ..attention_node_network(2)
+            }),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig { adim: 8, ..edge_network(2) }),
+        },
+    ]
+}
+
+/// Initial weights, with biases that are not zero.
+fn parameters(networks: &NetworksConfig) -> ParameterSet {
+    let mut parameters = initial_parameters(networks, 11);
+    let mut u = Uniform(5);
+    for tensor in parameters.values_mut() {
+        let values = tensor.to_f32().iter().map(|v| v + 0.1 * u.next() as f32).collect();
+        *tensor = HostTensor::f32(tensor.shape.clone(), values);
+    }
+    parameters
+}
+
+fn engines(networks: &NetworksConfig, threads: usize) -> Vec<FusedEngine> {
+    let parameters = parameters(networks);
+    let engines: Vec<_> = INSTRUCTIONS
+        .into_iter()
+        .filter_map(|set| FusedEngine::with_instructions(networks, &parameters, threads, set).ok())
+        .collect();
+    assert!(!engines.is_empty());
+    engines
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+#[test]
+fn outputs_and_gradients_agree_with_the_tensor_library_in_double_precision() {
+    for (index, networks) in networks().iter().enumerate() {
+        let reference =
+            BurnEngine::with_precision(networks, &parameters(networks), &Device::flex(), DType::F64).unwrap();
+        for nodes in [1, 2, 5, 9, 16] {
+            let graphs = Graphs::random(19, nodes, networks.features(), 100 + nodes as u64);
+            let outputs = reference.evaluate_as(&graphs.view().graphs).unwrap();
+            let expected = reference.loss_and_gradient_as(&graphs.view()).unwrap();
+            let single = graphs.single();
+            for engine in engines(networks, 1) {
+                let what = format!("networks {index}, {nodes} nodes, {}", engine.name());
+                let found = engine.evaluate(&single.view().graphs).unwrap();
+                let error = relative_error(&widen(&found.x), &outputs.x);
+                assert!(error < 5e-6, "{what}: x {error:.2e}");
+                let error = relative_error(&widen(&found.adj), &outputs.adj);
+                assert!(error < 5e-6, "{what}: adj {error:.2e}");
+
+                let found = engine.loss_and_gradient(&single.view()).unwrap();
+                assert!((found.loss_x / expected.loss_x - 1.0).abs() < 1e-5, "{what}");
+                assert!((found.loss_adj - expected.loss_adj).abs() <= 1e-5 * expected.loss_adj, "{what}");
+                assert!(
+                    found.gradient.keys().eq(expected.gradient.keys()),
+                    "{what}: parameters with gradient"
+                );
+                let largest = |prefix: &str| {
+                    let tensors = expected.gradient.iter().filter(|(name, _)| name.starts_with(prefix));
+                    tensors.flat_map(|(_, tensor)| tensor.to_f64()).fold(0.0, |m: f64, g| m.max(g.abs()))
+                };
+                for (name, gradient) in &found.gradient {
+                    assert_eq!(gradient.shape, expected.gradient[name].shape, "{what}: {name}");
+                    let exact = expected.gradient[name].to_f64();
+                    let scale = exact.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+                    // Some gradients nearly cancel; compare those with the size of the others.
+                    let scale = scale.max(1e-3 * largest(if name.starts_with("x.") { "x." } else { "adj." }));
+                    let error =
+                        gradient.to_f64().iter().zip(&exact).fold(0.0_f64, |m, (f, e)| m.max((f - e).abs()));
+                    assert!(error <= 5e-5 * scale, "{what}: gradient of {name} off by {:.2e}", error / scale);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    const STEP: f64 = 0.02;
+    for networks in networks() {
+        let parameters = parameters(&networks);
+        let graphs = Graphs::random(5, 4, networks.features(), 7).single();
+        let mut engine = FusedEngine::new(&networks, &parameters, 1).unwrap();
+        let gradient = engine.loss_and_gradient(&graphs.view()).unwrap().gradient;
+        let mut u = Uniform(1);
+        // The derivative along a random direction in each tensor.
+        for (name, gradient) in &gradient {
+            let direction: Vec<f64> = (0..gradient.len()).map(|_| u.next()).collect();
+            let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+            let slope: f64 = gradient.to_f64().iter().zip(&direction).map(|(g, d)| g * d / length).sum();
+            let mut loss_at = |step: f64| {
+                let mut moved = parameters.clone();
+                let tensor = moved.get_mut(name).unwrap();
+                let values = tensor
+                    .to_f64()
+                    .iter()
+                    .zip(&direction)
+                    .map(|(v, d)| (v + step * d / length) as f32)
+                    .collect();
+                tensor.values = Values::F32(values);
+                engine.set_parameters(&moved).unwrap();
+                let result = engine.loss_and_gradient(&graphs.view()).unwrap();
+                if name.starts_with("x.") { result.loss_x } else { result.loss_adj }
+            };
+            // Richardson: the error is of fourth order in the step.
+            let wide = (loss_at(STEP) - loss_at(-STEP)) / (2.0 * STEP);
+            let narrow = (loss_at(STEP / 2.0) - loss_at(-STEP / 2.0)) / STEP;
+            let measured = (4.0 * narrow - wide) / 3.0;
+            let error = (measured - slope).abs();
+            assert!(error <= 2e-3 * slope.abs() + 2e-3, "{name}: slope {slope}, measured {measured}");
+        }
+    }
+}
+
+fn bits(outputs: &NetworkOutputs, graph: usize, batch: usize) -> Vec<u32> {
+    let part = |values: &[f32]| {
+        let width = values.len() / batch;
+        values[graph * width..(graph + 1) * width].iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    };
+    [part(&outputs.x), part(&outputs.adj)].concat()
+}
+
+#[test]
+fn company_threads_and_register_width_do_not_change_a_bit() {
+    for networks in networks() {
+        let graphs = Graphs::random(53, 9, networks.features(), 3).single();
+        let mut wide: Option<NetworkOutputs> = None;
+        for (alone, many) in engines(&networks, 1).iter().zip(engines(&networks, 3)) {
+            let all = alone.evaluate(&graphs.view().graphs).unwrap();
+            assert_eq!(all, many.evaluate(&graphs.view().graphs).unwrap(), "{}: threads", alone.name());
+            let order: Vec<usize> = (0..53).map(|i| (i * 17 + 5) % 53).chain([0, 0, 52]).collect();
+            let mixed = many.evaluate(&graphs.select(&order).view().graphs).unwrap();
+            for (row, &graph) in order.iter().enumerate() {
+                assert_eq!(
+                    bits(&mixed, row, order.len()),
+                    bits(&all, graph, 53),
+                    "{}: row {row}",
+                    alone.name()
+                );
+            }
+            let single = alone.evaluate(&graphs.select(&[37]).view().graphs).unwrap();
+            assert_eq!(bits(&single, 0, 1), bits(&all, 37, 53), "{}: batch of one", alone.name());
+            // The portable path has no fused multiply-add.
+            if alone.lanes() > 1 {
+                assert_eq!(*wide.get_or_insert_with(|| all.clone()), all, "{}: register width", alone.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit_of_the_gradient() {
+    for networks in networks() {
+        let graphs = Graphs::random(101, 6, networks.features(), 9).single();
+        for (one, several) in engines(&networks, 1).iter().zip(engines(&networks, 4)) {
+            let expected = one.loss_and_gradient(&graphs.view()).unwrap();
+            for _ in 0..3 {
+                assert_eq!(several.loss_and_gradient(&graphs.view()).unwrap(), expected, "{}", one.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn graphs_of_changing_sizes_do_not_disturb_each_other() {
+    for networks in networks() {
+        for engine in engines(&networks, 2) {
+            let batches: Vec<_> = [3, 8, 1, 3, 12]
+                .map(|nodes| Graphs::random(20, nodes, networks.features(), 2).single())
+                .into();
+            let first: Vec<_> = batches.iter().map(|b| engine.evaluate(&b.view().graphs).unwrap()).collect();
+            let gradients: Vec<_> =
+                batches.iter().map(|b| engine.loss_and_gradient(&b.view()).unwrap()).collect();
+            for ((batch, outputs), gradient) in batches.iter().zip(&first).zip(&gradients).rev() {
+                assert_eq!(engine.loss_and_gradient(&batch.view()).unwrap(), *gradient);
+                assert_eq!(engine.evaluate(&batch.view().graphs).unwrap(), *outputs);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_in_its_graph() {
+    for networks in networks() {
+        let clean = Graphs::random(21, 5, networks.features(), 4).single();
+        for engine in engines(&networks, 1) {
+            let expected = engine.evaluate(&clean.view().graphs).unwrap();
+            // In the first graph all nodes are real.
+            for (array, value) in [(0, f32::NAN), (1, f32::NAN), (0, f32::INFINITY), (1, f32::NEG_INFINITY)] {
+                let mut broken = clean.clone();
+                // Entry (0, 1) of the adjacency and its mirror image, or features of the first two nodes.
+                let mirror = if array == 1 { 5 } else { 0 };
+                broken.arrays[array][1.min(if array == 0 { 0 } else { 1 })] = value;
+                broken.arrays[array][mirror] = value;
+                let found = engine.evaluate(&broken.view().graphs).unwrap();
+                for graph in 1..21 {
+                    assert_eq!(
+                        bits(&found, graph, 21),
+                        bits(&expected, graph, 21),
+                        "{}: graph {graph}",
+                        engine.name()
+                    );
+                }
+                if value.is_nan() {
+                    assert!(
+                        found.x[..5 * networks.features()].iter().any(|v| v.is_nan()),
+                        "{}",
+                        engine.name()
+                    );
+                    assert!(found.adj[..25].iter().any(|v| v.is_nan()), "{}", engine.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn new_parameters_replace_the_old_ones() {
+    let networks = &networks()[0];
+    let graphs = Graphs::random(4, 5, networks.features(), 6).single();
+    let other = initial_parameters(networks, 99);
+    let expected = FusedEngine::new(networks, &other, 1).unwrap().evaluate(&graphs.view().graphs).unwrap();
+    let mut engine = FusedEngine::new(networks, &parameters(networks), 1).unwrap();
+    assert_ne!(engine.evaluate(&graphs.view().graphs).unwrap(), expected);
+    engine.set_parameters(&other).unwrap();
+    assert_eq!(engine.evaluate(&graphs.view().graphs).unwrap(), expected);
+}
+
+#[test]
+fn arrays_and_parameters_that_do_not_fit_are_errors() {
+    let networks = &networks()[0];
+    let mut engine = FusedEngine::new(networks, &parameters(networks), 1).unwrap();
+    let graphs = Graphs::random(4, 5, networks.features(), 6).single();
+    let mut short = graphs.clone();
+    short.arrays[1].pop();
+    assert!(matches!(engine.evaluate(&short.view().graphs), Err(EngineError::Length { name: "adj", .. })));
+    assert!(matches!(engine.loss_and_gradient(&short.view()), Err(EngineError::Length { name: "adj", .. })));
+    let mut features = graphs.clone();
+    features.shape.2 = 3;
+    assert!(matches!(
+        engine.evaluate(&features.view().graphs),
+        Err(EngineError::Features { expected: 4, found: 3 })
+    ));
+
+    let mut missing = parameters(networks);
+    missing.remove("adj.layers.1.attn.2.gnn_k.bias");
+    let error = engine.set_parameters(&missing).unwrap_err().to_string();
+    assert!(error.contains("adj.layers.1.attn.2.gnn_k.bias"), "{error}");
+    assert!(FusedEngine::new(networks, &missing, 1).is_err());
+
+    // No graphs and graphs without nodes are not errors.
+    let empty = Single { shape: (0, 5, 4), arrays: Default::default() };
+    assert!(engine.evaluate(&empty.view().graphs).unwrap().x.is_empty());
+    assert_eq!(engine.loss_and_gradient(&empty.view()).unwrap().loss_adj, 0.0);
+}

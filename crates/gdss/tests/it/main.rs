@@ -1,0 +1,12 @@
+//! The GDSS crate against the released checkpoints' vectors, and against hostile files.
+
+mod batch_independence;
+mod checkpoints;
+mod fused;
+mod goldens;
+mod gradients;
+mod laws;
+mod layers;
+mod model_folders;
+mod trajectories;
+mod speed_tmp;

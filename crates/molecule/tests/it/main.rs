@@ -1,0 +1,16 @@
+//! Integration tests of `equidrift-molecule`: against reference decodings and SMILES corpora where they are at hand,
+//! against hostile files, and properties that hold for any molecule.
+
+// A test may stop at what it did not expect.
+#![allow(clippy::unwrap_used)]
+
+#[cfg(feature = "rdkit")]
+mod back_ends;
+mod corpus;
+mod decodings;
+mod hostile;
+mod npz;
+mod random;
+mod reference;
+mod repair_properties;
+mod sdf;

@@ -1,0 +1,133 @@
+//! The state of a batch: named components, one row per sample.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::error::SamplerError;
+use crate::noise::{NoiseSource, Stream};
+use crate::path::PathConfig;
+use crate::support::Support;
+
+/// One component of a [`State`]: values `[B, D]` (f32 or f64, on any device) and the support they live in.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Name, for instance `x` or `adj`.
+    pub name: String,
+    /// Values, `[B, D]`. The family reshapes a row as the support's layout says.
+    pub values: Tensor<2>,
+    /// The subspace the values live in.
+    pub support: Support,
+}
+
+impl Component {
+    /// A component of host values in row order, rounded to `dtype`.
+    ///
+    /// # Errors
+    /// [`SamplerError::Count`] if there are not B·D values.
+    pub fn from_host(
+        name: impl Into<String>,
+        values: Vec<f64>,
+        support: Support,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, SamplerError> {
+        let expected = support.batch() * support.width();
+        if values.len() != expected {
+            return Err(SamplerError::Count { what: "values of a component", expected, found: values.len() });
+        }
+        let data = TensorData::new(values, [support.batch(), support.width()]);
+        Ok(Self { name: name.into(), values: Tensor::from_data(data, (device, dtype)), support })
+    }
+
+    /// The values on the host, in row order.
+    ///
+    /// # Errors
+    /// [`SamplerError::Values`] if the device cannot deliver them.
+    pub fn to_host(&self) -> Result<Vec<f64>, SamplerError> {
+        host_f64(&self.name, self.values.clone())
+    }
+}
+
+/// A batch of samples: components that share their rows.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The components, in the order of the paths and of the denoiser's answers.
+    pub components: Vec<Component>,
+}
+
+impl State {
+    /// A state of these components.
+    ///
+    /// # Errors
+    /// If there is none, if their numbers of rows differ, or a shape is not its support's.
+    pub fn new(components: Vec<Component>) -> Result<Self, SamplerError> {
+        let state = Self { components };
+        state.check()?;
+        Ok(state)
+    }
+
+    /// A draw from the prior: for each component noise of stream [`Stream::Prior`] times the path's prior standard
+    /// deviation, on the support.
+    ///
+    /// # Errors
+    /// If `names`, `paths`, `supports` and `ids` do not fit together.
+    pub fn prior(
+        names: &[&str],
+        paths: &[PathConfig],
+        supports: Vec<Support>,
+        ids: &[u64],
+        noise: &dyn NoiseSource,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, SamplerError> {
+        let expected = names.len();
+        for (what, found) in [("paths of the prior", paths.len()), ("supports of the prior", supports.len())] {
+            if found != expected {
+                return Err(SamplerError::Count { what, expected, found });
+            }
+        }
+        let mut components = Vec::with_capacity(expected);
+        for (index, (support, (name, path))) in supports.into_iter().zip(names.iter().zip(paths)).enumerate() {
+            if support.batch() != ids.len() {
+                let (expected, found) = (support.batch(), ids.len());
+                return Err(SamplerError::Count { what: "sample ids", expected, found });
+            }
+            let scale = path.build().prior_std();
+            let mut values = noise.normals(Stream::Prior, 0, index, &support, ids);
+            values.iter_mut().for_each(|value| *value *= scale);
+            components.push(Component::from_host(*name, values, support, device, dtype)?);
+        }
+        Self::new(components)
+    }
+
+    /// Number of samples B.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.components.first().map_or(0, |component| component.support.batch())
+    }
+
+    /// Checks shapes and row counts, as [`State::new`].
+    ///
+    /// # Errors
+    /// As [`State::new`].
+    pub fn check(&self) -> Result<(), SamplerError> {
+        let batch = self.batch();
+        if self.components.is_empty() {
+            return Err(SamplerError::Count { what: "components of a state", expected: 1, found: 0 });
+        }
+        for component in &self.components {
+            let expected = [batch, component.support.width()];
+            let found = component.values.dims();
+            if component.support.batch() != batch || found != expected {
+                return Err(SamplerError::Shape { component: component.name.clone(), expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Values of a tensor on the host as f64.
+pub(crate) fn host_f64(component: &str, values: Tensor<2>) -> Result<Vec<f64>, SamplerError> {
+    let failed = |reason: String| SamplerError::Values { component: component.to_owned(), reason };
+    let data = values.try_into_data().map_err(|e| failed(e.to_string()))?;
+    data.try_into_vec_as::<f64>().map_err(|e| failed(format!("{e:?}")))
+}
