@@ -25,14 +25,11 @@ impl Installation {
                 std::env::var_os("CONDA_PREFIX")
                     .expect("feature `conda`: activate the environment first (CONDA_PREFIX is not set)"),
             );
-            return Self {
-                include: vec![prefix.join("include"), prefix.join("include/rdkit")],
-                libraries: vec![prefix.join("lib")],
-            };
+            return Self::under(&prefix);
         }
         match (std::env::consts::OS, std::env::consts::ARCH) {
-            ("macos", "aarch64") => Self::under(Path::new("/opt/homebrew"), true),
-            ("macos", _) => Self::under(Path::new("/usr/local"), true),
+            ("macos", "aarch64") => Self::under(Path::new("/opt/homebrew")),
+            ("macos", _) => Self::under(Path::new("/usr/local")),
             // /usr/include and /usr/local/include are the compiler's own; naming them again would reorder its search
             // path and break libstdc++'s `#include_next`.
             _ => Self {
@@ -42,10 +39,10 @@ impl Installation {
         }
     }
 
-    fn under(prefix: &Path, with_libraries: bool) -> Self {
+    fn under(prefix: &Path) -> Self {
         Self {
             include: vec![prefix.join("include"), prefix.join("include/rdkit")],
-            libraries: if with_libraries { vec![prefix.join("lib")] } else { Vec::new() },
+            libraries: vec![prefix.join("lib")],
         }
     }
 }

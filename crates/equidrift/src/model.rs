@@ -64,7 +64,7 @@ impl Model {
         if found == expected {
             return Ok(());
         }
-        Err(Error::Task { model: self.name.clone(), expected: noun(expected), found: noun(found) })
+        Err(Error::Task { model: self.name.clone(), expected: noun(expected), found: noun(found).to_owned() })
     }
 }
 

@@ -1,5 +1,7 @@
 #include "bridge.h"
 
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,12 +116,13 @@ rust::Vec<ProblemRecord> problems(const Molecule &molecule) {
   constexpr unsigned int cleanup_organometallics = 0x400;
   constexpr unsigned int as_given = MolOps::SANITIZE_ALL & ~(MolOps::SANITIZE_CLEANUP | cleanup_organometallics);
   const ROMol &mol = referent(molecule);
-  auto all = MolOps::detectChemistryProblems(mol, MolOps::SANITIZE_PROPERTIES);
+  std::vector<std::unique_ptr<RDKit::MolSanitizeException>> all;
   try {
     all = MolOps::detectChemistryProblems(mol, as_given);
   } catch (const std::exception &) {
     // The search for a Kekulé form goes on although valences are wrong, and then stumbles over an atom with a fixed
     // number of hydrogens that has no valence. The wrong valences are the answer.
+    all = MolOps::detectChemistryProblems(mol, MolOps::SANITIZE_PROPERTIES);
     if (all.empty()) {
       throw;
     }

@@ -146,16 +146,17 @@ impl Molecule {
         Ok(fragments)
     }
 
-    /// The fragment that GDSS keeps: the one with the longest SMILES string; of equally long ones the first in the
-    /// canonical SMILES of the whole, which lists fragments alphabetically. `None` for the empty molecule.
+    /// The fragment with the most atoms; of equally large ones the first in the canonical SMILES of the whole, which
+    /// lists fragments alphabetically. `None` for the empty molecule. (GDSS keeps another one: the one with the longest
+    /// [`Graph::kekule_smiles`].)
     ///
     /// # Errors
     /// [`RdkitError::Exception`] if RDKit gives up.
     pub fn largest_fragment(&self) -> Result<Option<Fragment>, RdkitError> {
-        let by_length_then_alphabet = |a: &Fragment, b: &Fragment| {
-            a.smiles.len().cmp(&b.smiles.len()).then_with(|| b.smiles.cmp(&a.smiles))
+        let by_size_then_alphabet = |a: &Fragment, b: &Fragment| {
+            a.atoms.len().cmp(&b.atoms.len()).then_with(|| b.smiles.cmp(&a.smiles))
         };
-        Ok(self.fragments()?.into_iter().max_by(by_length_then_alphabet))
+        Ok(self.fragments()?.into_iter().max_by(by_size_then_alphabet))
     }
 
     /// The Bemis-Murcko scaffold: ring systems, the linkers between them, and what is double-bonded to either. Empty for

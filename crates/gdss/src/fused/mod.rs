@@ -102,6 +102,7 @@ struct Networks {
 
 impl Networks {
     fn new(config: &NetworksConfig, parameters: &ParameterSet) -> Result<Self, EngineError> {
+        config.check()?;
         check_parameters(config, parameters)?;
         let mut offset = 0;
         let x = match &config.x {

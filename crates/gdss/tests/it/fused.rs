@@ -64,7 +64,7 @@ impl Graphs {
             }
             a
         };
-        let (adj, z_adj) = (symmetric(2.0), symmetric(1.5));
+        let (adj, z_adj) = (symmetric(0.8), symmetric(1.5));
         let mut scale = || (0..batch).map(|_| 0.6 + 0.4 * u.next()).collect::<Vec<_>>();
         let (scale_x, scale_adj) = (scale(), scale());
         Self { batch, nodes, features, x, adj, mask, scale_x, z_x, scale_adj, z_adj }
@@ -166,7 +166,7 @@ fn networks() -> Vec<NetworksConfig> {
                 num_layers: 2,
                 num_linears: 1,
                 c_init: 1,
-                nhid: 5,
+                nhid: 6,
                 adim: 10,
                 num_heads: 2,
                 ..edge_network(1)

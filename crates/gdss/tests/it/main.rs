@@ -10,3 +10,4 @@ mod layers;
 mod model_folders;
 mod trajectories;
 mod speed_tmp;
+mod training;

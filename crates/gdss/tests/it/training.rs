@@ -12,13 +12,15 @@ use equidrift_backend::weights::{HostTensor, ParameterSet, TensorFile};
 use equidrift_gdss::score_matching::{GROUPS, training_time};
 use equidrift_gdss::{
     BurnEngine, CleanGraphs, DenoisingScoreMatching, EngineError, FusedEngine, GradientEngine, GraphDataset,
+    LossAndGradient, NetworksConfig, NodeNetworkConfig, PathPair, PathsConfig, PerturbedGraphs,
     ScoreNetworkXConfig, initial_parameters,
 };
 use equidrift_laws::reference;
 use equidrift_sampler::PathConfig;
 use equidrift_train::adam::AdamConfig;
 use equidrift_train::{
-    Ending, Evaluation, LearningRate, Objective, RunFolder, Silent, TrainError, Trainer, TrainerConfig, TrainingState,
+    Ending, Evaluation, LearningRate, Objective, RunFolder, Silent, TrainError, Trainer, TrainerConfig,
+    TrainingState,
 };
 use serde_json::Value;
 
@@ -33,7 +35,9 @@ struct Golden {
 }
 
 fn goldens() -> Vec<Golden> {
-    let Some(folder) = reference::reference_dir().map(|folder| folder.join("gdss")) else { return Vec::new() };
+    let Some(folder) = reference::reference_dir().map(|folder| folder.join("gdss")) else {
+        return Vec::new();
+    };
     let files = reference::files(&folder, "train.", ".safetensors");
     assert!(!files.is_empty(), "no training vectors in {}", folder.display());
     files.iter().map(|path| golden(&folder, path)).collect()
@@ -163,7 +167,11 @@ fn compare(
         if let Some(name) = key.strip_prefix("grad.") {
             record("gradients", relative(&first[name].to_f64(), &expected));
         } else if let Some(name) = key.strip_prefix("gradnorm.") {
-            record("norms per parameter", relative(&[norm(&first[name])], &expected));
+            // Some gradients vanish but for rounding: what they lose is measured against their network's.
+            let network = GROUPS.iter().find(|group| name.starts_with(group.prefix)).unwrap();
+            let floor = 1e-4 * equidrift_train::clip::global_norm(first, network.prefix);
+            let error = (norm(&first[name]) - expected[0]).abs() / expected[0].max(floor);
+            record("norms per parameter", error);
         } else if let Some(name) = key.strip_prefix("after3.") {
             record("parameters", relative(&state.parameters[name].to_f64(), &expected));
         } else if let Some(name) = key.strip_prefix("ema_after3.") {
@@ -198,12 +206,14 @@ fn engines_reproduce_the_stored_training_steps_in_single_precision() {
             .collect();
         let device = DeviceKind::Cpu.open().unwrap();
         let burn = |parameters: &ParameterSet, batch: &PerturbedGraphs<f64>| {
-            BurnEngine::new(&golden.networks, parameters, &device)?.loss_and_gradient(&batch.to_single().view())
+            BurnEngine::new(&golden.networks, parameters, &device)?
+                .loss_and_gradient(&batch.to_single().view())
         };
         let fused = |parameters: &ParameterSet, batch: &PerturbedGraphs<f64>| {
             FusedEngine::new(&golden.networks, parameters, 1)?.loss_and_gradient(&batch.to_single().view())
         };
-        type Engine<'a> = &'a dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>;
+        type Engine<'a> =
+            &'a dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>;
         for (engine, evaluate) in [("burn", &burn as Engine<'_>), ("fused", &fused)] {
             let worst = compare(&golden, single.clone(), evaluate);
             eprintln!("{}, {engine}: {worst:?}", golden.name);
@@ -272,7 +282,11 @@ fn objective(data: &GraphDataset, threads: usize) -> DenoisingScoreMatching<'_> 
 fn a_small_set_is_learnt() {
     struct Losses(Vec<(f64, f64)>);
     impl equidrift_train::Observer for Losses {
-        fn epoch(&mut self, report: &equidrift_train::EpochReport, _: &TrainingState) -> Result<(), TrainError> {
+        fn epoch(
+            &mut self,
+            report: &equidrift_train::EpochReport,
+            _: &TrainingState,
+        ) -> Result<(), TrainError> {
             self.0.push((report.losses["x"], report.losses["adj"]));
             Ok(())
         }

@@ -41,7 +41,7 @@ fn a_radical_keeps_its_hydrogens_through_the_graph() {
 }
 
 #[test]
-fn fragments_know_their_atoms_and_the_longest_string_is_kept() {
+fn fragments_know_their_atoms_and_which_is_largest() {
     let molecule = read("O.CC.F.C[N+](C)(C)C");
     let fragments = molecule.fragments().unwrap();
     let found: Vec<_> = fragments.iter().map(|part| (part.smiles.as_str(), part.atoms.clone())).collect();
@@ -50,7 +50,7 @@ fn fragments_know_their_atoms_and_the_longest_string_is_kept() {
         [("O", vec![0]), ("CC", vec![1, 2]), ("F", vec![3]), ("C[N+](C)(C)C", vec![4, 5, 6, 7, 8])]
     );
     assert_eq!(molecule.largest_fragment().unwrap().unwrap().atoms, [4, 5, 6, 7, 8]);
-    // Of equally long strings the first of the canonical SMILES of the whole.
+    // Of equally large ones the first of the canonical SMILES of the whole.
     let tie = read("N.C.O");
     assert_eq!(tie.canonical_smiles().unwrap(), "C.N.O");
     assert_eq!(tie.largest_fragment().unwrap().unwrap().smiles, "C");
