@@ -1,3 +1,5 @@
 //! Tests of the whole, through the facade.
 
+#![allow(clippy::unwrap_used)] // a test may fail by panicking
+
 mod architecture;

@@ -192,6 +192,8 @@ mod tests {
             fourth += x * x * x * x;
         }
         let n = f64::from(n);
-        assert!((first / n).abs() < 1e-5 && (second / n - 1.0).abs() < 1e-4 && (fourth / n - 3.0).abs() < 2e-3);
+        assert!(
+            (first / n).abs() < 1e-5 && (second / n - 1.0).abs() < 1e-4 && (fourth / n - 3.0).abs() < 2e-3
+        );
     }
 }

@@ -200,7 +200,11 @@ fn flags(args: &TrainMoleculesArgs) -> Value {
         ("checkpoint_every", args.checkpoint_every.map(|v| json!(v))),
         ("weights", args.weights.map(|v| json!(lower(format!("{v:?}"))))),
     ];
-    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect::<serde_json::Map<_, _>>().into()
+    entries
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn read_config(path: &Path) -> Result<Value, Failure> {
@@ -244,7 +248,8 @@ impl<'a> Watcher<'a> {
     fn record(&self, data: &MoleculeSet) -> Result<(), equidrift::Error> {
         let path = self.request.output.join("training.toml");
         let write = |source| equidrift::Error::Write { path: path.clone(), source };
-        let settings = toml::to_string(&self.request.settings).map_err(|error| write(std::io::Error::other(error)))?;
+        let settings =
+            toml::to_string(&self.request.settings).map_err(|error| write(std::io::Error::other(error)))?;
         let mut found = toml::Table::new();
         let mut insert = |key: &str, value: toml::Value| found.insert(key.to_owned(), value);
         insert("file", self.request.data.display().to_string().into());
@@ -257,7 +262,10 @@ impl<'a> Watcher<'a> {
         insert("test_rows", count(data.test_rows));
         insert("bad_lines", count(data.bad_lines.len() as u64));
         insert("unknown_atoms", count(data.unknown_atoms));
-        insert("vocabulary", data.vocabulary.iter().map(|e| e.symbol().to_owned()).collect::<Vec<_>>().into());
+        insert(
+            "vocabulary",
+            data.vocabulary.iter().map(|e| e.symbol().to_owned()).collect::<Vec<_>>().into(),
+        );
         insert("max_nodes", count(data.graphs.nodes() as u64));
         let found = toml::to_string(&toml::Table::from_iter([("data".to_owned(), found.into())]))
             .map_err(|error| write(std::io::Error::other(error)))?;
@@ -313,7 +321,8 @@ impl TrainingWatcher for Watcher<'_> {
     fn epoch(&mut self, report: &EpochReport) {
         if !self.terminal {
             let epochs = self.request.settings.epochs;
-            let per_epoch = self.started.elapsed().as_secs_f64() / (report.epoch - self.epochs_before).max(1) as f64;
+            let per_epoch =
+                self.started.elapsed().as_secs_f64() / (report.epoch - self.epochs_before).max(1) as f64;
             let left = per_epoch * (epochs - report.epoch) as f64;
             let losses: Vec<String> =
                 report.losses.iter().map(|(name, loss)| format!("{name} {loss:.4}")).collect();

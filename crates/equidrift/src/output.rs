@@ -55,6 +55,7 @@ impl OutputFile {
     /// # Errors
     /// [`Error::Write`] where the folder or file cannot be written, [`Error::InUse`].
     pub fn create(path: &Path, manifest: Manifest) -> Result<Self, Error> {
+        refuse_folder(path)?;
         let partial = Manifest::partial_for(path);
         let file = open_and_lock(&partial)?;
         // The manifest first: were the old file emptied first, a crash here would leave a manifest that promises bytes.
@@ -180,6 +181,15 @@ impl OutputFile {
         rename(&partial, &path)?;
         Ok(manifest)
     }
+}
+
+/// A folder cannot be replaced by the finished file; better said now than after hours of sampling.
+fn refuse_folder(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        let source = io::Error::from(io::ErrorKind::IsADirectory);
+        return Err(Error::Write { path: path.to_owned(), source });
+    }
+    Ok(())
 }
 
 /// The partial file, opened for reading and writing with its content kept, and locked against a second process.

@@ -15,7 +15,7 @@ use crate::score_network_x_gmh::ScoreNetworkXGmh;
 
 /// Elements of the widest tensor of one pass. Larger batches are evaluated in pieces: a pass then works in the cache and
 /// its memory does not grow with the batch. The pieces change no bit of the result.
-const PIECE: usize = 1 << 19;
+const PIECE: usize = 1 << 18;
 
 /// The engine on a tensor library.
 #[derive(Debug, Clone)]

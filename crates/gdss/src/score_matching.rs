@@ -293,16 +293,16 @@ impl Objective for DenoisingScoreMatching<'_> {
             losses[0] += weight * shard.loss_x;
             losses[1] += weight * shard.loss_adj;
             for (name, tensor) in shard.gradient {
-                let (_, sum) = sums
-                    .entry(name)
-                    .or_insert_with(|| (tensor.shape.clone(), vec![0.0; tensor.len()]));
+                let (_, sum) =
+                    sums.entry(name).or_insert_with(|| (tensor.shape.clone(), vec![0.0; tensor.len()]));
                 match &tensor.values {
                     Values::F32(g) => sum.iter_mut().zip(g).for_each(|(s, &g)| *s += weight * f64::from(g)),
                     Values::F64(g) => sum.iter_mut().zip(g).for_each(|(s, &g)| *s += weight * g),
                 }
             }
         }
-        let gradient = sums.into_iter().map(|(name, (shape, sum))| (name, HostTensor::f64(shape, sum))).collect();
+        let gradient =
+            sums.into_iter().map(|(name, (shape, sum))| (name, HostTensor::f64(shape, sum))).collect();
         Ok(Evaluation { losses, gradient })
     }
 }

@@ -70,7 +70,9 @@ impl GaussianData {
     pub fn moments(&self, plan: &Plan, prior_std: &[f64]) -> Result<Moments, LawError> {
         plan.validate()?;
         let c = plan.components;
-        for (what, found) in [("components of the data", self.mean.len()), ("prior deviations", prior_std.len())] {
+        for (what, found) in
+            [("components of the data", self.mean.len()), ("prior deviations", prior_std.len())]
+        {
             if found != c {
                 return Err(LawError::Count { what, expected: c, found });
             }
@@ -107,7 +109,8 @@ impl GaussianData {
                             let target = out * c + component;
                             transition.row_mut(target).fill(0.0);
                             for term in terms {
-                                transition[(target, term.register * c + component)] += term.coefficients[component];
+                                transition[(target, term.register * c + component)] +=
+                                    term.coefficients[component];
                             }
                             if let Some(fresh) = fresh {
                                 noise[target] = fresh.coefficients[component] * fresh.coefficients[component];
@@ -119,7 +122,8 @@ impl GaussianData {
                     _ => return Err(LawError::NotLinear { step, op: op.to_string() }),
                 }
                 mean = &transition * mean + offset;
-                covariance = &transition * covariance * transition.transpose() + DMatrix::from_diagonal(&noise);
+                covariance =
+                    &transition * covariance * transition.transpose() + DMatrix::from_diagonal(&noise);
             }
         }
         Ok(Moments {
@@ -160,13 +164,15 @@ impl Denoiser for GaussianDenoiser {
         let c = hosts.len();
         let mut out = vec![vec![0.0; times.len()]; c];
         for (row, &time) in times.iter().enumerate() {
-            let marginals: Vec<Marginal> = self.paths.iter().map(|path| path.build().marginal(time)).collect();
+            let marginals: Vec<Marginal> =
+                self.paths.iter().map(|path| path.build().marginal(time)).collect();
             let score = self.data.score(&marginals, time).map_err(|error| engine(error.into()))?;
             let x = DVector::from_iterator(c, hosts.iter().map(|host| host[row]));
             let value = &score.gain * &x + &score.offset;
             for component in 0..c {
                 let conversion = PredictionKind::Score.convert(self.kinds[component], &marginals[component]);
-                out[component][row] = conversion.state * x[component] + conversion.prediction * value[component];
+                out[component][row] =
+                    conversion.state * x[component] + conversion.prediction * value[component];
             }
         }
         answer(state, out)

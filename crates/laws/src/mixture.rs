@@ -69,13 +69,15 @@ impl Mixture {
                 (path.alpha(t), path.sigma(t), libm::exp(-lambda))
             })
             .collect();
-        let slope = |z: f64, (alpha, sigma, ratio): (f64, f64, f64)| -ratio * self.noise(alpha * z, alpha, sigma);
+        let slope =
+            |z: f64, (alpha, sigma, ratio): (f64, f64, f64)| -ratio * self.noise(alpha * z, alpha, sigma);
         starts
             .iter()
             .map(|start| {
                 let mut z = start / coefficients[0].0;
                 for i in 0..steps {
-                    let (left, middle, right) = (coefficients[2 * i], coefficients[2 * i + 1], coefficients[2 * i + 2]);
+                    let (left, middle, right) =
+                        (coefficients[2 * i], coefficients[2 * i + 1], coefficients[2 * i + 2]);
                     let k1 = slope(z, left);
                     let k2 = slope(z + 0.5 * h * k1, middle);
                     let k3 = slope(z + 0.5 * h * k2, middle);
@@ -102,7 +104,8 @@ impl Mixture {
     ) -> Result<f64, LawError> {
         let denoiser = MixtureDenoiser::new(self.clone(), *path, PredictionKind::Score);
         let support = Support::vector(starts.len(), 1);
-        let state = State::new(vec![Component::from_host("x", starts.to_vec(), support, device, DType::F64)?])?;
+        let state =
+            State::new(vec![Component::from_host("x", starts.to_vec(), support, device, DType::F64)?])?;
         let ids: Vec<u64> = (0..starts.len() as u64).collect();
         let outcome = Executor::new(&denoiser, &KeyedNoise::new(0)).run(plan, state, &ids)?;
         let ends = outcome.state.components[0].to_host()?;

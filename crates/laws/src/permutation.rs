@@ -11,9 +11,10 @@ use crate::error::LawError;
 #[must_use]
 pub fn permute_row(row: &[f64], layout: Layout, order: &[usize]) -> Vec<f64> {
     match layout {
-        Layout::Nodes { features, .. } => {
-            order.iter().flat_map(|&node| row[node * features..(node + 1) * features].iter().copied()).collect()
-        }
+        Layout::Nodes { features, .. } => order
+            .iter()
+            .flat_map(|&node| row[node * features..(node + 1) * features].iter().copied())
+            .collect(),
         Layout::SymmetricPairs { nodes } => {
             order.iter().flat_map(|&i| order.iter().map(move |&j| row[i * nodes + j])).collect()
         }
@@ -70,7 +71,8 @@ pub fn prediction_defect(
     let moved = denoiser.predict(&permute_state(state, orders)?, times)?;
     let mut worst = 0.0f64;
     for ((component, plain), moved) in state.components.iter().zip(plain).zip(moved) {
-        let as_component = |values| Component { name: component.name.clone(), values, support: component.support.clone() };
+        let as_component =
+            |values| Component { name: component.name.clone(), values, support: component.support.clone() };
         let expected = permute_values(&as_component(plain).to_host()?, &component.support, orders);
         worst = worst.max(relative_difference(&expected, &as_component(moved).to_host()?));
     }
@@ -104,7 +106,8 @@ impl SamplingCase<'_> {
     /// If the run fails.
     pub fn sample(&self, denoiser: &dyn Denoiser, supports: &[Support]) -> Result<Vec<Vec<f64>>, LawError> {
         let supports = supports.to_vec();
-        let state = State::prior(self.names, self.paths, supports, self.ids, self.noise, self.device, self.dtype)?;
+        let state =
+            State::prior(self.names, self.paths, supports, self.ids, self.noise, self.device, self.dtype)?;
         let outcome = Executor::new(denoiser, self.noise).run(self.plan, state, self.ids)?;
         outcome.state.components.iter().map(|component| Ok(component.to_host()?)).collect()
     }
@@ -121,7 +124,8 @@ pub fn sample_defect(
     orders: &[Vec<usize>],
 ) -> Result<f64, LawError> {
     let plain = case.sample(denoiser, case.supports)?;
-    let permuted: Vec<Support> = case.supports.iter().map(|support| permute_support(support, orders)).collect();
+    let permuted: Vec<Support> =
+        case.supports.iter().map(|support| permute_support(support, orders)).collect();
     let moved = case.sample(denoiser, &permuted)?;
     let mut worst = 0.0f64;
     for ((support, plain), moved) in case.supports.iter().zip(&plain).zip(&moved) {

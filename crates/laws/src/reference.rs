@@ -50,7 +50,11 @@ fn discover(variable: &str, folder: &str, required: bool) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    assert!(!required, "no {folder} files at {} (set {variable}); with CI=true they are required", path.display());
+    assert!(
+        !required,
+        "no {folder} files at {} (set {variable}); with CI=true they are required",
+        path.display()
+    );
     eprintln!("skipped: no reference data at {} (set {variable})", path.display());
     None
 }

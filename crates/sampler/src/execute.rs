@@ -20,7 +20,7 @@ use crate::path::Marginal;
 use crate::plan::{NoiseTerm, NormScope, Op, Plan, Register, STATE, Term};
 use crate::prediction::PredictionKind;
 use crate::state::{Component, State};
-use crate::support::{Layout, Real, Support};
+use crate::support::{Real, Support};
 
 /// A sample that was given up because it became non-finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,13 @@ impl<'a> Executor<'a> {
                 };
                 if watched && let Some(observer) = self.observer.as_mut() {
                     let values = &run.registers[written];
-                    observer.operation(&OperationEvent { step: index, operation, op, values, means: &run.means });
+                    observer.operation(&OperationEvent {
+                        step: index,
+                        operation,
+                        op,
+                        values,
+                        means: &run.means,
+                    });
                 }
             }
             if let Some(observer) = self.observer.as_mut() {
@@ -299,9 +305,12 @@ impl<'p> Run<'p> {
                     continue;
                 }
                 // The last reader of the register that is written may have its buffer.
-                let last = term.register == out && terms[index + 1..].iter().all(|later| later.register != out);
+                let last =
+                    term.register == out && terms[index + 1..].iter().all(|later| later.register != out);
                 let value = if last {
-                    self.registers[out][component].take().expect("a validated plan reads only written registers")
+                    self.registers[out][component]
+                        .take()
+                        .expect("a validated plan reads only written registers")
                 } else {
                     self.value(term.register, component)
                 };
@@ -338,8 +347,7 @@ impl<'p> Run<'p> {
             None => self.inspect(score, component)?,
         };
         let draw = self.draw(source, Stream::Corrector, step, component);
-        let noise_norms: Vec<f64> =
-            self.row_squares(&draw, component).into_iter().map(libm::sqrt).collect();
+        let noise_norms: Vec<f64> = self.row_squares(&draw, component).into_iter().map(libm::sqrt).collect();
         let score_norms: Vec<f64> = squares.into_iter().map(libm::sqrt).collect();
         // A score of zero points nowhere: no step (and no 0/0).
         let step_size = |noise: f64, score: f64| {
@@ -353,7 +361,8 @@ impl<'p> Run<'p> {
             NormScope::BatchMean => {
                 let alive = self.alive.iter().filter(|&&alive| alive).count().max(1) as f64;
                 let mean = |norms: &[f64]| {
-                    norms.iter().zip(&self.alive).map(|(n, &alive)| if alive { *n } else { 0.0 }).sum::<f64>() / alive
+                    norms.iter().zip(&self.alive).map(|(n, &alive)| if alive { *n } else { 0.0 }).sum::<f64>()
+                        / alive
                 };
                 vec![step_size(mean(&noise_norms), mean(&score_norms)); self.ids.len()]
             }
@@ -380,9 +389,17 @@ impl<'p> Run<'p> {
     }
 
     /// Noise times a scale per row, zero for failed rows.
-    fn noise_tensor(&self, mut draw: Vec<f64>, scales: &[f64], component: usize, like: &Tensor<2>) -> Tensor<2> {
+    fn noise_tensor(
+        &self,
+        mut draw: Vec<f64>,
+        scales: &[f64],
+        component: usize,
+        like: &Tensor<2>,
+    ) -> Tensor<2> {
         let support = &self.supports[component];
-        for ((row, scale), alive) in draw.chunks_exact_mut(support.width().max(1)).zip(scales).zip(&self.alive) {
+        for ((row, scale), alive) in
+            draw.chunks_exact_mut(support.width().max(1)).zip(scales).zip(&self.alive)
+        {
             let scale = if *alive { *scale } else { 0.0 };
             row.iter_mut().for_each(|value| *value *= scale);
         }
@@ -392,8 +409,11 @@ impl<'p> Run<'p> {
     /// Squared norms of rows that lie in their support, in free coordinates.
     fn row_squares<T: Real>(&self, values: &[T], component: usize) -> Vec<f64> {
         let support = &self.supports[component];
-        let mut squares: Vec<f64> =
-            values.chunks_exact(support.width().max(1)).map(|row| pair_once(support, sum_of_squares(row))).collect();
+        let mut squares: Vec<f64> = values
+            .chunks_exact(support.width().max(1))
+            .enumerate()
+            .map(|(row, v)| support.sum_of_squares(row, v))
+            .collect();
         squares.resize(self.ids.len(), 0.0);
         squares
     }
@@ -403,7 +423,8 @@ impl<'p> Run<'p> {
     fn inspect(&mut self, register: Register, component: usize) -> Result<Vec<f64>, SamplerError> {
         let tensor = self.value(register, component);
         let device = tensor.device();
-        let failed = |reason: String| SamplerError::Values { component: self.names[component].clone(), reason };
+        let failed =
+            |reason: String| SamplerError::Values { component: self.names[component].clone(), reason };
         let mut data = tensor.try_into_data().map_err(|error| failed(error.to_string()))?;
         let support = self.supports[component].clone();
         let dtype = self.dtypes[component];
@@ -420,20 +441,16 @@ impl<'p> Run<'p> {
         Ok(squares)
     }
 
-    fn inspect_rows<T: Real>(
-        &mut self,
-        values: &mut [T],
-        support: &Support,
-    ) -> (bool, Vec<f64>) {
+    fn inspect_rows<T: Real>(&mut self, values: &mut [T], support: &Support) -> (bool, Vec<f64>) {
         let mut changed = false;
         let mut squares = vec![0.0; self.ids.len()];
         for (row, values) in values.chunks_exact_mut(support.width().max(1)).enumerate() {
             if self.alive[row] {
                 changed |= support.project_row(row, values);
-                let square = sum_of_squares(values);
+                let square = support.sum_of_squares(row, values);
                 // Squares of finite f64 values may overflow; such a row is still finite.
                 if square.is_finite() || values.iter().all(|value| value.is_finite()) {
-                    squares[row] = pair_once(support, square);
+                    squares[row] = square;
                     continue;
                 }
                 self.alive[row] = false;
@@ -483,27 +500,4 @@ impl<'p> Run<'p> {
 
 fn scaled(tensor: Tensor<2>, coefficient: f64) -> Tensor<2> {
     if coefficient == 1.0 { tensor } else { tensor.mul_scalar(coefficient) }
-}
-
-/// A sum over a padded row in free coordinates: both entries of a symmetric pair were counted.
-fn pair_once(support: &Support, sum: f64) -> f64 {
-    if matches!(support.layout(), Layout::SymmetricPairs { .. }) { 0.5 * sum } else { sum }
-}
-
-/// Sum of squares in f64 with four interleaved partial sums: a fixed order, and no chain of dependent additions.
-fn sum_of_squares<T: Real>(row: &[T]) -> f64 {
-    let mut partial = [0.0; 4];
-    let chunks = row.chunks_exact(4);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (sum, value) in partial.iter_mut().zip(chunk) {
-            let value = value.to_f64();
-            *sum += value * value;
-        }
-    }
-    for (sum, value) in partial.iter_mut().zip(rest) {
-        let value = value.to_f64();
-        *sum += value * value;
-    }
-    (partial[0] + partial[1]) + (partial[2] + partial[3])
 }

@@ -41,7 +41,8 @@ impl TimeGrid {
         start: f64,
         end: f64,
     ) -> Result<Vec<f64>, SamplerError> {
-        let reject = |option, value, expected| SamplerError::Option { planner: "time grid", option, value, expected };
+        let reject =
+            |option, value, expected| SamplerError::Option { planner: "time grid", option, value, expected };
         if paths.is_empty() {
             return Err(SamplerError::NoPaths { planner: "time grid" });
         }

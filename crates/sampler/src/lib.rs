@@ -40,7 +40,7 @@ pub mod prediction;
 pub mod state;
 pub mod support;
 
-pub use burn::tensor::{DType, Device};
+pub use burn::tensor::{DType, Device, Tensor};
 pub use denoiser::{Counted, DenoiseError, Denoiser};
 pub use error::SamplerError;
 pub use execute::{Executor, Failure, Observer, OperationEvent, Outcome, Progress};

@@ -79,7 +79,14 @@ pub trait NoiseSource: Send + Sync {
     /// One draw for every row of `support`, row-major `[B, D]`: unit variance per free coordinate, both entries of a
     /// symmetric pair equal, zero outside the support. `ids[b]` is the id of row b, below 2⁴⁸; `step` tells the draws of
     /// one stream apart; `component` is the index of the component.
-    fn normals(&self, stream: Stream, step: u32, component: usize, support: &Support, ids: &[u64]) -> Vec<f64>;
+    fn normals(
+        &self,
+        stream: Stream,
+        step: u32,
+        component: usize,
+        support: &Support,
+        ids: &[u64],
+    ) -> Vec<f64>;
 }
 
 /// Counter-based noise: Philox 4x32-10 and the inverse normal distribution function.
@@ -137,7 +144,14 @@ impl KeyedNoise {
 }
 
 impl NoiseSource for KeyedNoise {
-    fn normals(&self, stream: Stream, step: u32, component: usize, support: &Support, ids: &[u64]) -> Vec<f64> {
+    fn normals(
+        &self,
+        stream: Stream,
+        step: u32,
+        component: usize,
+        support: &Support,
+        ids: &[u64],
+    ) -> Vec<f64> {
         let width = support.width();
         let mut out = vec![0.0; support.batch() * width];
         let (mut words, mut dense) = (Vec::new(), Vec::new());
@@ -155,7 +169,9 @@ impl NoiseSource for KeyedNoise {
                 dense.resize(last as usize + 1, 0.0);
                 self.fill(counter, &mut words, &mut dense);
                 match support.layout() {
-                    Layout::Vector { .. } | Layout::Nodes { .. } if support.is_full() && !support.has_labels() => {
+                    Layout::Vector { .. } | Layout::Nodes { .. }
+                        if support.is_full() && !support.has_labels() =>
+                    {
                         values.copy_from_slice(&dense[..width]);
                     }
                     _ => support.for_each_coordinate(row, |index, key| values[index] = dense[key as usize]),

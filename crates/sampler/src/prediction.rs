@@ -93,9 +93,10 @@ impl PredictionKind {
             Self::X0 => self.to_x0(m),
             Self::Noise => self.to_noise(m),
             Self::Score => match self {
-                Self::X0 => {
-                    Conversion { state: -1.0 / (m.sigma * m.sigma), prediction: m.alpha / (m.sigma * m.sigma) }
-                }
+                Self::X0 => Conversion {
+                    state: -1.0 / (m.sigma * m.sigma),
+                    prediction: m.alpha / (m.sigma * m.sigma),
+                },
                 _ => {
                     let noise = self.to_noise(m);
                     Conversion { state: -noise.state / m.sigma, prediction: -noise.prediction / m.sigma }

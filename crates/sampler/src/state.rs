@@ -80,13 +80,15 @@ impl State {
         dtype: DType,
     ) -> Result<Self, SamplerError> {
         let expected = names.len();
-        for (what, found) in [("paths of the prior", paths.len()), ("supports of the prior", supports.len())] {
+        for (what, found) in [("paths of the prior", paths.len()), ("supports of the prior", supports.len())]
+        {
             if found != expected {
                 return Err(SamplerError::Count { what, expected, found });
             }
         }
         let mut components = Vec::with_capacity(expected);
-        for (index, (support, (name, path))) in supports.into_iter().zip(names.iter().zip(paths)).enumerate() {
+        for (index, (support, (name, path))) in supports.into_iter().zip(names.iter().zip(paths)).enumerate()
+        {
             if support.batch() != ids.len() {
                 let (expected, found) = (support.batch(), ids.len());
                 return Err(SamplerError::Count { what: "sample ids", expected, found });

@@ -81,7 +81,12 @@ impl Support {
     /// Vectors of `dim` free coordinates, `batch` rows.
     #[must_use]
     pub fn vector(batch: usize, dim: usize) -> Self {
-        Self { layout: Layout::Vector { dim }, mask: Arc::new(vec![vec![true; dim]; batch]), labels: None, full: true }
+        Self {
+            layout: Layout::Vector { dim },
+            mask: Arc::new(vec![vec![true; dim]; batch]),
+            labels: None,
+            full: true,
+        }
     }
 
     /// Node features `[N, F]`; `mask[b][i]` says whether node i of sample b is real. Rows must be equally long:
@@ -257,6 +262,39 @@ impl Support {
             }
         }
         changed
+    }
+
+    /// Sum of squares of a row in free coordinates, in f64: each unordered pair counts once.
+    ///
+    /// Four interleaved partial sums over the free coordinates in order: no chain of dependent additions, and an order
+    /// that depends neither on the batch nor on how far the row is padded.
+    #[must_use]
+    pub fn sum_of_squares<T: Real>(&self, row: usize, values: &[T]) -> f64 {
+        let mask = &self.mask[row];
+        let mut partial = [0.0; 4];
+        let mut place = 0;
+        let mut add = |value: T| {
+            let value = value.to_f64();
+            partial[place & 3] += value * value;
+            place += 1;
+        };
+        match self.layout {
+            Layout::Vector { .. } => values.iter().copied().for_each(&mut add),
+            Layout::Nodes { features, .. } => {
+                for (site, _) in mask.iter().enumerate().filter(|(_, m)| **m) {
+                    values[site * features..(site + 1) * features].iter().copied().for_each(&mut add);
+                }
+            }
+            Layout::SymmetricPairs { nodes } => {
+                for i in (0..nodes).filter(|&i| mask[i]) {
+                    let above = &values[i * nodes + i + 1..(i + 1) * nodes];
+                    for (value, _) in above.iter().zip(&mask[i + 1..]).filter(|(_, m)| **m) {
+                        add(*value);
+                    }
+                }
+            }
+        }
+        (partial[0] + partial[1]) + (partial[2] + partial[3])
     }
 
     /// Inner product of two rows in free coordinates: each unordered pair counts once.

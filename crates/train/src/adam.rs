@@ -88,8 +88,9 @@ impl Adam {
         learning_rate: f64,
     ) -> Result<(), TrainError> {
         for (name, gradient) in gradient.iter().filter(|(name, _)| name.starts_with(prefix)) {
-            let parameter =
-                parameters.get_mut(name).ok_or_else(|| TrainError::UnknownParameter { name: name.clone() })?;
+            let parameter = parameters
+                .get_mut(name)
+                .ok_or_else(|| TrainError::UnknownParameter { name: name.clone() })?;
             if parameter.shape != gradient.shape {
                 return Err(TrainError::GradientShape {
                     name: name.clone(),

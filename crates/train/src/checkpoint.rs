@@ -104,7 +104,10 @@ impl TrainingState {
             average_updates: self.average.updates,
         };
         let json = |value: Result<String, serde_json::Error>| {
-            value.map_err(|error| TrainError::NotACheckpoint { path: path.to_owned(), reason: error.to_string() })
+            value.map_err(|error| TrainError::NotACheckpoint {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })
         };
         file.metadata.insert("format".to_owned(), FORMAT.to_owned());
         file.metadata.insert("state".to_owned(), json(serde_json::to_string(&counters))?);
@@ -150,7 +153,8 @@ impl TrainingState {
         let values = |part: &str, name: &str| -> Result<Vec<f64>, TrainError> {
             let key = format!("{part}.{name}");
             let tensor = file.require(&key, path)?;
-            let expected = &parameters.get(name).ok_or_else(|| unusable(format!("{key} has no parameter")))?.shape;
+            let expected =
+                &parameters.get(name).ok_or_else(|| unusable(format!("{key} has no parameter")))?.shape;
             if tensor.shape != *expected {
                 let (expected, found) = (expected.clone(), tensor.shape.clone());
                 return Err(WeightsError::Shape { path: path.to_owned(), name: key, expected, found }.into());

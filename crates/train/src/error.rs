@@ -108,8 +108,10 @@ pub enum TrainError {
     },
 
     /// A loss or a gradient norm is not a number: the weights before this step are the last good ones.
-    #[error("epoch {epoch}, step {step}: {quantity} is {value}; the last checkpoint is intact: start again with \
-             a lower learning rate, or resume it")]
+    #[error(
+        "epoch {epoch}, step {step}: {quantity} is {value}; the last checkpoint is intact: start again with \
+             a lower learning rate, or resume it"
+    )]
     NotFinite {
         /// Epoch, counted from 1.
         epoch: u64,

@@ -51,7 +51,11 @@ impl TrainerConfig {
             if value > 0.0 && value.is_finite() {
                 Ok(())
             } else {
-                Err(TrainError::Setting { key, value: value.to_string(), expected: "must be a positive number" })
+                Err(TrainError::Setting {
+                    key,
+                    value: value.to_string(),
+                    expected: "must be a positive number",
+                })
             }
         };
         positive("epochs", self.epochs as f64)?;
@@ -240,11 +244,8 @@ impl Trainer {
         for (name, &loss) in objective.losses().iter().zip(&evaluation.losses) {
             finite(format!("the loss of {name}"), loss)?;
         }
-        let norms: Vec<f64> = self
-            .groups
-            .iter()
-            .map(|group| clip::global_norm(&evaluation.gradient, group.prefix))
-            .collect();
+        let norms: Vec<f64> =
+            self.groups.iter().map(|group| clip::global_norm(&evaluation.gradient, group.prefix)).collect();
         for (group, &norm) in self.groups.iter().zip(&norms) {
             finite(format!("the gradient norm of {}", group.name), norm)?;
         }

@@ -1,5 +1,7 @@
 //! The programme as its users and their scripts see it.
 
+#![allow(clippy::unwrap_used)] // a test may fail by panicking
+
 mod bad_input;
 mod command;
 mod determinism;

@@ -69,8 +69,7 @@ impl MoleculeSet {
             return Err(Error::RepeatedAtom { element: *twice.1 });
         }
         let excluded = source.test_rows.map(read_rows).transpose()?.unwrap_or_default();
-        let sha256 =
-            sha256_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let sha256 = sha256_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let on_bad_line = match source.on_bad_line {
             Unusable::Skip => OnBadLine::Skip,
             Unusable::Fail => OnBadLine::Fail,
@@ -127,7 +126,15 @@ impl MoleculeSet {
         if graphs.node_counts().is_empty() {
             return Err(Error::NoTrainingMolecules { path: path.to_owned(), molecules, test_rows: left_out });
         }
-        Ok(Some(Self { graphs, vocabulary, bad_lines, molecules, test_rows: left_out, unknown_atoms, sha256 }))
+        Ok(Some(Self {
+            graphs,
+            vocabulary,
+            bad_lines,
+            molecules,
+            test_rows: left_out,
+            unknown_atoms,
+            sha256,
+        }))
     }
 }
 

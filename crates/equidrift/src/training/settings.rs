@@ -113,7 +113,9 @@ fn overlay(base: &mut Value, over: &Value) {
                 (Some(old), Some(new)) => old != new,
                 _ => false,
             };
-            if ["type", "model_type"].into_iter().any(tagged) || (tagged("name") && !base.contains_key("epochs")) {
+            if ["type", "model_type"].into_iter().any(tagged)
+                || (tagged("name") && !base.contains_key("epochs"))
+            {
                 *base = over.clone();
                 return;
             }
@@ -222,7 +224,8 @@ mod tests {
 
     #[test]
     fn another_sampler_brings_its_own_defaults() {
-        let settings = TrainingSettings::merge(None, &[json!({"sampler": {"name": "heun"}, "name": "mine"})]).unwrap();
+        let settings =
+            TrainingSettings::merge(None, &[json!({"sampler": {"name": "heun"}, "name": "mine"})]).unwrap();
         assert_eq!(settings.sampler.name(), "heun");
         assert_eq!(settings.name, "mine");
     }

@@ -93,7 +93,9 @@ impl<S: Simd> Aggregate<'_, S> {
         let nodes = self.nodes;
         let last = nodes - 1;
         let rows = [first, (first + 1).min(last), (first + 2).min(last)];
-        let m = rows.map(|row| &self.matrix[row * nodes..][..nodes]);
+        let m0 = &self.matrix[rows[0] * nodes..][..nodes];
+        let m1 = &self.matrix[rows[1] * nodes..][..nodes];
+        let m2 = &self.matrix[rows[2] * nodes..][..nodes];
         let mut sums = [[simd.splat_f32s(0.0); O]; 3];
         let present = if self.accumulate { (nodes - first).min(3) } else { 0 };
         for r in 0..3 {
@@ -104,7 +106,6 @@ impl<S: Simd> Aggregate<'_, S> {
                 }
             }
         }
-        let (m0, m1, m2) = (m[0], m[1], m[2]);
         for (j, ((&m0, &m1), &m2)) in m0.iter().zip(m1).zip(m2).enumerate() {
             let x = &self.input.data[j * self.input.stride + feature..][..O];
             for o in 0..O {

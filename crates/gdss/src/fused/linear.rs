@@ -272,6 +272,9 @@ impl Linear {
 
 /// What happens to an element of a product before it is stored.
 pub(super) trait Epilogue<S: Simd>: Copy {
+    /// Whether it does anything.
+    const CHANGES: bool = true;
+
     /// The same for rows counted from `first` on.
     #[inline(always)]
     fn from(self, _first: usize) -> Self {
@@ -286,6 +289,8 @@ pub(super) trait Epilogue<S: Simd>: Copy {
 pub(super) struct Plain;
 
 impl<S: Simd> Epilogue<S> for Plain {
+    const CHANGES: bool = false;
+
     #[inline(always)]
     fn apply(self, _simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
         value
@@ -449,7 +454,9 @@ impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
         for input in self.inputs {
             let (segment, rest) = weights.split_at(input.width * PANEL);
             weights = rest;
-            let [x0, x1, x2] = rows.map(|row| input.row(self.first + row));
+            let x0 = input.row(self.first + rows[0]);
+            let x1 = input.row(self.first + rows[1]);
+            let x2 = input.row(self.first + rows[2]);
             for (((w, &x0), &x1), &x2) in segment.chunks_exact(PANEL).zip(x0).zip(x1).zip(x2) {
                 let w = &w[offset..][..O];
                 for o in 0..O {
@@ -465,8 +472,18 @@ impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
                 let target = &mut self.output[rows[r] * self.stride + column + offset..][..count];
                 for o in 0..O {
                     if o < count {
-                        target[o] = self.epilogue.apply(simd, rows[r], column + offset + o, sums[r][o]);
+                        target[o] = sums[r][o];
                     }
+                }
+            }
+        }
+        // A loop of its own over the stored values: if the sums were read here by a variable index, the compiler would
+        // keep them in memory, in the loop above too.
+        if E::CHANGES {
+            for &row in &rows[..distinct] {
+                let target = &mut self.output[row * self.stride + column + offset..][..count];
+                for (o, value) in target.iter_mut().enumerate() {
+                    *value = self.epilogue.apply(simd, row, column + offset + o, *value);
                 }
             }
         }

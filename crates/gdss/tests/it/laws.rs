@@ -15,11 +15,13 @@ const ENGINES: [EngineKind; 2] = [EngineKind::Fused, EngineKind::Burn];
 fn state(checkpoint: &Checkpoint) -> (State, Vec<f64>) {
     let get = |name: &str| &checkpoint.golden.tensors[name];
     let flags = get("in.flags");
-    let mask: Vec<Vec<bool>> =
-        flags.to_f64().chunks_exact(flags.shape[1]).map(|row| row.iter().map(|f| *f > 0.5).collect()).collect();
+    let mask: Vec<Vec<bool>> = flags
+        .to_f64()
+        .chunks_exact(flags.shape[1])
+        .map(|row| row.iter().map(|f| *f > 0.5).collect())
+        .collect();
     let (device, dtype) = (Device::flex(), DType::F32);
-    let supports =
-        [Support::nodes(mask.clone(), get("in.x").shape[2]), Support::symmetric_pairs(mask)];
+    let supports = [Support::nodes(mask.clone(), get("in.x").shape[2]), Support::symmetric_pairs(mask)];
     let components = ["x", "adj"].into_iter().zip(supports).map(|(name, support)| {
         Component::from_host(name, get(&format!("in.{name}")).to_f64(), support, &device, dtype).unwrap()
     });
@@ -58,7 +60,12 @@ fn padding_never_reaches_a_real_entry() {
         for kind in ENGINES {
             let denoiser = checkpoint.model().denoiser(kind, DeviceKind::Cpu).unwrap();
             let garbage = |index: usize| 1e3 * ((index * 7919 % 1000) as f64 / 500.0 - 1.0);
-            assert_eq!(garbage_defect(&*denoiser, &state, &times, garbage).unwrap(), 0.0, "{}", checkpoint.name);
+            assert_eq!(
+                garbage_defect(&*denoiser, &state, &times, garbage).unwrap(),
+                0.0,
+                "{}",
+                checkpoint.name
+            );
             let defect = extra_nodes_defect(&*denoiser, &state, &times, 3).unwrap();
             println!("{} {kind}: {defect:.2e} with three more absent nodes", checkpoint.name);
             assert!(defect <= 1e-5, "{} {kind}: {defect:.2e}", checkpoint.name);
@@ -70,7 +77,9 @@ fn padding_never_reaches_a_real_entry() {
 /// step divides by the score's norm), hence f64 where 1e-5 is asked of whole runs.
 #[test]
 fn permuting_nodes_permutes_the_samples() {
-    let Some(checkpoint) = checkpoints().into_iter().min_by_key(|c| c.model().config().max_nodes) else { return };
+    let Some(checkpoint) = checkpoints().into_iter().min_by_key(|c| c.model().config().max_nodes) else {
+        return;
+    };
     let model = checkpoint.model();
     let paths = [model.config().paths.x, model.config().paths.adj];
     let networks = &model.config().networks;
@@ -83,7 +92,8 @@ fn permuting_nodes_permutes_the_samples() {
         let plan = config.plan(&paths, 20).unwrap();
         for (dtype, tolerance) in [(DType::F32, 1e-3), (DType::F64, 1e-9)] {
             let engine =
-                equidrift_gdss::BurnEngine::with_precision(networks, model.parameters(), &device, dtype).unwrap();
+                equidrift_gdss::BurnEngine::with_precision(networks, model.parameters(), &device, dtype)
+                    .unwrap();
             let denoiser = equidrift_gdss::GdssDenoiser::new(
                 std::sync::Arc::new(engine),
                 networks.features(),

@@ -128,7 +128,8 @@ fn sealed_but_malformed_weights() {
     let good = std::fs::read(&path).unwrap();
     let mut huge = good.clone();
     huge[..8].copy_from_slice(&(10_u64 << 30).to_le_bytes());
-    let cases: [(&[u8], fn(&WeightsError) -> bool); 4] = [
+    type Expected = fn(&WeightsError) -> bool;
+    let cases: [(&[u8], Expected); 4] = [
         (&huge, |e| matches!(e, WeightsError::HeaderTooLong { .. })),
         (&good[..good.len() - 4], |e| matches!(e, WeightsError::Truncated { .. })),
         (&good[..5], |e| matches!(e, WeightsError::Truncated { .. })),

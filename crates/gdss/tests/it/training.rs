@@ -122,10 +122,10 @@ impl Objective for Stored<'_> {
     }
 }
 
-/// Largest difference over the largest expected magnitude.
-fn relative(found: &[f64], expected: &[f64]) -> f64 {
+/// Largest difference over the largest expected magnitude, or over `floor` if that is larger.
+fn relative(found: &[f64], expected: &[f64], floor: f64) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let scale = expected.iter().fold(0.0f64, |scale, e| scale.max(e.abs()));
+    let scale = expected.iter().fold(floor, |scale, e| scale.max(e.abs()));
     let worst = found.iter().zip(expected).fold(0.0f64, |worst, (f, e)| worst.max((f - e).abs()));
     if worst == 0.0 { 0.0 } else { worst / scale }
 }
@@ -135,8 +135,11 @@ fn norm(tensor: &HostTensor) -> f64 {
 }
 
 /// Runs the stored steps with one engine and compares everything that is stored; returns the worst relative error.
+/// Gradients below `vanishing` times their network's gradient norm are measured against that: behind saturated
+/// attention some are 1e-79, which single precision does not know.
 fn compare(
     golden: &Golden,
+    vanishing: f64,
     parameters: ParameterSet,
     evaluate: &dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>,
 ) -> BTreeMap<&'static str, f64> {
@@ -151,7 +154,7 @@ fn compare(
     for expected in expected.chunks(4) {
         let report = trainer.step(&mut objective, &[0]).unwrap();
         for (found, expected) in report.losses.iter().chain(&report.gradient_norms).zip(expected) {
-            record("losses and norms", relative(&[*found], &[*expected]));
+            record("losses and norms", relative(&[*found], &[*expected], 0.0));
         }
     }
     let without: Vec<String> =
@@ -164,18 +167,18 @@ fn compare(
     let average = state.average.parameters(&state.parameters);
     for (key, expected) in &golden.file.tensors {
         let expected = expected.to_f64();
-        if let Some(name) = key.strip_prefix("grad.") {
-            record("gradients", relative(&first[name].to_f64(), &expected));
-        } else if let Some(name) = key.strip_prefix("gradnorm.") {
-            // Some gradients vanish but for rounding: what they lose is measured against their network's.
+        let floor = |name: &str| {
             let network = GROUPS.iter().find(|group| name.starts_with(group.prefix)).unwrap();
-            let floor = 1e-4 * equidrift_train::clip::global_norm(first, network.prefix);
-            let error = (norm(&first[name]) - expected[0]).abs() / expected[0].max(floor);
-            record("norms per parameter", error);
+            vanishing * equidrift_train::clip::global_norm(first, network.prefix)
+        };
+        if let Some(name) = key.strip_prefix("grad.") {
+            record("gradients", relative(&first[name].to_f64(), &expected, floor(name)));
+        } else if let Some(name) = key.strip_prefix("gradnorm.") {
+            record("norms per parameter", relative(&[norm(&first[name])], &expected, floor(name)));
         } else if let Some(name) = key.strip_prefix("after3.") {
-            record("parameters", relative(&state.parameters[name].to_f64(), &expected));
+            record("parameters", relative(&state.parameters[name].to_f64(), &expected, 0.0));
         } else if let Some(name) = key.strip_prefix("ema_after3.") {
-            record("averages", relative(&average[name].to_f64(), &expected));
+            record("averages", relative(&average[name].to_f64(), &expected, 0.0));
         }
     }
     worst
@@ -189,7 +192,7 @@ fn tensor_library_reproduces_the_stored_training_steps_in_double_precision() {
             BurnEngine::with_precision(&golden.networks, parameters, &device, DType::F64)?
                 .loss_and_gradient_as(&batch.view())
         };
-        let worst = compare(&golden, golden.parameters.clone(), &evaluate);
+        let worst = compare(&golden, 0.0, golden.parameters.clone(), &evaluate);
         eprintln!("{}, f64: {worst:?}", golden.name);
         assert!(worst.len() >= 2, "losses and gradients are stored");
         assert!(worst.values().all(|&error| error <= 1e-7), "{}: {worst:?}", golden.name);
@@ -215,7 +218,7 @@ fn engines_reproduce_the_stored_training_steps_in_single_precision() {
         type Engine<'a> =
             &'a dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>;
         for (engine, evaluate) in [("burn", &burn as Engine<'_>), ("fused", &fused)] {
-            let worst = compare(&golden, single.clone(), evaluate);
+            let worst = compare(&golden, 1e-5, single.clone(), evaluate);
             eprintln!("{}, {engine}: {worst:?}", golden.name);
             assert!(worst.values().all(|&error| error <= 1e-4), "{}, {engine}: {worst:?}", golden.name);
         }
@@ -303,7 +306,7 @@ fn a_small_set_is_learnt() {
     };
     let (first, last) = (mean(&losses.0[..5]), mean(&losses.0[145..]));
     eprintln!("first five epochs {first:?}, last five {last:?}");
-    assert!(last.0 < 0.85 * first.0 && last.1 < 0.7 * first.1, "{first:?} -> {last:?}");
+    assert!(last.0 < 0.6 * first.0 && last.1 < 0.9 * first.1, "{first:?} -> {last:?}");
 }
 
 #[test]

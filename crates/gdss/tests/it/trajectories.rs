@@ -20,7 +20,14 @@ const NAMES: [&str; 2] = ["x", "adj"];
 struct Replay<'f>(&'f TensorFile);
 
 impl NoiseSource for Replay<'_> {
-    fn normals(&self, stream: Stream, step: u32, component: usize, support: &Support, ids: &[u64]) -> Vec<f64> {
+    fn normals(
+        &self,
+        stream: Stream,
+        step: u32,
+        component: usize,
+        support: &Support,
+        ids: &[u64],
+    ) -> Vec<f64> {
         let stage = match stream {
             Stream::Prior => "init",
             Stream::Corrector => "corr",
@@ -70,7 +77,8 @@ impl Compare<'_> {
     fn compare(&mut self, stage: &str, component: usize, step: usize, values: &[f64]) {
         let (head, tail) = stage.split_once('_').map_or((stage, ""), |(head, _)| (head, "_mean"));
         let name = format!("step.{head}.{}{tail}", NAMES[component]);
-        let stored = self.file.tensors.get(&name).unwrap_or_else(|| panic!("{name} was not recorded")).to_f64();
+        let stored =
+            self.file.tensors.get(&name).unwrap_or_else(|| panic!("{name} was not recorded")).to_f64();
         let expected = &stored[step * values.len()..(step + 1) * values.len()];
         for (found, expected) in values.iter().zip(expected) {
             let error = (found - expected).abs();
@@ -183,18 +191,24 @@ impl Recorded {
         let networks = &model.config().networks;
         let scores: std::sync::Arc<dyn equidrift_gdss::ScoreEngine> = match engine {
             Some(kind) => model.engine(kind, equidrift_backend::device::DeviceKind::Cpu).unwrap(),
-            None => {
-                std::sync::Arc::new(BurnEngine::with_precision(networks, model.parameters(), &device, dtype).unwrap())
-            }
+            None => std::sync::Arc::new(
+                BurnEngine::with_precision(networks, model.parameters(), &device, dtype).unwrap(),
+            ),
         };
         let denoiser = GdssDenoiser::new(scores, networks.features(), &paths);
         let flags = &self.file.tensors["flags"];
-        let mask: Vec<Vec<bool>> =
-            flags.to_f64().chunks_exact(flags.shape[1]).map(|row| row.iter().map(|f| *f > 0.5).collect()).collect();
+        let mask: Vec<Vec<bool>> = flags
+            .to_f64()
+            .chunks_exact(flags.shape[1])
+            .map(|row| row.iter().map(|f| *f > 0.5).collect())
+            .collect();
         let supports =
             vec![Support::nodes(mask.clone(), networks.features()), Support::symmetric_pairs(mask.clone())];
         let paths = [paths.x, paths.adj];
-        assert!(paths.iter().all(|path| path.build().prior_std() == 1.0), "the recordings start from unit noise");
+        assert!(
+            paths.iter().all(|path| path.build().prior_std() == 1.0),
+            "the recordings start from unit noise"
+        );
         let steps = self.number("steps") as usize;
         let plan = self.planner().plan(&paths, steps).unwrap();
         let ids: Vec<u64> = (0..mask.len() as u64).collect();
@@ -206,7 +220,8 @@ impl Recorded {
         let combination = (usize::MAX, 0);
         let mut compare =
             Compare { file: &self.file, s4, corrected, steps, combination, current, worst: 0.0, compared: 0 };
-        let outcome = Executor::new(&denoiser, &noise).with_observer(&mut compare).run(&plan, state, &ids).unwrap();
+        let outcome =
+            Executor::new(&denoiser, &noise).with_observer(&mut compare).run(&plan, state, &ids).unwrap();
         assert!(outcome.failures.is_empty());
         // Two components at every stage of every step; only the last noised state does not exist.
         let stages = if s4 { 4 } else { 3 };

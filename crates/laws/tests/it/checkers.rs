@@ -5,8 +5,8 @@ use equidrift_laws::noise_variance::noise_moments;
 use equidrift_laws::padding::{extra_nodes_defect, garbage_defect, real_values};
 use equidrift_laws::permutation::{SamplingCase, permute_row, prediction_defect, sample_defect};
 use equidrift_sampler::{
-    Component, DenoiseError, Denoiser, KeyedNoise, Layout, NoiseSource, PathConfig, PredictionKind, SamplerConfig,
-    State, Stream, Support,
+    Component, DenoiseError, Denoiser, KeyedNoise, Layout, NoiseSource, PathConfig, PredictionKind,
+    SamplerConfig, State, Stream, Support,
 };
 
 /// What a toy graph model does wrong.
@@ -52,7 +52,8 @@ impl Denoiser for Toy {
                 }
                 for j in (0..nodes).filter(|&j| mask[j] && j != i) {
                     let product: f64 = (0..features).map(|f| at(i, f) * at(j, f)).sum();
-                    out_adj[(row * nodes + i) * nodes + j] = product.sin() - adjs[(row * nodes + i) * nodes + j];
+                    out_adj[(row * nodes + i) * nodes + j] =
+                        product.sin() - adjs[(row * nodes + i) * nodes + j];
                 }
             }
         }
@@ -73,7 +74,8 @@ const PATHS: [PathConfig; 2] = [PathConfig::VarianceExploding { beta_min: 0.1, b
 const NAMES: [&str; 2] = ["x", "adj"];
 
 fn state() -> State {
-    State::prior(&NAMES, &PATHS, supports(), &[0, 1], &KeyedNoise::new(1), &Device::flex(), DType::F64).unwrap()
+    State::prior(&NAMES, &PATHS, supports(), &[0, 1], &KeyedNoise::new(1), &Device::flex(), DType::F64)
+        .unwrap()
 }
 
 fn orders() -> Vec<Vec<usize>> {
@@ -134,7 +136,14 @@ fn rows_are_permuted_and_read_as_their_layout_says() {
 struct HalfVariance(KeyedNoise);
 
 impl NoiseSource for HalfVariance {
-    fn normals(&self, stream: Stream, step: u32, component: usize, support: &Support, ids: &[u64]) -> Vec<f64> {
+    fn normals(
+        &self,
+        stream: Stream,
+        step: u32,
+        component: usize,
+        support: &Support,
+        ids: &[u64],
+    ) -> Vec<f64> {
         let mut values = self.0.normals(stream, step, component, support, ids);
         values.iter_mut().for_each(|value| *value *= std::f64::consts::FRAC_1_SQRT_2);
         values

@@ -129,7 +129,9 @@ impl PathConfig {
             Self::VarianceExploding { beta_min, beta_max } => {
                 Box::new(VarianceExploding { sigma_min: beta_min, sigma_max: beta_max })
             }
-            Self::VariancePreserving { beta_min, beta_max } => Box::new(VariancePreserving { beta_min, beta_max }),
+            Self::VariancePreserving { beta_min, beta_max } => {
+                Box::new(VariancePreserving { beta_min, beta_max })
+            }
             Self::SubVariancePreserving { beta_min, beta_max } => {
                 Box::new(SubVariancePreserving { beta_min, beta_max })
             }
@@ -157,11 +159,21 @@ impl PathConfig {
         let path = self.name();
         if !(beta_min.is_finite() && beta_min > 0.0) {
             let expected = "a finite number above 0";
-            return Err(SamplerError::PathParameter { path, parameter: "beta_min", value: beta_min, expected });
+            return Err(SamplerError::PathParameter {
+                path,
+                parameter: "beta_min",
+                value: beta_min,
+                expected,
+            });
         }
         if !(beta_max.is_finite() && beta_max > beta_min) {
             let expected = "a finite number above beta_min";
-            return Err(SamplerError::PathParameter { path, parameter: "beta_max", value: beta_max, expected });
+            return Err(SamplerError::PathParameter {
+                path,
+                parameter: "beta_max",
+                value: beta_max,
+                expected,
+            });
         }
         Ok(())
     }

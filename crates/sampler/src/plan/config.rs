@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{DpmSolver, EulerMaruyama, Heun, Plan, Planner, PlannerInfo, PredictorCorrector, ReverseDiffusion, S4};
+use super::{
+    DpmSolver, EulerMaruyama, Heun, Plan, Planner, PlannerInfo, PredictorCorrector, ReverseDiffusion, S4,
+};
 use crate::error::SamplerError;
 use crate::path::PathConfig;
 

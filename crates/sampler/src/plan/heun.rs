@@ -80,8 +80,8 @@ impl Planner for Heun {
                 builder.begin_step(s);
                 builder.eval_state(s, PredictionKind::Noise, noise_s);
                 let ratio = builder.each(|path| libm::exp(path.log_alpha(t) - path.log_alpha(s)));
-                let full =
-                    builder.each(|path| path.alpha(t) * (libm::exp(-path.lambda(t)) - libm::exp(-path.lambda(s))));
+                let full = builder
+                    .each(|path| path.alpha(t) * (libm::exp(-path.lambda(t)) - libm::exp(-path.lambda(s))));
                 let half: Vec<f64> = full.iter().map(|c| 0.5 * c).collect();
                 builder.combine(trial, vec![(STATE, ratio.clone()), (noise_s, full)], None);
                 builder.eval(t, vec![trial; paths.len()], PredictionKind::Noise, noise_t);

@@ -93,7 +93,14 @@ impl Langevin {
             for inner in 1..n {
                 let inputs = (0..components).map(|c| if c == component { moved } else { STATE }).collect();
                 builder.eval(time, inputs, PredictionKind::Score, inner_score);
-                self.push_one(builder, component, moved, moved, inner_score, (time, scales, step * n + inner));
+                self.push_one(
+                    builder,
+                    component,
+                    moved,
+                    moved,
+                    inner_score,
+                    (time, scales, step * n + inner),
+                );
             }
         }
         builder.combine(STATE, vec![(moved, vec![1.0; components])], None);

@@ -186,7 +186,11 @@ impl Plan {
             None => Ok(()),
         };
         let exists = |register: Register| {
-            if register < self.registers { Ok(()) } else { Err(format!("register {register} does not exist")) }
+            if register < self.registers {
+                Ok(())
+            } else {
+                Err(format!("register {register} does not exist"))
+            }
         };
         match op {
             Op::Eval { time, inputs, marginals, into, .. } => {
@@ -359,7 +363,11 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// Checks the paths and the number of steps.
-    pub(crate) fn new(planner: &'static str, paths: &[PathConfig], steps: usize) -> Result<Self, SamplerError> {
+    pub(crate) fn new(
+        planner: &'static str,
+        paths: &[PathConfig],
+        steps: usize,
+    ) -> Result<Self, SamplerError> {
         if paths.is_empty() {
             return Err(SamplerError::NoPaths { planner });
         }
@@ -409,8 +417,14 @@ impl Builder {
         self.eval(time, inputs, want, into);
     }
 
-    pub(crate) fn combine(&mut self, out: Register, terms: Vec<(Register, Vec<f64>)>, noise: Option<NoiseTerm>) {
-        let terms = terms.into_iter().map(|(register, coefficients)| Term { register, coefficients }).collect();
+    pub(crate) fn combine(
+        &mut self,
+        out: Register,
+        terms: Vec<(Register, Vec<f64>)>,
+        noise: Option<NoiseTerm>,
+    ) {
+        let terms =
+            terms.into_iter().map(|(register, coefficients)| Term { register, coefficients }).collect();
         self.push(Op::Combine { out, terms, noise });
     }
 
@@ -431,12 +445,24 @@ impl Builder {
                 if let Some((component, value)) = found {
                     let path = self.paths[component].name();
                     let planner = self.planner;
-                    return Err(SamplerError::TooFewSteps { planner, steps, path, component, step: index, value });
+                    return Err(SamplerError::TooFewSteps {
+                        planner,
+                        steps,
+                        path,
+                        component,
+                        step: index,
+                        value,
+                    });
                 }
             }
         }
         let components = self.paths.len();
-        Ok(Plan { planner: self.planner.to_owned(), components, registers: self.registers, steps: self.steps })
+        Ok(Plan {
+            planner: self.planner.to_owned(),
+            components,
+            registers: self.registers,
+            steps: self.steps,
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::langevin::LangevinRegisters;
 use super::{
-    Builder, Corrector, Langevin, NoiseTerm, NormScope, Plan, Planner, PlannerInfo, STATE, euler_maruyama, gdss_times,
-    reverse_diffusion,
+    Builder, Corrector, Langevin, NoiseTerm, NormScope, Plan, Planner, PlannerInfo, STATE, euler_maruyama,
+    gdss_times, reverse_diffusion,
 };
 use crate::error::SamplerError;
 use crate::noise::Stream;

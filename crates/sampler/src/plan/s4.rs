@@ -54,7 +54,12 @@ impl Planner for S4 {
         for (component, path) in paths.iter().enumerate() {
             if builder.paths[component].transition(1.0, -0.5).is_none() {
                 let reason = "it has no closed transition over a time difference";
-                return Err(SamplerError::UnsupportedPath { planner: NAME, path: path.name(), component, reason });
+                return Err(SamplerError::UnsupportedPath {
+                    planner: NAME,
+                    path: path.name(),
+                    component,
+                    reason,
+                });
             }
         }
         let score = builder.register();

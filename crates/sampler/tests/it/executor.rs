@@ -6,8 +6,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_sampler::plan::{NormScope, PredictorCorrector, S4, STATE, Term};
 use equidrift_sampler::support::{Layout, Support};
 use equidrift_sampler::{
-    Component, Counted, DenoiseError, Denoiser, Executor, KeyedNoise, NoiseSource, Observer, Op, OperationEvent,
-    Outcome, PathConfig, Plan, Planner, PredictionKind, Progress, SamplerConfig, SamplerError, State, Stream,
+    Component, Counted, DenoiseError, Denoiser, Executor, KeyedNoise, NoiseSource, Observer, Op,
+    OperationEvent, Outcome, PathConfig, Plan, Planner, PredictionKind, Progress, SamplerConfig,
+    SamplerError, State, Stream,
 };
 
 const VE: PathConfig = PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 };
@@ -44,7 +45,8 @@ impl Denoiser for ToyGraphNet {
             for i in 0..nodes {
                 for f in 0..features {
                     let message: f64 = (0..nodes).map(|j| ar[i * nodes + j] * xr[j * features + f]).sum();
-                    out_x[(row * nodes + i) * features + f] = (0.3 * xr[i * features + f] + message + time).tanh();
+                    out_x[(row * nodes + i) * features + f] =
+                        (0.3 * xr[i * features + f] + message + time).tanh();
                 }
                 for j in 0..nodes {
                     let pair: f64 = (0..features).map(|f| xr[i * features + f] * xr[j * features + f]).sum();
@@ -83,7 +85,8 @@ fn supports(sizes: &[usize], nodes: usize) -> Vec<Support> {
 
 fn run(net: &dyn Denoiser, plan: &Plan, supports: Vec<Support>, ids: &[u64], dtype: DType) -> Outcome {
     let noise = KeyedNoise::new(9);
-    let state = State::prior(&["x", "adj"], &[VP, VE], supports, ids, &noise, &Device::flex(), dtype).unwrap();
+    let state =
+        State::prior(&["x", "adj"], &[VP, VE], supports, ids, &noise, &Device::flex(), dtype).unwrap();
     Executor::new(net, &noise).run(plan, state, ids).unwrap()
 }
 
@@ -119,8 +122,14 @@ fn a_sample_is_the_same_in_every_batch() {
             for row in 0..ids.len() {
                 // Alone, and without padding.
                 let size = sizes[row];
-                let alone = run(&ToyGraphNet::default(), &plan, supports(&[size], size), &ids[row..=row], dtype);
-                assert_eq!(real_bits(&together, row), real_bits(&alone, 0), "{} {row} {dtype:?}", config.name());
+                let alone =
+                    run(&ToyGraphNet::default(), &plan, supports(&[size], size), &ids[row..=row], dtype);
+                assert_eq!(
+                    real_bits(&together, row),
+                    real_bits(&alone, 0),
+                    "{} {row} {dtype:?}",
+                    config.name()
+                );
             }
             // Another order and other companions.
             let order = [4usize, 0, 6, 2];
@@ -167,9 +176,11 @@ fn states_stay_on_their_support() {
         let net = ToyGraphNet { garbage_outside: true, ..Default::default() };
         let support = supports(&[4, 6], 6);
         let state =
-            State::prior(&["x", "adj"], &[VP, VE], support, &[0, 1], &noise, &Device::flex(), DType::F32).unwrap();
+            State::prior(&["x", "adj"], &[VP, VE], support, &[0, 1], &noise, &Device::flex(), DType::F32)
+                .unwrap();
         let mut watch = Watch;
-        let outcome = Executor::new(&net, &noise).with_observer(&mut watch).run(&plan, state, &[0, 1]).unwrap();
+        let outcome =
+            Executor::new(&net, &noise).with_observer(&mut watch).run(&plan, state, &[0, 1]).unwrap();
         assert!(outcome.failures.is_empty());
         let clean = run(&ToyGraphNet::default(), &plan, supports(&[4, 6], 6), &[0, 1], DType::F32);
         let other = run(&net, &plan, supports(&[4, 6], 6), &[0, 1], DType::F32);
@@ -252,11 +263,15 @@ fn cancellation_stops_before_the_next_evaluation() {
     let noise = KeyedNoise::new(2);
     let plan = PredictorCorrector::default().plan(&[VP, VE], 20).unwrap();
     let state =
-        State::prior(&["x", "adj"], &[VP, VE], supports(&[3], 3), &[0], &noise, &Device::flex(), DType::F32).unwrap();
+        State::prior(&["x", "adj"], &[VP, VE], supports(&[3], 3), &[0], &noise, &Device::flex(), DType::F32)
+            .unwrap();
     let net = Counted::new(ToyGraphNet::default());
     let mut observer = CancelAfter(7, &flag);
-    let outcome =
-        Executor::new(&net, &noise).with_observer(&mut observer).with_cancel(&flag).run(&plan, state, &[0]).unwrap();
+    let outcome = Executor::new(&net, &noise)
+        .with_observer(&mut observer)
+        .with_cancel(&flag)
+        .run(&plan, state, &[0])
+        .unwrap();
     assert!(outcome.cancelled);
     assert_eq!((outcome.evaluations, net.calls(), net.samples()), (14, 14, 14));
 }
@@ -281,7 +296,9 @@ fn precision_is_the_states() {
             unreachable!("the plan evaluates nothing")
         }
     }
-    for (dtype, expected) in [(DType::F64, 3.0 * coefficient), (DType::F32, f64::from(3.0f32 * coefficient as f32))] {
+    for (dtype, expected) in
+        [(DType::F64, 3.0 * coefficient), (DType::F32, f64::from(3.0f32 * coefficient as f32))]
+    {
         let component =
             Component::from_host("x", vec![3.0], Support::vector(1, 1), &Device::flex(), dtype).unwrap();
         let state = State::new(vec![component]).unwrap();
@@ -303,7 +320,8 @@ fn langevin_step_by_hand() {
         }
         fn operation(&mut self, event: &OperationEvent<'_>) {
             if let (0, Op::Langevin { component, .. }) = (event.step, event.op) {
-                let host = |t: &Option<Tensor<2>>| t.clone().unwrap().into_data().try_into_vec_as::<f64>().unwrap();
+                let host =
+                    |t: &Option<Tensor<2>>| t.clone().unwrap().into_data().try_into_vec_as::<f64>().unwrap();
                 self.0.push((host(&event.values[*component]), host(&event.means[*component])));
             }
         }
@@ -311,8 +329,8 @@ fn langevin_step_by_hand() {
     let noise = KeyedNoise::new(21);
     let support = supports(&[4, 5], 5);
     let device = Device::flex();
-    let state =
-        State::prior(&["x", "adj"], &[VP, VE], support.clone(), &[4, 6], &noise, &device, DType::F64).unwrap();
+    let state = State::prior(&["x", "adj"], &[VP, VE], support.clone(), &[4, 6], &noise, &device, DType::F64)
+        .unwrap();
     let net = ToyGraphNet::default();
     let raw = net.predict(&state, &[1.0, 1.0]).unwrap();
     let mut first = First(Vec::new());

@@ -22,7 +22,10 @@ fn check(planner: &dyn Planner, expected: [f64; 7], slope: f64) {
         .collect();
     println!("{} {errors:?}", planner.info().name);
     for ((steps, error), expected) in STEPS.iter().zip(&errors).zip(expected) {
-        assert!((error / expected - 1.0).abs() < 0.02, "{steps} steps: {error:.4e}, published {expected:.4e}");
+        assert!(
+            (error / expected - 1.0).abs() < 0.02,
+            "{steps} steps: {error:.4e}, published {expected:.4e}"
+        );
     }
     let last = (errors[5] / errors[6]).log2();
     println!("  final slope {last:.3}");

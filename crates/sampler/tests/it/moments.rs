@@ -1,12 +1,14 @@
 //! Exact moment recursions: what each planner returns for Gaussian data.
 
-use equidrift_laws::gaussian::{GaussianData, GaussianDenoiser, Moments};
+use burn::tensor::{DType, Device};
 use equidrift_laws::LawError;
-use equidrift_sampler::plan::{Corrector, DpmSolver, EulerMaruyama, PredictorCorrector, ReverseDiffusion, S4};
+use equidrift_laws::gaussian::{GaussianData, GaussianDenoiser, Moments};
+use equidrift_sampler::plan::{
+    Corrector, DpmSolver, EulerMaruyama, PredictorCorrector, ReverseDiffusion, S4,
+};
 use equidrift_sampler::{
     Executor, KeyedNoise, PathConfig, Planner, PredictionKind, SamplerConfig, State, Support,
 };
-use burn::tensor::{DType, Device};
 use nalgebra::{DMatrix, DVector};
 
 const PATH: PathConfig = PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 };
@@ -69,7 +71,11 @@ fn ode_solvers_return_the_exact_gaussian() {
         let mean = to.mean[0] - from.mean[0] * ratio;
         let sd = built.prior_std() * ratio;
         for config in [
-            SamplerConfig::Heun(equidrift_sampler::plan::Heun { t_end: Some(1e-3), denoise: false, ..Default::default() }),
+            SamplerConfig::Heun(equidrift_sampler::plan::Heun {
+                t_end: Some(1e-3),
+                denoise: false,
+                ..Default::default()
+            }),
             SamplerConfig::DpmSolver(DpmSolver { t_end: Some(1e-3), denoise: false, ..Default::default() }),
         ] {
             let plan = config.plan(&[path], 400).unwrap();
@@ -97,7 +103,10 @@ fn a_system_of_two_components_keeps_its_coupling() {
     };
     let samplers = [
         SamplerConfig::EulerMaruyama(EulerMaruyama::default()),
-        SamplerConfig::PredictorCorrector(PredictorCorrector { corrector: Corrector::None, ..Default::default() }),
+        SamplerConfig::PredictorCorrector(PredictorCorrector {
+            corrector: Corrector::None,
+            ..Default::default()
+        }),
     ];
     for sampler in &samplers {
         let got = moments(sampler, 1000);
@@ -133,7 +142,9 @@ fn executor_agrees_with_the_recursion() {
             let products = values[i].iter().zip(&values[j]);
             let covariance =
                 products.map(|(a, b)| (a - exact.mean[i]) * (b - exact.mean[j])).sum::<f64>() / n;
-            let spread = (exact.covariance[(i, i)] * exact.covariance[(j, j)] + exact.covariance[(i, j)].powi(2)).sqrt();
+            let spread = (exact.covariance[(i, i)] * exact.covariance[(j, j)]
+                + exact.covariance[(i, j)].powi(2))
+            .sqrt();
             let expected = exact.covariance[(i, j)];
             assert!((covariance - expected).abs() < 4.5 * spread / n.sqrt(), "{covariance} {expected}");
         }

@@ -46,12 +46,21 @@ fn every_row_of_the_reference_table() {
         ];
         if let (Some(dt), Some(mean), Some(std)) = (row.trans_dt, row.trans_mean_coef, row.trans_std) {
             let transition = path.transition(row.t, dt).unwrap();
-            pairs.extend([("transition mean", transition.mean, mean), ("transition std", transition.std, std)]);
+            pairs.extend([
+                ("transition mean", transition.mean, mean),
+                ("transition std", transition.std, std),
+            ]);
         }
         for (what, found, expected) in pairs {
             let error = (found - expected).abs();
             worst = worst.max(error);
-            assert!(error <= 1e-9, "{} N = {} t = {}: {what} {found} {expected}", row.kind, row.scales, row.t);
+            assert!(
+                error <= 1e-9,
+                "{} N = {} t = {}: {what} {found} {expected}",
+                row.kind,
+                row.scales,
+                row.t
+            );
         }
     }
     println!("{} rows, largest difference {worst:.2e}", rows.len());

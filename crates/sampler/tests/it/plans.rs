@@ -78,7 +78,12 @@ fn samplers_are_found_by_name_and_describe_themselves() {
 fn a_plan_can_be_read_by_a_person() {
     let listing = PredictorCorrector::default().plan(&[VP, VE], 3).unwrap().to_string();
     println!("{listing}");
-    for part in ["predictor-corrector: 3 steps, 6 evaluations", "Score(r0, r0; t = 1.000000)", "langevin", "z(Predictor, 1)"] {
+    for part in [
+        "predictor-corrector: 3 steps, 6 evaluations",
+        "Score(r0, r0; t = 1.000000)",
+        "langevin",
+        "z(Predictor, 1)",
+    ] {
         assert!(listing.contains(part), "{part}\n{listing}");
     }
     // The last step returns the mean.
@@ -94,7 +99,10 @@ fn unusable_requests_are_refused() {
     for config in variants() {
         refused(config.plan(&[VE], 0), "steps");
         refused(config.plan(&[], 5), "at least one path");
-        refused(config.plan(&[PathConfig::VarianceExploding { beta_min: 2.0, beta_max: 1.0 }], 5), "beta_max");
+        refused(
+            config.plan(&[PathConfig::VarianceExploding { beta_min: 2.0, beta_max: 1.0 }], 5),
+            "beta_max",
+        );
         assert!(config.plan(&[VE], 1).is_ok() && config.plan(&[VE], 2).is_ok(), "{config:?}");
     }
     let sub = PathConfig::SubVariancePreserving { beta_min: 0.1, beta_max: 20.0 };

@@ -27,7 +27,10 @@ fn all_conversions_agree_with_the_definitions() {
                     let c = from.convert(to, &m);
                     let got = c.state * x + c.prediction * truth(from);
                     let scale = truth(to).abs() + (c.state * x).abs() + 1.0;
-                    assert!((got - truth(to)).abs() < 1e-10 * scale, "{config:?} {t} {from:?} -> {to:?}: {got}");
+                    assert!(
+                        (got - truth(to)).abs() < 1e-10 * scale,
+                        "{config:?} {t} {from:?} -> {to:?}: {got}"
+                    );
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! The loop finds a known solution and keeps its contract.
 
-use equidrift_train::{EpochReport, Ending, Observer, Silent, StepReport, TrainError, Trainer, TrainingState};
+use equidrift_train::{
+    Ending, EpochReport, Observer, Silent, StepReport, TrainError, Trainer, TrainingState,
+};
 
 use crate::least_squares::{GROUPS, Line, config, start};
 
@@ -47,7 +49,8 @@ fn the_last_batch_of_an_epoch_is_the_remainder() {
     // The epoch's loss is the mean over examples, not over batches.
     let first: &[StepReport] = &recorder.steps[..7];
     let mean: f64 =
-        first.iter().enumerate().map(|(i, s)| s.losses[0] * if i == 6 { 4.0 } else { 16.0 }).sum::<f64>() / 100.0;
+        first.iter().enumerate().map(|(i, s)| s.losses[0] * if i == 6 { 4.0 } else { 16.0 }).sum::<f64>()
+            / 100.0;
     assert!((recorder.epochs[0].losses["square"] - mean).abs() < 1e-12);
 }
 
