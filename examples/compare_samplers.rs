@@ -16,7 +16,10 @@ const SAMPLES: u64 = 100;
 
 fn main() -> Result<(), equidrift::Error> {
     let model = std::env::args().nth(1).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
-    println!("{:20} {:>5} {:>5} {:>9} {:>9} {:>12}", "sampler", "steps", "NFE", "valid %", "unique %", "molecules/s");
+    println!(
+        "{:20} {:>5} {:>5} {:>9} {:>9} {:>12}",
+        "sampler", "steps", "NFE", "valid %", "unique %", "molecules/s"
+    );
     for sampler in SamplerConfig::all() {
         for steps in [20, 100] {
             let request = GenerateRequest {

@@ -2,15 +2,17 @@
 //!
 //! Data are two-dimensional Gaussians of mean (2, -1) and standard deviations (0.5, 1.5). Under a variance preserving
 //! path `x_t = alpha x_0 + sigma eps` the best noise prediction is linear,
-//! `eps = sigma (x - alpha m) / (alpha^2 s^2 + sigma^2)`, and every sampler must recover mean and deviation.
+//! `eps = sigma (x - alpha m) / (alpha^2 s^2 + sigma^2)`, and a sampler must recover mean and deviation. The samplers with
+//! a Langevin corrector are left out: its step is scaled by the norms of score and noise of a sample, which is meant for
+//! states of many dimensions and is far too rough in two.
 //!
 //! ```text
 //! cargo run --release --example custom_denoiser
 //! ```
 
 use equidrift_sampler::{
-    Component, DType, DenoiseError, Denoiser, Device, Executor, KeyedNoise, PathConfig, PredictionKind, SamplerConfig,
-    SamplerError, State, Support,
+    Component, DType, DenoiseError, Denoiser, Device, Executor, KeyedNoise, PathConfig, PredictionKind,
+    SamplerConfig, SamplerError, State, Support,
 };
 
 const MEAN: [f64; 2] = [2.0, -1.0];
@@ -27,11 +29,7 @@ impl Denoiser for Gaussian {
         &[PredictionKind::Noise]
     }
 
-    fn predict(
-        &self,
-        state: &State,
-        times: &[f64],
-    ) -> Result<Vec<equidrift_sampler::Tensor<2>>, DenoiseError> {
+    fn predict(&self, state: &State, times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
         let component = &state.components[0];
         let values = component.to_host().map_err(|error| DenoiseError::Engine(Box::new(error)))?;
         let path = self.path.build();
@@ -42,7 +40,8 @@ impl Denoiser for Gaussian {
                 sigma * (x[i] - alpha * MEAN[i]) / variance
             })
         });
-        let noise = Component::from_host("eps", noise.collect(), component.support.clone(), &self.device, DType::F64);
+        let noise =
+            Component::from_host("eps", noise.collect(), component.support.clone(), &self.device, DType::F64);
         Ok(vec![noise.map_err(|error| DenoiseError::Engine(Box::new(error)))?.values])
     }
 }
@@ -54,15 +53,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let noise = KeyedNoise::new(5);
     let ids: Vec<u64> = (0..SAMPLES as u64).collect();
     println!("{:20} {:>5}   mean (2, -1)       deviation (0.5, 1.5)", "sampler", "NFE");
-    for sampler in SamplerConfig::all() {
-        let plan = match sampler.plan(&[path], 100) {
-            Ok(plan) => plan,
-            Err(SamplerError::UnsupportedPath { reason, .. }) => {
-                println!("{:20} {reason}", sampler.name());
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+    for name in ["dpm-solver++", "heun", "euler-maruyama", "reverse-diffusion"] {
+        let plan = SamplerConfig::by_name(name)?.plan(&[path], 100)?;
         let support = vec![Support::vector(SAMPLES, 2)];
         let prior = State::prior(&["x"], &[path], support, &ids, &noise, &device, DType::F64)?;
         let outcome = Executor::new(&denoiser, &noise).run(&plan, prior, &ids)?;
@@ -74,13 +66,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let deviation = [0, 1].map(|i| moment(i, 2, mean[i]).sqrt());
         println!(
             "{:20} {:5}   ({:6.3}, {:6.3})   ({:5.3}, {:5.3})",
-            sampler.name(),
-            outcome.evaluations,
-            mean[0],
-            mean[1],
-            deviation[0],
-            deviation[1]
+            name, outcome.evaluations, mean[0], mean[1], deviation[0], deviation[1]
         );
+        for i in [0, 1] {
+            // Four standard errors and the samplers' own error at 100 steps.
+            assert!((mean[i] - MEAN[i]).abs() < 0.07 && (deviation[i] - DEVIATION[i]).abs() < 0.05, "{name}");
+        }
     }
     Ok(())
 }

@@ -28,7 +28,8 @@ fn main() -> Result<(), equidrift::Error> {
     for molecule in molecules.iter().take(10) {
         println!("{:3}  {}", molecule.id, molecule.smiles);
     }
-    let valid = molecules.iter().filter(|molecule| molecule.is_valid() && molecule.valid_without_correction).count();
+    let valid =
+        molecules.iter().filter(|molecule| molecule.is_valid() && molecule.valid_without_correction).count();
     let distinct: BTreeSet<_> = molecules.iter().map(|molecule| &molecule.smiles).collect();
     println!(
         "{} molecules, {valid} valid before repair, {} distinct, {:.1} molecules/s, {} network evaluations each",

@@ -14,7 +14,8 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 fn main() -> io::Result<()> {
-    let variable = |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| io::Error::other(name.to_owned()));
+    let variable =
+        |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| io::Error::other(name.to_owned()));
     let models = variable("CARGO_MANIFEST_DIR")?.join("models");
     println!("cargo::rerun-if-changed={}", models.display());
     let mut folders = Vec::new();

@@ -11,7 +11,7 @@ const ROUNDS: usize = 10;
 
 /// Four random 32-bit words for a 128-bit `counter` under a 64-bit `key`.
 ///
-/// About 7 ns on a current core when called in a loop.
+/// A few nanoseconds on a current core when called in a loop.
 #[inline]
 #[must_use]
 pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {

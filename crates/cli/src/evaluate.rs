@@ -21,7 +21,6 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Molecules: validity, uniqueness, novelty, connectedness
     Molecules(MoleculesArgs),
 }
 
@@ -127,9 +126,15 @@ fn judge(
     training: Option<&TrainingSet>,
     chemistry: &dyn Chemistry,
 ) -> Result<Judged, Failure> {
+    let format = Format::of_path(path).ok();
+    if format == Some(Format::Sdf) {
+        // An SDF has no record for a sample without a molecule, so its validity would be flattered.
+        let reason = "figures are computed from .smi and .jsonl files, which show every sample";
+        return Err(Failure::message(Exit::Usage, format_args!("{}: {reason}", path.display())));
+    }
     let mut tally = Tally::new();
     let mut bad = BadLines::new(path, on_bad_line);
-    if Format::of_path(path).is_ok_and(|format| format == Format::Jsonl) {
+    if format == Some(Format::Jsonl) {
         judge_json_lines(path, &mut tally, &mut bad, chemistry)?;
     } else {
         let mut lines = SmilesLines::open(path).map_err(failure)?;
@@ -239,7 +244,10 @@ impl<'a> BadLines<'a> {
         }
         if self.lines.len() > SHOWN {
             let more = self.lines.len() - SHOWN;
-            progress::note(&format!("warning: {}: {more} more lines that are no molecules", self.path.display()));
+            progress::note(&format!(
+                "warning: {}: {more} more lines that are no molecules",
+                self.path.display()
+            ));
         }
         self.lines.into_iter().map(|bad| bad.line).collect()
     }

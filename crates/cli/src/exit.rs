@@ -123,9 +123,15 @@ mod tests {
 
     #[test]
     fn the_documented_codes_are_the_codes() {
-        for exit in
-            [Exit::Ok, Exit::Failure, Exit::Usage, Exit::BadInput, Exit::Mismatch, Exit::TooFewValid, Exit::Interrupted]
-        {
+        for exit in [
+            Exit::Ok,
+            Exit::Failure,
+            Exit::Usage,
+            Exit::BadInput,
+            Exit::Mismatch,
+            Exit::TooFewValid,
+            Exit::Interrupted,
+        ] {
             let line = format!("{:>5}  ", exit as u8);
             assert!(EXIT_CODES.contains(&line), "{line}");
         }

@@ -22,7 +22,6 @@ pub(crate) struct GenerateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Molecules, as SMILES, SDF or JSON lines
     Molecules(Box<MoleculesArgs>),
 }
 
@@ -130,7 +129,8 @@ fn molecules(args: &MoleculesArgs) -> CliResult {
     let format = format(args)?;
     let stop = signal::stop();
     let ids = request.ids();
-    let bar = if args.json { indicatif::ProgressBar::hidden() } else { progress::samples(ids.end - ids.start) };
+    let bar =
+        if args.json { indicatif::ProgressBar::hidden() } else { progress::samples(ids.end - ids.start) };
     let stdout = io::stdout();
     let mut stream;
     let destination = match &args.output {
@@ -264,7 +264,10 @@ fn report(summary: &Summary, json: bool) {
     if let Some(novelty) = summary.novelty {
         lines.push(format!("novel              {}", percent(novelty).trim_start()));
     }
-    lines.push(format!("connected          {} (before keeping the largest fragment)", percent(summary.connectedness).trim_start()));
+    lines.push(format!(
+        "connected          {} (before keeping the largest fragment)",
+        percent(summary.connectedness).trim_start()
+    ));
     if !summary.diverged.is_empty() {
         let ids: Vec<String> = summary.diverged.iter().take(10).map(|d| d.id.to_string()).collect();
         let more = if summary.diverged.len() > 10 { ", ..." } else { "" };

@@ -66,11 +66,20 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
     if let Some(vocabulary) = &config.vocabulary {
         lines.push(("atoms", vocabulary.atoms.join(" ")));
     }
-    lines.push(("node network", format!("{} parameters, {}", parameters.x, json(serde_json::to_string(&config.networks.x))?)));
-    lines.push(("edge network", format!("{} parameters, {}", parameters.adj, json(serde_json::to_string(&config.networks.adj))?)));
+    lines.push((
+        "node network",
+        format!("{} parameters, {}", parameters.x, json(serde_json::to_string(&config.networks.x))?),
+    ));
+    lines.push((
+        "edge network",
+        format!("{} parameters, {}", parameters.adj, json(serde_json::to_string(&config.networks.adj))?),
+    ));
     lines.push(("node path", json(serde_json::to_string(&config.paths.x))?));
     lines.push(("edge path", json(serde_json::to_string(&config.paths.adj))?));
-    lines.push(("sampler", format!("{} steps, {}", config.steps, json(serde_json::to_string(&config.sampler))?)));
+    lines.push((
+        "sampler",
+        format!("{} steps, {}", config.steps, json(serde_json::to_string(&config.sampler))?),
+    ));
     lines.push((
         "sizes",
         match &config.node_counts {
@@ -78,7 +87,10 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
             None => "not known; every sample gets the largest".to_owned(),
         },
     ));
-    lines.push(("weights", format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase()));
+    lines.push((
+        "weights",
+        format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase(),
+    ));
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));
     }

@@ -41,25 +41,17 @@ struct Arguments {
     verb: Verb,
 }
 
+// What a verb does is said once, where its arguments are.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Draw new samples from a trained model
     Generate(generate::GenerateArgs),
-    /// Fit a model to data
     Train(train::TrainArgs),
-    /// Judge generated samples
     Evaluate(evaluate::EvaluateArgs),
-    /// Make a model folder from another programme's checkpoint
     Convert(convert::ConvertArgs),
-    /// Evaluate a model's networks on given tensors
     Forward(forward::ForwardArgs),
-    /// Show what is in a model folder
     Inspect(inspect::InspectArgs),
-    /// List the samplers, or show what one of them does
     Samplers(samplers::SamplersArgs),
-    /// Join the files of all shards of a run
     Merge(merge::MergeArgs),
-    /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
 

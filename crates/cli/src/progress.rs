@@ -42,8 +42,8 @@ pub(crate) fn show(bar: &ProgressBar, report: Report) {
     match report {
         Report::Start { samples, done, steps } => {
             let whole = move |steps_done: u64| steps_done / steps.max(1);
-            let style = ProgressStyle::with_template("{wide_bar} {molecules} | {rate} | {eta} left")
-                .map(|style| {
+            let style =
+                ProgressStyle::with_template("{wide_bar} {molecules} | {rate} | {eta} left").map(|style| {
                     style
                         .with_key("molecules", move |state: &ProgressState, out: &mut dyn fmt::Write| {
                             let _ = write!(out, "{}/{samples} molecules", whole(state.pos()));

@@ -39,7 +39,13 @@ impl<F: FnMut(u64) -> usize> Batches<F> {
     /// as one.
     pub fn new(ids: Range<u64>, batch: usize, nodes_of: F) -> Self {
         let batch = batch.max(1);
-        Self { ids, nodes_of, batch, window: batch.saturating_mul(WINDOW_IN_BATCHES), waiting: VecDeque::new() }
+        Self {
+            ids,
+            nodes_of,
+            batch,
+            window: batch.saturating_mul(WINDOW_IN_BATCHES),
+            waiting: VecDeque::new(),
+        }
     }
 }
 

@@ -31,7 +31,9 @@ pub enum Error {
         embedded: Vec<&'static str>,
     },
     /// An embedded model is not what its checksums say: the binary is damaged.
-    #[error("embedded model `{name}`: {file} does not have its listed checksum; the programme file is damaged")]
+    #[error(
+        "embedded model `{name}`: {file} does not have its listed checksum; the programme file is damaged"
+    )]
     EmbeddedModel {
         /// The model.
         name: &'static str,
@@ -47,6 +49,14 @@ pub enum Error {
         expected: &'static str,
         /// What it makes.
         found: String,
+    },
+    /// The vocabulary of a model names something that is no element.
+    #[error("model `{model}`: `vocabulary` names `{symbol}`, which is no element")]
+    Vocabulary {
+        /// The model.
+        model: String,
+        /// The entry.
+        symbol: String,
     },
     /// The model's record of graph sizes cannot be used.
     #[error("`node_counts` of the model (at most {max_nodes} nodes): {reason}")]
@@ -286,10 +296,16 @@ impl Error {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Request { .. } | Self::Device { .. } | Self::MergeOntoInput { .. } | Self::ShardTwice { .. } => ErrorKind::Usage,
-            Self::UnknownPreset { .. } | Self::TrainingSetting { .. } | Self::RepeatedAtom { .. } => ErrorKind::Usage,
+            Self::Request { .. }
+            | Self::Device { .. }
+            | Self::MergeOntoInput { .. }
+            | Self::ShardTwice { .. } => ErrorKind::Usage,
+            Self::UnknownPreset { .. } | Self::TrainingSetting { .. } | Self::RepeatedAtom { .. } => {
+                ErrorKind::Usage
+            }
             Self::Training(error) => crate::training::kind_of(error),
             Self::UnknownModel { .. }
+            | Self::Vocabulary { .. }
             | Self::AtomOutsideVocabulary { .. }
             | Self::RowBeyondEnd { .. }
             | Self::NoTrainingMolecules { .. }
@@ -318,7 +334,9 @@ impl Error {
                 MoleculeError::File { .. } | MoleculeError::Line { .. } | MoleculeError::Smiles { .. } => {
                     ErrorKind::BadInput
                 }
-                MoleculeError::UnknownFormat { .. } | MoleculeError::UnknownElement { .. } => ErrorKind::Usage,
+                MoleculeError::UnknownFormat { .. } | MoleculeError::UnknownElement { .. } => {
+                    ErrorKind::Usage
+                }
                 _ => ErrorKind::Failure,
             },
             _ => ErrorKind::Failure,

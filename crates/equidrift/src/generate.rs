@@ -122,7 +122,8 @@ impl Generator {
         let config = model.gdss().config();
         model.expect_task(Task::Molecules)?;
         let request = request.resolve(&config.sampler, config.steps)?;
-        let (Some(sampler), Some(steps), Some(engine)) = (&request.sampler, request.steps, request.engine) else {
+        let (Some(sampler), Some(steps), Some(engine)) = (&request.sampler, request.steps, request.engine)
+        else {
             unreachable!("`resolve` fills these in")
         };
         let paths = [config.paths.x, config.paths.adj];
@@ -139,7 +140,17 @@ impl Generator {
             (0, _) => 1,
             (threads, _) => threads,
         };
-        Ok(Self { request, model, plan, node_counts, paths, denoiser, device, chemistry: chemistry(), threads })
+        Ok(Self {
+            request,
+            model,
+            plan,
+            node_counts,
+            paths,
+            denoiser,
+            device,
+            chemistry: chemistry(),
+            threads,
+        })
     }
 
     /// The request with everything filled in that was left to the model.
@@ -268,7 +279,14 @@ impl Generator {
         })
     }
 
-    fn summary(&self, manifest: &Manifest, distinct: &Distinct, ran: u64, seconds: f64, file: Option<&Path>) -> Summary {
+    fn summary(
+        &self,
+        manifest: &Manifest,
+        distinct: &Distinct,
+        ran: u64,
+        seconds: f64,
+        file: Option<&Path>,
+    ) -> Summary {
         let (request, tally) = (&self.request, &manifest.tally);
         let ids = request.ids();
         let complete = manifest.progress == Progress::Complete;
@@ -410,7 +428,8 @@ impl Distinct {
 
     fn add(&mut self, smiles: &str) {
         if !smiles.is_empty() && self.seen.insert(smiles) {
-            self.novel += u64::from(self.training.as_ref().is_some_and(|training| !training.contains(smiles)));
+            self.novel +=
+                u64::from(self.training.as_ref().is_some_and(|training| !training.contains(smiles)));
         }
     }
 

@@ -151,8 +151,8 @@ impl Manifest {
         struct Version {
             format_version: u32,
         }
-        let version: Version = serde_json::from_slice(&text)
-            .map_err(|source| Error::Manifest { path: path.clone(), source })?;
+        let version: Version =
+            serde_json::from_slice(&text).map_err(|source| Error::Manifest { path: path.clone(), source })?;
         if version.format_version != FORMAT_VERSION {
             let found = version.format_version;
             return Err(Error::ManifestVersion { path, expected: FORMAT_VERSION, found });

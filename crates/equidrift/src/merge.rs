@@ -65,7 +65,10 @@ fn in_shard_order(parts: &[PathBuf], output: &Path) -> Result<Vec<(PathBuf, Mani
             return Err(Error::Unfinished { path: path.clone(), next: manifest.next(), end: ids.end });
         }
         if let Some((_, expected)) = &first {
-            let difference = expected.identity.difference(&manifest.identity).map(|(what, e, f)| (what, e.to_owned(), f.to_owned()));
+            let difference = expected
+                .identity
+                .difference(&manifest.identity)
+                .map(|(what, e, f)| (what, e.to_owned(), f.to_owned()));
             let (ours, theirs) = (expected.request.shard.count(), manifest.request.shard.count());
             let counts = (ours != theirs).then(|| ("number of shards", ours.to_string(), theirs.to_string()));
             if let Some((what, expected, found)) = difference.or(counts) {
@@ -80,7 +83,8 @@ fn in_shard_order(parts: &[PathBuf], output: &Path) -> Result<Vec<(PathBuf, Mani
         }
     }
     let count = first.map_or(0, |(_, manifest)| manifest.request.shard.count());
-    let missing: Vec<String> = (0..count).filter(|i| !shards.contains_key(i)).map(|i| format!("{i}/{count}")).collect();
+    let missing: Vec<String> =
+        (0..count).filter(|i| !shards.contains_key(i)).map(|i| format!("{i}/{count}")).collect();
     if shards.is_empty() || !missing.is_empty() {
         return Err(Error::ShardsMissing { missing });
     }

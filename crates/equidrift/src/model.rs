@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use equidrift_backend::checksum::sha256;
-use equidrift_zoo::EmbeddedModel;
 use equidrift_gdss::{CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
 use equidrift_molecule::Element;
+use equidrift_zoo::EmbeddedModel;
 
 use crate::error::{Error, ErrorKind};
 
@@ -34,7 +34,10 @@ impl Model {
             }
         };
         let symbols = gdss.config().vocabulary.iter().flat_map(|vocabulary| &vocabulary.atoms);
-        let vocabulary = symbols.map(|symbol| symbol.parse()).collect::<Result<Vec<Element>, _>>()?;
+        let element = |symbol: &String| {
+            symbol.parse().map_err(|_| Error::Vocabulary { model: name.to_owned(), symbol: symbol.clone() })
+        };
+        let vocabulary = symbols.map(element).collect::<Result<Vec<Element>, _>>()?;
         Ok(Self { name: gdss.config().name.clone(), sha256: gdss.digest()?, gdss, vocabulary })
     }
 
@@ -79,9 +82,8 @@ fn verify_embedded(model: &'static EmbeddedModel) -> Result<(), Error> {
     for (file, bytes) in [(CONFIG_FILE, model.config.as_bytes()), (WEIGHTS_FILE, model.weights)] {
         let digest = sha256(bytes);
         let listed = model.checksums.lines().any(|line| {
-            line.split_once(' ').is_some_and(|(listed, name)| {
-                listed == digest && name.trim_start_matches([' ', '*']) == file
-            })
+            line.split_once(' ')
+                .is_some_and(|(listed, name)| listed == digest && name.trim_start_matches([' ', '*']) == file)
         });
         if !listed {
             return Err(Error::EmbeddedModel { name: model.name, file });

@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn impossible_histograms_are_refused() {
-        for histogram in [BTreeMap::new(), BTreeMap::from([(4, 0)]), BTreeMap::from([(0, 1)]), BTreeMap::from([(10, 1)])] {
+        for histogram in
+            [BTreeMap::new(), BTreeMap::from([(4, 0)]), BTreeMap::from([(0, 1)]), BTreeMap::from([(10, 1)])]
+        {
             assert!(matches!(NodeCounts::new(&histogram, 9), Err(Error::NodeCounts { max_nodes: 9, .. })));
         }
         assert!(NodeCounts::new(&BTreeMap::from([(1, u64::MAX), (2, 1)]), 9).is_err());

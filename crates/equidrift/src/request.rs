@@ -152,7 +152,9 @@ fn name_or_options<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Sampler
     let value = Option::<serde_json::Value>::deserialize(input)?;
     match value {
         None => Ok(None),
-        Some(serde_json::Value::String(name)) => SamplerConfig::by_name(&name).map(Some).map_err(D::Error::custom),
+        Some(serde_json::Value::String(name)) => {
+            SamplerConfig::by_name(&name).map(Some).map_err(D::Error::custom)
+        }
         Some(options) => serde_json::from_value(options).map(Some).map_err(D::Error::custom),
     }
 }
@@ -220,7 +222,9 @@ mod tests {
         let default = SamplerConfig::by_name("predictor-corrector").unwrap();
         let request = GenerateRequest { snr: Some(0.4), ..GenerateRequest::default() };
         let resolved = request.resolve(&default, 1000).unwrap();
-        let Some(SamplerConfig::PredictorCorrector(sampler)) = &resolved.sampler else { panic!("{resolved:?}") };
+        let Some(SamplerConfig::PredictorCorrector(sampler)) = &resolved.sampler else {
+            panic!("{resolved:?}")
+        };
         assert_eq!((sampler.snr, resolved.snr, resolved.steps), (0.4, None, Some(1000)));
         let heun = GenerateRequest { sampler: SamplerConfig::by_name("heun").ok(), ..request };
         assert!(matches!(heun.resolve(&default, 10), Err(Error::Request { field: "snr", .. })));

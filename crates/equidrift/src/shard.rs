@@ -133,7 +133,10 @@ mod tests {
                     let ids = Shard::new(index, count).unwrap().ids(num);
                     assert_eq!(ids.start, next);
                     let length = ids.end - ids.start;
-                    assert!(length == num / count || length == num / count + 1, "{num} {index}/{count}: {length}");
+                    assert!(
+                        length == num / count || length == num / count + 1,
+                        "{num} {index}/{count}: {length}"
+                    );
                     next = ids.end;
                 }
                 assert_eq!(next, num);

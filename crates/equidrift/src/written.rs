@@ -60,7 +60,14 @@ mod tests {
             let atoms = [Atom::neutral(Element::C), Atom::neutral(Element::O)];
             let graph = molecule_from(atoms, [(0, 1, BondOrder::Single)]).unwrap();
             let smiles = smiles.to_owned();
-            GeneratedMolecule { id, smiles, valid_without_correction: true, repaired: false, fragments: 1, graph }
+            GeneratedMolecule {
+                id,
+                smiles,
+                valid_without_correction: true,
+                repaired: false,
+                fragments: 1,
+                graph,
+            }
         };
         for format in [Format::Smi, Format::Jsonl, Format::Sdf] {
             let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -74,7 +81,8 @@ mod tests {
             // What lies behind the recorded bytes does not count.
             file.write_all(b"half a rec").unwrap();
             let mut found = Vec::new();
-            written_smiles(file.path(), bytes.len() as u64, format, |smiles| found.push(smiles.to_owned())).unwrap();
+            written_smiles(file.path(), bytes.len() as u64, format, |smiles| found.push(smiles.to_owned()))
+                .unwrap();
             assert_eq!(found, ["CO", "OC"], "{format:?}");
         }
     }

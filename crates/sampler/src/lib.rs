@@ -1,9 +1,9 @@
 //! The sampler core: paths, plans, executor and keyed noise.
 //!
-//! One idea: **a sampler is data**. A [planner](plan::Planner) turns paths and a number of steps into a
-//! [`Plan`](plan::Plan): a short list of operations whose coefficients were computed once, on the host, in f64. One
-//! [`Executor`](execute::Executor) runs every plan on every [`State`](state::State) with every
-//! [`Denoiser`](denoiser::Denoiser).
+//! One idea: **a sampler is data**. A [planner](Planner) turns paths and a number of steps into a
+//! [`Plan`]: a short list of operations whose coefficients were computed once, on the host, in f64. One
+//! [`Executor`] runs every plan on every [`State`] with every
+//! [`Denoiser`].
 //!
 //! | concept | module |
 //! | --- | --- |

@@ -58,8 +58,8 @@ pub enum TrainError {
     },
 
     /// A new run was asked for in a folder that already holds one.
-    #[error("{}: this folder already holds a training run; continue it with --resume, or choose another \
-             folder", path.display())]
+    #[error("{}: this folder already holds a training run or a model; continue a run with --resume, or choose \
+             another folder", path.display())]
     FolderInUse {
         /// The folder.
         path: PathBuf,

@@ -40,10 +40,13 @@ mod tests {
     #[test]
     fn every_embedded_file_has_its_listed_checksum() {
         for model in models() {
-            for (file, bytes) in [("config.json", model.config.as_bytes()), ("model.safetensors", model.weights)] {
+            for (file, bytes) in
+                [("config.json", model.config.as_bytes()), ("model.safetensors", model.weights)]
+            {
                 let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
                 let listed = model.checksums.lines().any(|line| {
-                    line.split_once(' ').is_some_and(|(d, name)| d == digest && name.trim_start_matches([' ', '*']) == file)
+                    line.split_once(' ')
+                        .is_some_and(|(d, name)| d == digest && name.trim_start_matches([' ', '*']) == file)
                 });
                 assert!(listed, "{}: {file} is not what SHA256SUMS lists", model.name);
             }

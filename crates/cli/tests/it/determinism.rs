@@ -62,7 +62,9 @@ fn every_sampler_is_independent_of_the_batch() {
 fn seeds_differ() {
     let (folder, model) = small_model();
     let seven = drawn(&model, &folder.path().join("7.jsonl"), "");
-    let eight = generate(&model, Some(&folder.path().join("8.jsonl")), "--num 150 --seed 8 --steps 12").output().unwrap();
+    let eight = generate(&model, Some(&folder.path().join("8.jsonl")), "--num 150 --seed 8 --steps 12")
+        .output()
+        .unwrap();
     assert_drawn(&eight);
     assert!(seven != fs::read(folder.path().join("8.jsonl")).unwrap());
 }
@@ -111,11 +113,29 @@ fn merged_shards_are_the_undivided_run() {
     fs::write(&parts[1], bytes).unwrap();
     fs::remove_file(&merged_path).unwrap();
     assert_refused(&merge(&[&parts[0], &parts[1], &parts[2]]), 3, "not what its manifest recorded");
-    let other = generate(&model, Some(&parts[1]), "--num 150 --seed 9 --steps 12 --shard 1/3").output().unwrap();
+    let other =
+        generate(&model, Some(&parts[1]), "--num 150 --seed 9 --steps 12 --shard 1/3").output().unwrap();
     assert_drawn(&other);
     assert_refused(&merge(&[&parts[0], &parts[1], &parts[2]]), 4, "another run");
     assert!(!merged_path.exists(), "a failed merge leaves nothing behind");
     assert!(!equidrift::Manifest::partial_for(&merged_path).exists());
+}
+
+#[test]
+fn more_shards_than_samples_merge_as_well() {
+    let (folder, model) = small_model();
+    let (whole, merged) = (folder.path().join("whole.smi"), folder.path().join("merged.smi"));
+    assert_drawn(&generate(&model, Some(&whole), "--num 2").output().unwrap());
+    let mut arguments = vec!["merge".into()];
+    for i in 0..3 {
+        let part = folder.path().join(format!("part{i}.smi"));
+        assert_drawn(&generate(&model, Some(&part), &format!("--num 2 --shard {i}/3")).output().unwrap());
+        arguments.push(part.into_os_string());
+    }
+    arguments.extend(["-o".into(), merged.as_os_str().to_owned()]);
+    let result = run(arguments);
+    assert_eq!(code(&result), 0, "{}", stderr(&result));
+    assert!(fs::read(&merged).unwrap() == fs::read(&whole).unwrap());
 }
 
 /// Starts a run and waits until its manifest records some but not all samples.
@@ -138,8 +158,10 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     let (folder, model) = small_model();
     let long = "--num 400 --seed 3 --steps 150 --batch 4 --threads 1";
     for format in ["smi", "sdf"] {
-        let (reference, killed) = (folder.path().join(format!("whole.{format}")), folder.path().join(format!("killed.{format}")));
-        let whole = generate(&model, Some(&reference), "--num 400 --seed 3 --steps 150 --json").output().unwrap();
+        let (reference, killed) =
+            (folder.path().join(format!("whole.{format}")), folder.path().join(format!("killed.{format}")));
+        let whole =
+            generate(&model, Some(&reference), "--num 400 --seed 3 --steps 150 --json").output().unwrap();
         assert_drawn(&whole);
 
         let mut running = started(&model, &killed, long);
@@ -149,23 +171,31 @@ fn a_killed_run_resumes_to_the_same_bytes() {
         assert!((1..400).contains(&done), "killed too late: {done} done");
         assert!(!killed.exists(), "the final file appears only when it is whole");
 
-        let refused = generate(&model, Some(&killed), "--num 400 --seed 4 --steps 150 --resume").output().unwrap();
+        let refused =
+            generate(&model, Some(&killed), "--num 400 --seed 4 --steps 150 --resume").output().unwrap();
         assert_refused(&refused, 4, "another run");
-        let resumed = generate(&model, Some(&killed), "--num 400 --seed 3 --steps 150 --resume --json").output().unwrap();
+        let resumed = generate(&model, Some(&killed), "--num 400 --seed 3 --steps 150 --resume --json")
+            .output()
+            .unwrap();
         assert_drawn(&resumed);
         assert!(fs::read(&killed).unwrap() == fs::read(&reference).unwrap(), "{format}");
         assert!(!equidrift::Manifest::partial_for(&killed).exists());
 
         // The summary of the two halves is that of the whole.
-        let summary = |output: &std::process::Output| serde_json::from_slice::<Value>(&output.stderr).unwrap();
+        let summary =
+            |output: &std::process::Output| serde_json::from_slice::<Value>(&output.stderr).unwrap();
         let (whole, resumed) = (summary(&whole), summary(&resumed));
-        for field in ["samples", "valid", "validity_before_repair", "uniqueness", "connectedness", "output_sha256"] {
+        for field in
+            ["samples", "valid", "validity_before_repair", "uniqueness", "connectedness", "output_sha256"]
+        {
             assert_eq!(whole[field], resumed[field], "{field}");
         }
         assert!(resumed["samples_this_run"].as_u64().unwrap() <= 400 - done);
 
         // Once more: nothing is left to do.
-        let again = generate(&model, Some(&killed), "--num 400 --seed 3 --steps 150 --resume --json").output().unwrap();
+        let again = generate(&model, Some(&killed), "--num 400 --seed 3 --steps 150 --resume --json")
+            .output()
+            .unwrap();
         assert_drawn(&again);
         assert_eq!(summary(&again)["samples_this_run"], 0);
     }
@@ -182,7 +212,8 @@ fn a_partial_file_that_was_changed_is_not_continued() {
     let mut bytes = fs::read(&partial).unwrap();
     bytes[0] ^= 1;
     fs::write(&partial, &bytes).unwrap();
-    let resume = || generate(&model, Some(&output), "--num 400 --seed 3 --steps 150 --resume").output().unwrap();
+    let resume =
+        || generate(&model, Some(&output), "--num 400 --seed 3 --steps 150 --resume").output().unwrap();
     assert_refused(&resume(), 3, "SHA-256");
     fs::write(&partial, b"").unwrap();
     assert_refused(&resume(), 3, "shorter than recorded");
@@ -198,13 +229,17 @@ fn an_interrupted_run_says_130_and_resumes() {
     let (reference, output) = (folder.path().join("whole.smi"), folder.path().join("interrupted.smi"));
     assert_drawn(&generate(&model, Some(&reference), "--num 400 --seed 3 --steps 150").output().unwrap());
     let mut running = started(&model, &output, "--num 400 --seed 3 --steps 150 --batch 4 --threads 2");
-    let signal = std::process::Command::new("kill").args(["-INT", &running.0.id().to_string()]).status().unwrap();
+    let signal =
+        std::process::Command::new("kill").args(["-INT", &running.0.id().to_string()]).status().unwrap();
     assert!(signal.success());
     assert_eq!(running.0.wait().unwrap().code(), Some(130));
     assert_eq!(manifest(&output).unwrap()["progress"], "interrupted");
     assert!(!output.exists());
-    let refused = run(["merge".as_ref(), output.as_os_str(), "-o".as_ref(), folder.path().join("m.smi").as_os_str()]);
+    let refused =
+        run(["merge".as_ref(), output.as_os_str(), "-o".as_ref(), folder.path().join("m.smi").as_os_str()]);
     assert_refused(&refused, 3, "not complete");
-    assert_drawn(&generate(&model, Some(&output), "--num 400 --seed 3 --steps 150 --resume").output().unwrap());
+    assert_drawn(
+        &generate(&model, Some(&output), "--num 400 --seed 3 --steps 150 --resume").output().unwrap(),
+    );
     assert!(fs::read(&output).unwrap() == fs::read(&reference).unwrap());
 }

@@ -3,16 +3,48 @@
 use crate::command::{code, run, stdout};
 
 const PAGES: &[(&[&str], &[&str])] = &[
-    (&["--help"], &["generate", "train", "evaluate", "convert", "forward", "inspect", "samplers", "merge", "completions"]),
+    (
+        &["--help"],
+        &[
+            "generate",
+            "train",
+            "evaluate",
+            "convert",
+            "forward",
+            "inspect",
+            "samplers",
+            "merge",
+            "completions",
+        ],
+    ),
     (
         &["generate", "molecules", "--help"],
         &[
-            "--num", "--seed", "--batch", "--threads", "--device", "--engine", "--model", "--sampler", "--steps", "--snr",
-            "--scale-eps", "--shard", "--resume", "--no-repair", "--train", "--config", "--json", "--output",
+            "--num",
+            "--seed",
+            "--batch",
+            "--threads",
+            "--device",
+            "--engine",
+            "--model",
+            "--sampler",
+            "--steps",
+            "--snr",
+            "--scale-eps",
+            "--shard",
+            "--resume",
+            "--no-repair",
+            "--train",
+            "--config",
+            "--json",
+            "--output",
         ],
     ),
     (&["train", "molecules", "--help"], &["--data", "--output"]),
-    (&["evaluate", "molecules", "--help"], &["--generated", "--reference", "--train", "--on-bad-line", "--json"]),
+    (
+        &["evaluate", "molecules", "--help"],
+        &["--generated", "--reference", "--train", "--on-bad-line", "--json"],
+    ),
     (&["convert", "gdss", "--help"], &["NAME.json", "--output", "--sizes-from", "--node-counts"]),
     (&["forward", "--help"], &["--model", "--inputs", "--output", "--engine", "out.adj.score"]),
     (&["inspect", "--help"], &["--json"]),
@@ -32,14 +64,25 @@ fn every_page_names_its_options_and_gives_examples() {
             assert!(text.contains(name), "{arguments:?} does not mention {name}:\n{text}");
         }
         assert!(text.contains("Examples:"), "{arguments:?} has no examples");
-        assert!(text.lines().all(|line| line.chars().count() <= 140), "{arguments:?} has lines too long to read");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 140),
+            "{arguments:?} has lines too long to read"
+        );
     }
 }
 
 #[test]
 fn the_exit_codes_are_documented() {
     let text = stdout(&run(["--help"]));
-    for line in ["0  done", "1  failure", "2  usage", "3  bad input", "4  model", "5  fewer valid", "130  interrupted"] {
+    for line in [
+        "0  done",
+        "1  failure",
+        "2  usage",
+        "3  bad input",
+        "4  model",
+        "5  fewer valid",
+        "130  interrupted",
+    ] {
         assert!(text.contains(line), "{line} in {text}");
     }
 }

@@ -9,4 +9,5 @@ mod folder;
 mod help;
 mod reference;
 mod summary;
+mod train;
 mod verbs;

@@ -63,7 +63,8 @@ fn converted_checkpoints_evaluate_to_the_golden_vectors() {
         assert_eq!(code(&result), 0, "{name}: {}", stderr(&result));
         let (found, golden) = (TensorFile::read(&output).unwrap(), TensorFile::read(&golden_path).unwrap());
         for tensor in ["x.net", "adj.net"] {
-            let (found, expected) = (&found.tensors[&format!("out.{tensor}")], &golden.tensors[&format!("{kind}{tensor}")]);
+            let (found, expected) =
+                (&found.tensors[&format!("out.{tensor}")], &golden.tensors[&format!("{kind}{tensor}")]);
             assert_eq!(found.shape, expected.shape, "{name} {tensor}");
             let expected = expected.to_f64();
             let scale = expected.iter().fold(0.0_f64, |most, value| most.max(value.abs()));

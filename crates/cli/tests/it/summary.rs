@@ -69,7 +69,9 @@ fn people_get_the_figures_on_standard_error() {
     let result = generate(&model, None, "--num 30 --steps 4").output().unwrap();
     assert_drawn(&result);
     let text = stderr(&result);
-    for figure in ["valid before repair", "valid  ", "unique", "molecules/s", "network evaluations (NFE)", "connected"] {
+    for figure in
+        ["valid before repair", "valid  ", "unique", "molecules/s", "network evaluations (NFE)", "connected"]
+    {
         assert!(text.contains(figure), "{figure} in {text}");
     }
     assert_eq!(stdout(&result).lines().count(), 30);

@@ -13,7 +13,8 @@ use crate::folder::{small_config, small_model};
 fn every_listed_sampler_can_be_shown_and_run() {
     let (_folder, model) = small_model();
     let listed: Value = serde_json::from_str(&stdout(&run(["samplers", "list", "--json"]))).unwrap();
-    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|sampler| sampler["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|sampler| sampler["name"].as_str().unwrap()).collect();
     assert_eq!(names, SamplerConfig::names());
     let text = stdout(&run(["samplers", "list"]));
     for name in ["predictor-corrector", "s4", "heun", "dpm-solver++", "euler-maruyama"] {
@@ -27,7 +28,8 @@ fn every_listed_sampler_can_be_shown_and_run() {
         assert_eq!(plan.steps.len(), 6, "{name}");
         let readable = stdout(&run(["samplers", "show", name, "--steps", "6"]));
         assert!(readable.contains(&format!("{} evaluations", plan.evaluations())), "{readable}");
-        let drawn = generate(&model, None, &format!("--num 8 --sampler {name} --steps 6 --json")).output().unwrap();
+        let drawn =
+            generate(&model, None, &format!("--num 8 --sampler {name} --steps 6 --json")).output().unwrap();
         assert_drawn(&drawn);
         let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
         assert_eq!(summary["evaluations_per_sample"], plan.evaluations(), "{name}");
@@ -43,9 +45,14 @@ fn inspect_tells_what_the_folder_holds() {
     let tensors = found["tensors"].as_array().unwrap();
     let counted: u64 = tensors
         .iter()
-        .map(|tensor| tensor["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product::<u64>())
+        .map(|tensor| {
+            tensor["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product::<u64>()
+        })
         .sum();
-    assert_eq!(found["parameters"]["x"].as_u64().unwrap() + found["parameters"]["adj"].as_u64().unwrap(), counted);
+    assert_eq!(
+        found["parameters"]["x"].as_u64().unwrap() + found["parameters"]["adj"].as_u64().unwrap(),
+        counted
+    );
     let text = stdout(&run(["inspect".as_ref(), model.as_os_str()]));
     assert!(text.contains("C N O F") && text.contains("predictor-corrector"), "{text}");
 }
@@ -57,20 +64,31 @@ fn flags_win_over_the_configuration_file() {
     fs::write(&config, "num = 5\nseed = 9\nsteps = 3\nsampler = \"s4\"\nsnr = 0.05\n").unwrap();
     let from_file = generate(&model, None, "--json").arg("--config").arg(&config).output().unwrap();
     let summary: Value = serde_json::from_str(&stderr(&from_file)).unwrap();
-    assert_eq!((&summary["requested"], &summary["seed"], &summary["sampler"]), (&json!(5), &json!(9), &json!("s4")));
-    let heun =
-        generate(&model, None, "--num 7 --sampler heun --snr 0.1").arg("--config").arg(&config).output().unwrap();
+    assert_eq!(
+        (&summary["requested"], &summary["seed"], &summary["sampler"]),
+        (&json!(5), &json!(9), &json!("s4"))
+    );
+    let heun = generate(&model, None, "--num 7 --sampler heun --snr 0.1")
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .unwrap();
     assert_eq!(code(&heun), 2, "heun has no signal-to-noise ratio");
     let by_flags =
         generate(&model, None, "--json --num 7 --snr 0.1").arg("--config").arg(&config).output().unwrap();
     let summary: Value = serde_json::from_str(&stderr(&by_flags)).unwrap();
-    assert_eq!((&summary["requested"], &summary["seed"], &summary["steps"]), (&json!(7), &json!(9), &json!(3)));
+    assert_eq!(
+        (&summary["requested"], &summary["seed"], &summary["steps"]),
+        (&json!(7), &json!(9), &json!(3))
+    );
 
     // The same request as flags, as TOML and as JSON draws the same samples.
     let json_config = folder.path().join("run.json");
-    fs::write(&json_config, r#"{"num": 5, "seed": 9, "steps": 3, "sampler": {"name": "s4", "snr": 0.05}}"#).unwrap();
+    fs::write(&json_config, r#"{"num": 5, "seed": 9, "steps": 3, "sampler": {"name": "s4", "snr": 0.05}}"#)
+        .unwrap();
     let from_json = generate(&model, None, "").arg("--config").arg(&json_config).output().unwrap();
-    let flags = generate(&model, None, "--num 5 --seed 9 --steps 3 --sampler s4 --snr 0.05").output().unwrap();
+    let flags =
+        generate(&model, None, "--num 5 --seed 9 --steps 3 --sampler s4 --snr 0.05").output().unwrap();
     assert_drawn(&flags);
     assert!(from_file.stdout == flags.stdout && from_json.stdout == flags.stdout);
 }
@@ -99,22 +117,23 @@ fn both_engines_give_the_same_networks_to_rounding() {
     let inputs = folder.path().join("in.safetensors");
     let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
     TensorFile { tensors, metadata: Default::default() }.write(&inputs).unwrap();
-    let outputs = [&["--engine", "fused"][..], &["--engine", "burn"], &["--precision", "f64"]].map(|arguments| {
-        let output = folder.path().join("out.safetensors");
-        let result = equidrift()
-            .arg("forward")
-            .arg("--model")
-            .arg(&model)
-            .arg("--inputs")
-            .arg(&inputs)
-            .arg("--output")
-            .arg(&output)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert_eq!(code(&result), 0, "{}", stderr(&result));
-        TensorFile::read(&output).unwrap().tensors
-    });
+    let outputs =
+        [&["--engine", "fused"][..], &["--engine", "burn"], &["--precision", "f64"]].map(|arguments| {
+            let output = folder.path().join("out.safetensors");
+            let result = equidrift()
+                .arg("forward")
+                .arg("--model")
+                .arg(&model)
+                .arg("--inputs")
+                .arg(&inputs)
+                .arg("--output")
+                .arg(&output)
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert_eq!(code(&result), 0, "{}", stderr(&result));
+            TensorFile::read(&output).unwrap().tensors
+        });
     for name in ["out.x.net", "out.adj.net", "out.x.score", "out.adj.score"] {
         let exact = outputs[2][name].to_f64();
         assert!(exact.iter().any(|value| value.abs() > 1e-6), "{name} is zero everywhere");
@@ -145,10 +164,16 @@ fn evaluation_compares_files() {
     assert!(stdout(&table).contains("75.00 %") && stdout(&table).contains("reference"), "{}", stdout(&table));
     let report: Value = serde_json::from_str(&stdout(&command.arg("--json").output().unwrap())).unwrap();
     let generated = &report["generated"];
-    assert_eq!((&generated["samples"], &generated["valid"], &generated["distinct"]), (&json!(4), &json!(4), &json!(3)));
+    assert_eq!(
+        (&generated["samples"], &generated["valid"], &generated["distinct"]),
+        (&json!(4), &json!(4), &json!(3))
+    );
     assert_eq!((&generated["uniqueness"], &generated["connectedness"]), (&json!(0.75), &json!(0.75)));
     assert_eq!(generated["novelty"], json!(2.0 / 3.0));
-    assert_eq!((&report["reference"]["uniqueness"], &report["training"]["distinct"]), (&json!(0.5), &json!(2)));
+    assert_eq!(
+        (&report["reference"]["uniqueness"], &report["training"]["distinct"]),
+        (&json!(0.5), &json!(2))
+    );
 }
 
 #[test]
@@ -157,7 +182,8 @@ fn a_run_evaluates_to_its_own_summary() {
     let out = folder.path().join("x.jsonl");
     let drawn = generate(&model, Some(&out), "--num 100 --steps 5 --json").output().unwrap();
     let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
-    let result = equidrift().args(["evaluate", "molecules", "--json", "--generated"]).arg(&out).output().unwrap();
+    let result =
+        equidrift().args(["evaluate", "molecules", "--json", "--generated"]).arg(&out).output().unwrap();
     let report: Value = serde_json::from_str(&stdout(&result)).unwrap();
     let generated = &report["generated"];
     for (ours, theirs) in [

@@ -20,8 +20,9 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_backend::weights::ParameterSet;
 use equidrift_gdss::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_gdss::{
-    BurnEngine, DenoisingScoreMatching, EngineKind, FusedEngine, GdssConfig, GdssError, GdssModel, GradientEngine,
-    NetworksConfig, NodeNetworkConfig, SamplingWeights, Task, Vocabulary, initial_parameters, score_matching,
+    BurnEngine, CONFIG_FILE, DenoisingScoreMatching, EngineKind, FusedEngine, GdssConfig, GdssError,
+    GdssModel, GradientEngine, NetworksConfig, NodeNetworkConfig, SamplingWeights, Task, Vocabulary,
+    initial_parameters, score_matching,
 };
 use equidrift_train::{
     Ending, EpochReport, Observer, RunFolder, StepReport, TrainError, Trainer, TrainingState,
@@ -93,11 +94,16 @@ pub fn train_molecules(
         return Ok(TrainSummary { finished: false, epochs: 0 });
     };
     let config = model_config(settings, &data);
-    config.check().map_err(|source| GdssError::Config { path: request.output.clone(), source })?;
+    config.check().map_err(|error| Error::TrainingSetting { source: serde::de::Error::custom(error) })?;
+    // A sampler that cannot be planned is an error now, not when the training is over.
+    settings.sampler.plan(&[settings.paths.x, settings.paths.adj], settings.steps)?;
 
     let run = identity(settings, &config, &data)?;
     let every = settings.checkpoint_every;
     let groups = score_matching::GROUPS.to_vec();
+    if !request.resume && request.output.join(CONFIG_FILE).exists() {
+        return Err(TrainError::FolderInUse { path: request.output.clone() }.into());
+    }
     let (folder, state) = if request.resume {
         RunFolder::resume(&request.output, run, every)?
     } else {
@@ -190,7 +196,11 @@ fn model_config(settings: &TrainingSettings, data: &MoleculeSet) -> GdssConfig {
         steps: settings.steps,
         node_counts: Some(data.graphs.node_counts()),
         sampling_weights: settings.weights,
-        origin: Some(format!("trained by equidrift on {} molecules (data SHA-256 {})", data.graphs.len(), data.sha256)),
+        origin: Some(format!(
+            "trained by equidrift on {} molecules (data SHA-256 {})",
+            data.graphs.len(),
+            data.sha256
+        )),
     }
 }
 
@@ -203,7 +213,8 @@ fn identity(
 ) -> Result<BTreeMap<String, String>, Error> {
     let json = |value: Result<String, serde_json::Error>| value.map_err(|source| Error::Encode { source });
     // A digest of the rows rather than of the two files: the same rows may be named in another way.
-    let rows: Vec<u8> = (0..data.graphs.len()).flat_map(|index| data.graphs.row(index).to_le_bytes()).collect();
+    let rows: Vec<u8> =
+        (0..data.graphs.len()).flat_map(|index| data.graphs.row(index).to_le_bytes()).collect();
     let entries = [
         ("data", data.sha256.clone()),
         ("training rows", equidrift_backend::checksum::sha256(&rows)),
@@ -214,7 +225,15 @@ fn identity(
         ("clip_norm", settings.clip_norm.to_string()),
         ("average_decay", settings.average_decay.to_string()),
         ("seed", settings.seed.to_string()),
-        ("atoms", config.vocabulary.iter().flat_map(|v| v.atoms.iter().map(String::as_str)).collect::<Vec<_>>().join(",")),
+        (
+            "atoms",
+            config
+                .vocabulary
+                .iter()
+                .flat_map(|v| v.atoms.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
         ("paths", json(serde_json::to_string(&settings.paths))?),
         ("networks", json(serde_json::to_string(&config.networks))?),
     ];

@@ -26,7 +26,7 @@ const TANH_DENOMINATOR: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e
 const EXP_LIMIT: f32 = -80.0;
 /// `(2^f - 1) / f` on [-1/2, 1/2]: Chebyshev interpolation of degree 5, highest power first. Relative error 2.2e-8.
 const EXP2_MINUS_ONE: [f32; 6] =
-    [1.545_316_3e-4, 1.339_086_3e-3, 9.618_083e-3, 5.550_357e-2, 2.402_265_1e-1, 6.931_472e-1];
+    [1.545_316_3e-4, 1.339_086_3e-3, 9.618_083e-3, 5.550_357e-2, 2.402_265e-1, std::f32::consts::LN_2];
 
 /// The smaller of a limit and `x`, NaN if `x` is.
 #[inline(always)]

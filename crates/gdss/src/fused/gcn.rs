@@ -101,9 +101,7 @@ impl<S: Simd> Aggregate<'_, S> {
         for r in 0..3 {
             if r < present {
                 let held = &self.output[rows[r] * self.stride + feature..][..O];
-                for o in 0..O {
-                    sums[r][o] = held[o];
-                }
+                sums[r].copy_from_slice(held);
             }
         }
         for (j, ((&m0, &m1), &m2)) in m0.iter().zip(m1).zip(m2).enumerate() {
@@ -117,9 +115,7 @@ impl<S: Simd> Aggregate<'_, S> {
         for r in 0..3 {
             if first + r <= last {
                 let target = &mut self.output[rows[r] * self.stride + feature..][..O];
-                for o in 0..O {
-                    target[o] = sums[r][o];
-                }
+                target.copy_from_slice(&sums[r]);
             }
         }
     }

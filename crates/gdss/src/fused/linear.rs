@@ -11,8 +11,9 @@ use std::ops::Range;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::{NullaryFnOnce, Simd};
 
-use super::activation;
+use super::epilogue::Epilogue;
 use super::lanes::Rows;
+use super::weight_gradient::{accumulate_bias_gradient, accumulate_weight_gradient};
 use crate::parameters::ParameterError;
 
 const PANEL: usize = 8;
@@ -220,19 +221,10 @@ impl Linear {
     ) {
         let (weights, bias) = gradient[self.gradient_offset..][..self.outputs * (self.inputs + 1)]
             .split_at_mut(self.outputs * self.inputs);
-        simd.vectorize(ColumnSums { simd, delta, rows, sums: bias });
+        accumulate_bias_gradient(simd, delta, rows, bias);
         let mut column = 0;
         for input in inputs {
-            let input = input.from(first);
-            simd.vectorize(OuterProduct {
-                simd,
-                delta,
-                input,
-                rows,
-                gradient: weights,
-                stride: self.inputs,
-                column,
-            });
+            accumulate_weight_gradient(simd, delta, input.from(first), rows, weights, self.inputs, column);
             column += input.width;
         }
     }
@@ -267,98 +259,6 @@ impl Linear {
             into.insert(format!("{}.bias", source.name), HostTensor::f32(vec![n], bias));
             first += n;
         }
-    }
-}
-
-/// What happens to an element of a product before it is stored.
-pub(super) trait Epilogue<S: Simd>: Copy {
-    /// Whether it does anything.
-    const CHANGES: bool = true;
-
-    /// The same for rows counted from `first` on.
-    #[inline(always)]
-    fn from(self, _first: usize) -> Self {
-        self
-    }
-
-    fn apply(self, simd: S, row: usize, column: usize, value: S::f32s) -> S::f32s;
-}
-
-/// Nothing.
-#[derive(Clone, Copy)]
-pub(super) struct Plain;
-
-impl<S: Simd> Epilogue<S> for Plain {
-    const CHANGES: bool = false;
-
-    #[inline(always)]
-    fn apply(self, _simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
-        value
-    }
-}
-
-/// ELU.
-#[derive(Clone, Copy)]
-pub(super) struct Elu;
-
-impl<S: Simd> Epilogue<S> for Elu {
-    #[inline(always)]
-    fn apply(self, simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
-        activation::elu(simd, value)
-    }
-}
-
-/// tanh.
-#[derive(Clone, Copy)]
-pub(super) struct Tanh;
-
-impl<S: Simd> Epilogue<S> for Tanh {
-    #[inline(always)]
-    fn apply(self, simd: S, _row: usize, _column: usize, value: S::f32s) -> S::f32s {
-        activation::tanh(simd, value)
-    }
-}
-
-/// Multiplication of each row by its own factor.
-#[derive(Clone, Copy)]
-pub(super) struct Scaled<'a, V>(pub(super) &'a [V]);
-
-impl<S: Simd> Epilogue<S> for Scaled<'_, S::f32s> {
-    #[inline(always)]
-    fn from(self, first: usize) -> Self {
-        Self(&self.0[first..])
-    }
-
-    #[inline(always)]
-    fn apply(self, simd: S, row: usize, _column: usize, value: S::f32s) -> S::f32s {
-        simd.mul_f32s(value, self.0[row])
-    }
-}
-
-/// [`Scaled`], then tanh.
-#[derive(Clone, Copy)]
-pub(super) struct ScaledTanh<'a, V>(pub(super) &'a [V]);
-
-impl<S: Simd> Epilogue<S> for ScaledTanh<'_, S::f32s> {
-    #[inline(always)]
-    fn from(self, first: usize) -> Self {
-        Self(&self.0[first..])
-    }
-
-    #[inline(always)]
-    fn apply(self, simd: S, row: usize, _column: usize, value: S::f32s) -> S::f32s {
-        activation::tanh(simd, simd.mul_f32s(value, self.0[row]))
-    }
-}
-
-/// Multiplication by the derivative of ELU at the stored values.
-#[derive(Clone, Copy)]
-pub(super) struct EluSlope<'a, V>(pub(super) Rows<'a, V>);
-
-impl<S: Simd> Epilogue<S> for EluSlope<'_, S::f32s> {
-    #[inline(always)]
-    fn apply(self, simd: S, row: usize, column: usize, value: S::f32s) -> S::f32s {
-        simd.mul_f32s(value, activation::elu_slope(simd, self.0.row(row)[column]))
     }
 }
 
@@ -484,94 +384,6 @@ impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
                 let target = &mut self.output[row * self.stride + column + offset..][..count];
                 for (o, value) in target.iter_mut().enumerate() {
                     *value = self.epilogue.apply(simd, row, column + offset + o, *value);
-                }
-            }
-        }
-    }
-}
-
-struct ColumnSums<'a, S: Simd> {
-    simd: S,
-    delta: Rows<'a, S::f32s>,
-    rows: usize,
-    sums: &'a mut [f32],
-}
-
-impl<S: Simd> NullaryFnOnce for ColumnSums<'_, S> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { simd, delta, rows, sums } = self;
-        for (column, total) in sums.iter_mut().enumerate() {
-            let mut sum = simd.splat_f32s(0.0);
-            for row in 0..rows {
-                sum = simd.add_f32s(sum, delta.data[row * delta.stride + column]);
-            }
-            *total += simd.reduce_sum_f32s(sum);
-        }
-    }
-}
-
-/// `gradient[o][column + k] += sum over rows and lanes of delta[r][o] input[r][k]`, in blocks of 8 outputs by 3 inputs.
-struct OuterProduct<'a, S: Simd> {
-    simd: S,
-    delta: Rows<'a, S::f32s>,
-    input: Rows<'a, S::f32s>,
-    rows: usize,
-    gradient: &'a mut [f32],
-    stride: usize,
-    column: usize,
-}
-
-impl<S: Simd> NullaryFnOnce for OuterProduct<'_, S> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(mut self) {
-        let outputs = self.delta.width;
-        let widest = if S::REGISTER_COUNT >= 32 { 8 } else { 4 };
-        let mut output = 0;
-        while output < outputs {
-            let left = outputs - output;
-            if widest == 8 && left >= 8 {
-                self.stripe::<8>(output);
-                output += 8;
-            } else if left >= 4 {
-                self.stripe::<4>(output);
-                output += 4;
-            } else {
-                self.stripe::<1>(output);
-                output += 1;
-            }
-        }
-    }
-}
-
-impl<S: Simd> OuterProduct<'_, S> {
-    #[inline(always)]
-    fn stripe<const O: usize>(&mut self, output: usize) {
-        let simd = self.simd;
-        let last = self.input.width - 1;
-        for first in (0..self.input.width).step_by(3) {
-            let k = [first, (first + 1).min(last), (first + 2).min(last)];
-            let mut sums = [[simd.splat_f32s(0.0); O]; 3];
-            for row in 0..self.rows {
-                let d = &self.delta.data[row * self.delta.stride + output..][..O];
-                let x = self.input.row(row);
-                let x = [x[k[0]], x[k[1]], x[k[2]]];
-                for o in 0..O {
-                    for i in 0..3 {
-                        sums[i][o] = simd.mul_add_e_f32s(x[i], d[o], sums[i][o]);
-                    }
-                }
-            }
-            for i in 0..3 {
-                if first + i <= last {
-                    for o in 0..O {
-                        self.gradient[(output + o) * self.stride + self.column + first + i] +=
-                            simd.reduce_sum_f32s(sums[i][o]);
-                    }
                 }
             }
         }

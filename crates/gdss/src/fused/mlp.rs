@@ -7,8 +7,9 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
+use super::epilogue::{Elu, EluSlope, Epilogue, Plain};
 use super::lanes::{LaneBuffer, Rows};
-use super::linear::{BLOCK_ROWS, Elu, EluSlope, Epilogue, Linear, Plain};
+use super::linear::{BLOCK_ROWS, Linear};
 use crate::parameters::ParameterError;
 
 /// Vectors of hidden activations of one layer that a forward block may hold (16 KiB with AVX-512).

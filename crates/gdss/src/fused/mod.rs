@@ -3,14 +3,14 @@
 //! A tensor library calls a kernel per operation and streams every intermediate array of the whole batch through
 //! memory. Here a tile of graphs (as many as a vector register has lanes) runs through a whole network, so its arrays
 //! stay in the caches, the adjacency's symmetry halves the work on edges, and what has no influence on the result is not
-//! computed. See [`lanes`] for the layout.
+//! computed. Every array is laid out `[element][graph of the tile]`.
 //!
 //! Guarantees:
 //! - The arithmetic of a lane is the same whatever the other lanes hold. A graph's result has the same bits for every
 //!   batch size, company, number of threads, and also for AVX2, AVX-512 and NEON (without SIMD products and sums are
 //!   rounded separately, so the last bits differ). A NaN stays in its graph.
 //! - A gradient is a sum over graphs. It is formed in an order that depends on the batch alone: within a tile over lanes
-//!   by a fixed tree, over the tiles of a chunk of [`GRAPHS_PER_CHUNK`] graphs, then over chunks in double precision.
+//!   by a fixed tree, over the tiles of a chunk of 32 graphs, then over chunks in double precision.
 //!   So it does not depend on the number of threads either (but, in the last bits, on the width of the registers).
 //! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane with a factor of about the number of
 //!   edge channels of all layers.
@@ -20,7 +20,10 @@
 
 mod activation;
 mod attention;
+mod attention_backward;
+mod attention_buffers;
 mod attention_layers;
+mod epilogue;
 mod gcn;
 mod lanes;
 mod linear;
@@ -30,6 +33,7 @@ mod score_network_a;
 mod score_network_x;
 mod score_network_x_gmh;
 mod tile;
+mod weight_gradient;
 mod workspace;
 
 use std::sync::Mutex;
@@ -122,10 +126,10 @@ impl Networks {
         let mut set = ParameterSet::new();
         match &self.x {
             NodeNetwork::Convolution(x) => {
-                x.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set))
+                x.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set));
             }
             NodeNetwork::Attention(x) => {
-                x.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set))
+                x.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set));
             }
         }
         self.adj.linears().for_each(|linear| linear.unpack_gradient(gradient, &mut set));

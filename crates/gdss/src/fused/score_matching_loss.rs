@@ -6,8 +6,8 @@
 
 use pulp::{NullaryFnOnce, Simd};
 
+use super::epilogue::Scaled;
 use super::lanes::{LaneBuffer, Rows};
-use super::linear::Scaled;
 use super::mlp::{InputGradient, Mlp, MlpScratch};
 use super::tile::TargetView;
 

@@ -5,9 +5,11 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::attention_layers::{AttentionBuffers, AttentionGradients, AttentionLayers, Output};
+use super::attention_buffers::{AttentionBuffers, AttentionGradients};
+use super::attention_layers::{AttentionLayers, Output};
+use super::epilogue::Scaled;
 use super::lanes::{LaneBuffer, pair_count};
-use super::linear::{Linear, Scaled};
+use super::linear::Linear;
 use super::mlp::{Mlp, MlpScratch};
 use super::score_matching_loss::{final_perceptron_backward, rows};
 use super::tile::{TargetView, TileView};

@@ -7,9 +7,10 @@ use equidrift_backend::weights::ParameterSet;
 use pulp::{NullaryFnOnce, Simd};
 
 use super::activation::tanh_slope;
+use super::epilogue::{Plain, Scaled, Tanh};
 use super::gcn::{Aggregate, Normalise};
 use super::lanes::{LaneBuffer, Rows};
-use super::linear::{Linear, Orientation, Plain, Scaled, Source, Tanh};
+use super::linear::{Linear, Orientation, Source};
 use super::mlp::{Mlp, MlpScratch};
 use super::score_matching_loss::{final_perceptron_backward, rows};
 use super::tile::{TargetView, TileView};

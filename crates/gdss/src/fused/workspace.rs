@@ -13,8 +13,8 @@ use super::{Networks, NodeNetwork};
 /// Arrays of the node network.
 #[derive(Debug)]
 pub(super) enum NodeBuffers {
-    Convolution(ScoreNetworkXBuffers),
-    Attention(ScoreNetworkXGmhBuffers),
+    Convolution(Box<ScoreNetworkXBuffers>),
+    Attention(Box<ScoreNetworkXGmhBuffers>),
 }
 
 /// Arrays of both networks for graphs of one size.
@@ -72,8 +72,12 @@ impl WithSimd for Allocate<'_> {
             backward,
             tile: Tile::new::<S>(nodes, networks.features, backward),
             x: match &networks.x {
-                NodeNetwork::Convolution(x) => NodeBuffers::Convolution(x.buffers::<S>(nodes, backward)),
-                NodeNetwork::Attention(x) => NodeBuffers::Attention(x.buffers::<S>(nodes, backward)),
+                NodeNetwork::Convolution(x) => {
+                    NodeBuffers::Convolution(Box::new(x.buffers::<S>(nodes, backward)))
+                }
+                NodeNetwork::Attention(x) => {
+                    NodeBuffers::Attention(Box::new(x.buffers::<S>(nodes, backward)))
+                }
             },
             adj: networks.adj.buffers::<S>(nodes, backward),
         }

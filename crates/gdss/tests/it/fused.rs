@@ -1,5 +1,6 @@
 //! The fused engine against the tensor library in double precision, against finite differences, and its bitwise
-//! guarantees: neither company nor threads nor register width change a graph's result. No files are needed.
+//! guarantees: neither company nor threads nor register width change a graph's result. Only the comparison of each
+//! instruction set with the released checkpoints' vectors needs files.
 
 use burn::tensor::{DType, Device};
 use equidrift_backend::weights::{HostTensor, ParameterSet, Values};
@@ -10,7 +11,7 @@ use equidrift_gdss::{
     ScoreNetworkXConfig, ScoreNetworkXGmhConfig, initial_parameters,
 };
 
-use crate::checkpoints::relative_error;
+use crate::checkpoints::{checkpoints, relative_error};
 
 /// What every machine that runs the tests may have.
 const INSTRUCTIONS: [Instructions; 3] = [Instructions::Avx512, Instructions::Avx2, Instructions::Portable];
@@ -258,6 +259,35 @@ fn outputs_and_gradients_agree_with_the_tensor_library_in_double_precision() {
                         gradient.to_f64().iter().zip(&exact).fold(0.0_f64, |m, (f, e)| m.max((f - e).abs()));
                     assert!(error <= 5e-5 * scale, "{what}: gradient of {name} off by {:.2e}", error / scale);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_reproduces_the_released_networks() {
+    for checkpoint in checkpoints() {
+        let model = checkpoint.model_with("");
+        let golden = |name: &str| &checkpoint.golden.tensors[name];
+        let [x, adj, mask] = ["in.x", "in.adj", "in.flags"].map(|name| golden(name).to_f32());
+        let shape = &golden("in.x").shape;
+        let batch = GraphBatch {
+            batch: shape[0],
+            nodes: shape[1],
+            features: shape[2],
+            x: &x,
+            adj: &adj,
+            mask: &mask,
+        };
+        for set in INSTRUCTIONS {
+            let networks = &model.config().networks;
+            let Ok(engine) = FusedEngine::with_instructions(networks, model.parameters(), 2, set) else {
+                continue;
+            };
+            let found = engine.evaluate(&batch).unwrap();
+            for (what, found) in [("x", &found.x), ("adj", &found.adj)] {
+                let error = relative_error(&widen(found), &golden(&format!("out64.{what}.net")).to_f64());
+                assert!(error < 1e-5, "{} {what} with {set:?}: {error:.2e}", checkpoint.name);
             }
         }
     }

@@ -96,11 +96,14 @@ fn golden(folder: &Path, path: &Path) -> Golden {
     Golden { name, file, networks, parameters, batches, config }
 }
 
+/// One engine: losses and gradient of a batch at these parameters.
+type Evaluate<'a> = &'a dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>;
+
 /// Feeds the stored batches one after the other.
 struct Stored<'a> {
     batches: &'a [PerturbedGraphs<f64>],
     next: usize,
-    evaluate: &'a dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>,
+    evaluate: Evaluate<'a>,
     gradients: Vec<ParameterSet>,
 }
 
@@ -141,7 +144,7 @@ fn compare(
     golden: &Golden,
     vanishing: f64,
     parameters: ParameterSet,
-    evaluate: &dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>,
+    evaluate: Evaluate<'_>,
 ) -> BTreeMap<&'static str, f64> {
     let mut objective = Stored { batches: &golden.batches, next: 0, evaluate, gradients: Vec::new() };
     let mut trainer = Trainer::new(golden.config.clone(), GROUPS.to_vec(), parameters).unwrap();
@@ -215,9 +218,7 @@ fn engines_reproduce_the_stored_training_steps_in_single_precision() {
         let fused = |parameters: &ParameterSet, batch: &PerturbedGraphs<f64>| {
             FusedEngine::new(&golden.networks, parameters, 1)?.loss_and_gradient(&batch.to_single().view())
         };
-        type Engine<'a> =
-            &'a dyn Fn(&ParameterSet, &PerturbedGraphs<f64>) -> Result<LossAndGradient, EngineError>;
-        for (engine, evaluate) in [("burn", &burn as Engine<'_>), ("fused", &fused)] {
+        for (engine, evaluate) in [("burn", &burn as Evaluate<'_>), ("fused", &fused)] {
             let worst = compare(&golden, 1e-5, single.clone(), evaluate);
             eprintln!("{}, {engine}: {worst:?}", golden.name);
             assert!(worst.values().all(|&error| error <= 1e-4), "{}, {engine}: {worst:?}", golden.name);

@@ -154,7 +154,6 @@ impl Plan {
     /// # Errors
     /// [`SamplerError::InvalidPlan`] with the place of the first fault.
     pub fn validate(&self) -> Result<(), SamplerError> {
-        let mut written = vec![vec![false; self.components]; self.registers];
         let fail = |step, operation, problem: String| {
             Err(SamplerError::InvalidPlan { planner: self.planner.clone(), step, operation, problem })
         };
@@ -165,6 +164,7 @@ impl Plan {
         if self.registers > 1 + self.ops().count() * 2 {
             return fail(0, 0, format!("{} registers are more than its operations can use", self.registers));
         }
+        let mut written = vec![vec![false; self.components]; self.registers];
         written[STATE].fill(true);
         for (s, step) in self.steps.iter().enumerate() {
             for (o, op) in step.ops.iter().enumerate() {
@@ -439,7 +439,9 @@ impl Builder {
                         .map(|term| &term.coefficients)
                         .chain(noise.iter().map(|noise| &noise.coefficients))
                         .find_map(|values| values.iter().copied().enumerate().find(|(_, c)| !c.is_finite())),
-                    Op::Langevin { component, alpha, .. } if !(*alpha >= 0.0) => Some((*component, *alpha)),
+                    Op::Langevin { component, alpha, .. } if alpha.is_nan() || *alpha < 0.0 => {
+                        Some((*component, *alpha))
+                    }
                     _ => None,
                 };
                 if let Some((component, value)) = found {

@@ -1,0 +1,111 @@
+//! Arrays of the attention layers for one tile.
+
+use pulp::Simd;
+
+use super::attention_layers::{AttentionLayers, Output};
+use super::lanes::{LaneBuffer, pair_count};
+use crate::network_config::AttentionLayerSize;
+
+/// Everything the layers write, for one tile. For a backward pass the arrays of all layers and channels are kept;
+/// otherwise those that only one layer reads are shared by all.
+#[derive(Debug, Default)]
+pub(super) struct AttentionBuffers {
+    /// `x_l`, `[N, F_l]`.
+    pub(super) features: Vec<LaneBuffer>,
+    /// `a_l`, `[pairs, C_l]`.
+    pub(super) channels: Vec<LaneBuffer>,
+    /// Before the second tanh of the node network.
+    pub(super) single_tanh: Vec<LaneBuffer>,
+    /// `A`, `[pairs, C_l]`.
+    pub(super) scores: Vec<LaneBuffer>,
+    /// `D a D x`, `[channel, N, F_l]`.
+    pub(super) aggregated: Vec<LaneBuffer>,
+    /// `[channel, N, 2 attention]`.
+    pub(super) query_key: Vec<LaneBuffer>,
+    /// `[N, C_l * nhid]`.
+    pub(super) values: Vec<LaneBuffer>,
+    pub(super) degree: LaneBuffer,
+    pub(super) matrix: LaneBuffer,
+    pub(super) powers: LaneBuffer,
+    pub(super) keep: bool,
+}
+
+/// Gradients that pass through the layers.
+#[derive(Debug, Default)]
+pub(super) struct AttentionGradients {
+    pub(super) features: Vec<LaneBuffer>,
+    pub(super) channels: Vec<LaneBuffer>,
+    pub(super) scores: LaneBuffer,
+    /// Of the outputs of the perceptrons.
+    pub(super) nodes: LaneBuffer,
+    pub(super) edges: LaneBuffer,
+    pub(super) values: LaneBuffer,
+    pub(super) query_key: LaneBuffer,
+    pub(super) aggregated: LaneBuffer,
+    pub(super) degree: LaneBuffer,
+}
+
+impl AttentionBuffers {
+    pub(super) fn new<S: Simd>(network: &AttentionLayers, nodes: usize, keep: bool) -> Self {
+        let pairs = pair_count(nodes);
+        let each = |length: &dyn Fn(&AttentionLayerSize) -> usize| -> Vec<LaneBuffer> {
+            let lengths = network.layers.iter().map(|layer| length(&layer.size));
+            if keep {
+                lengths.map(LaneBuffer::new::<S>).collect()
+            } else {
+                lengths.max().map(LaneBuffer::new::<S>).into_iter().collect()
+            }
+        };
+        let copies = |size: &AttentionLayerSize| if keep { size.channels_in } else { 1 };
+        let second_tanh = keep && network.output == Output::Nodes;
+        Self {
+            features: network
+                .feature_widths()
+                .iter()
+                .map(|width| LaneBuffer::new::<S>(nodes * width))
+                .collect(),
+            channels: network
+                .channel_widths()
+                .iter()
+                .map(|width| LaneBuffer::new::<S>(pairs * width))
+                .collect(),
+            single_tanh: if second_tanh { each(&|size| nodes * size.node_out) } else { Vec::new() },
+            scores: each(&|size| pairs * size.channels_in),
+            aggregated: each(&|size| copies(size) * nodes * size.node_in),
+            query_key: each(&|size| copies(size) * nodes * 2 * size.attention),
+            values: each(&|size| nodes * size.channels_in * size.node_out),
+            degree: LaneBuffer::new::<S>(nodes),
+            matrix: LaneBuffer::new::<S>(nodes * nodes),
+            powers: LaneBuffer::new::<S>(if network.channels > 1 { 3 * nodes * nodes } else { 0 }),
+            keep,
+        }
+    }
+}
+
+impl AttentionGradients {
+    pub(super) fn new<S: Simd>(network: &AttentionLayers, nodes: usize) -> Self {
+        let pairs = pair_count(nodes);
+        let largest = |length: &dyn Fn(&AttentionLayerSize) -> usize| {
+            LaneBuffer::new::<S>(network.layers.iter().map(|layer| length(&layer.size)).max().unwrap_or(0))
+        };
+        Self {
+            features: network
+                .feature_widths()
+                .iter()
+                .map(|width| LaneBuffer::new::<S>(nodes * width))
+                .collect(),
+            channels: network
+                .channel_widths()
+                .iter()
+                .map(|width| LaneBuffer::new::<S>(pairs * width))
+                .collect(),
+            scores: largest(&|size| pairs * size.channels_in),
+            nodes: largest(&|size| nodes * size.node_out),
+            edges: largest(&|size| pairs * size.channels_out),
+            values: largest(&|size| nodes * size.channels_in * size.node_out),
+            query_key: largest(&|size| nodes * 2 * size.attention),
+            aggregated: largest(&|size| nodes * size.node_in),
+            degree: LaneBuffer::new::<S>(nodes),
+        }
+    }
+}
