@@ -12,7 +12,7 @@
 
 use equidrift_sampler::{
     Component, DType, DenoiseError, Denoiser, Device, Executor, KeyedNoise, PathConfig, PredictionKind,
-    SamplerConfig, SamplerError, State, Support,
+    SamplerConfig, State, Support, Tensor,
 };
 
 const MEAN: [f64; 2] = [2.0, -1.0];

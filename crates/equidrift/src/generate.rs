@@ -442,9 +442,9 @@ impl Distinct {
 fn read_training_set(path: &Path, chemistry: &dyn Chemistry) -> Result<TrainingSet, Error> {
     let mut training = TrainingSet::new();
     for line in SmilesLines::open(path)? {
-        match line.and_then(|line| training.insert(&line.smiles, chemistry)) {
-            Err(error @ MoleculeError::File { .. }) => return Err(error.into()),
-            Ok(()) | Err(_) => {}
+        let added = line.and_then(|line| training.insert(&line.smiles, chemistry));
+        if let Err(error @ MoleculeError::File { .. }) = added {
+            return Err(error.into());
         }
     }
     Ok(training)

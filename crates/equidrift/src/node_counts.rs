@@ -51,7 +51,7 @@ impl NodeCounts {
         let counter = [0, 0, id as u32, (id >> 32) as u32 & 0xffff | 0xffff << 16];
         let [high, low, ..] = philox4x32_10(counter, [seed as u32, (seed >> 32) as u32]);
         let u = u64::from(high) << 32 | u64::from(low);
-        let place = (u128::from(u) * u128::from(self.total) >> 64) as u64;
+        let place = ((u128::from(u) * u128::from(self.total)) >> 64) as u64;
         let index = self.cumulative.partition_point(|&(_, upto)| upto <= place);
         self.cumulative[index].0
     }

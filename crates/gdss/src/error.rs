@@ -76,6 +76,20 @@ pub enum GdssError {
         /// Shape in the file.
         found: Vec<usize>,
     },
+    /// An input number that no graph can have.
+    #[error("{}: tensor `{name}`: expected {expected}, found {found} at position {position:?}", path.display())]
+    InputValue {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: &'static str,
+        /// What the networks take.
+        expected: &'static str,
+        /// The number in the file.
+        found: f64,
+        /// Where it stands.
+        position: Vec<usize>,
+    },
     /// A configuration to be converted asks for something that does not exist here.
     #[error("{}: `{field}` is `{found}`, expected {expected}", path.display())]
     Unsupported {

@@ -29,7 +29,9 @@ pub enum Precision {
 /// the tensor library, whatever `engine` says. `origin` is the file named in errors.
 ///
 /// # Errors
-/// [`GdssError::Weights`] if an input is missing, [`GdssError::InputShape`], or as [`GdssModel::engine`].
+/// [`GdssError::Weights`] if an input is missing, [`GdssError::InputShape`],
+/// [`GdssError::InputValue`] if the adjacency is not symmetric with zero diagonal, a flag is not 0 or 1, or a time is
+/// outside `(0, 1]`, or as [`GdssModel::engine`].
 pub fn forward(
     model: &GdssModel,
     inputs: &TensorFile,
@@ -55,6 +57,7 @@ pub fn forward(
     let adj = input("in.adj", &[batch, nodes, nodes])?;
     let flags = input("in.flags", &[batch, nodes])?;
     let times = input("in.t", &[batch])?.to_f64();
+    check_values(&adj.to_f64(), &flags.to_f64(), &times, [batch, nodes], origin)?;
 
     let (x, adj) = match precision {
         Precision::F64 => {
@@ -99,6 +102,47 @@ fn score(path: &PathConfig, net: &[f64], times: &[f64]) -> Vec<f64> {
     let width = net.len() / times.len();
     let std = times.iter().flat_map(|&t| std::iter::repeat_n(path.sigma(t), width));
     net.iter().zip(std).map(|(net, std)| -net / std).collect()
+}
+
+/// The engines rely on what every graph satisfies, so numbers that are no graph must not reach them.
+fn check_values(
+    adj: &[f64],
+    flags: &[f64],
+    times: &[f64],
+    [batch, nodes]: [usize; 2],
+    origin: &Path,
+) -> Result<(), GdssError> {
+    let wrong = |name, expected, found, position| {
+        Err(GdssError::InputValue { path: origin.to_owned(), name, expected, found, position })
+    };
+    for (b, &time) in times.iter().enumerate() {
+        if !(time > 0.0 && time <= 1.0) {
+            return wrong("in.t", "a time in (0, 1]", time, vec![b]);
+        }
+    }
+    for (index, &flag) in flags.iter().enumerate() {
+        if flag != 0.0 && flag != 1.0 {
+            return wrong("in.flags", "0 or 1", flag, vec![index / nodes, index % nodes]);
+        }
+    }
+    for b in 0..batch {
+        let graph = &adj[b * nodes * nodes..][..nodes * nodes];
+        for i in 0..nodes {
+            for j in 0..=i {
+                let (lower, upper) = (graph[i * nodes + j], graph[j * nodes + i]);
+                if i == j && lower != 0.0 {
+                    return wrong("in.adj", "a zero diagonal", lower, vec![b, i, j]);
+                }
+                // Equal to single precision: files are often written from it.
+                let allowed = f64::from(f32::EPSILON) * lower.abs().max(upper.abs());
+                let difference = (lower - upper).abs();
+                if difference > allowed || difference.is_nan() {
+                    return wrong("in.adj", "a symmetric matrix", lower, vec![b, i, j]);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn wrong_shape(origin: &Path, name: &'static str, expected: String, tensor: &HostTensor) -> GdssError {

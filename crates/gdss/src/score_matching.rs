@@ -137,9 +137,11 @@ impl PerturbedGraphs<f64> {
             perturbed.scale_adj.push(if paths.adj_predicts_score { sigma_adj } else { -1.0 });
             let mask = &clean.mask[b * n..][..n];
             for i in (0..n).filter(|&i| mask[i]) {
-                for entry in (b * n + i) * f..(b * n + i + 1) * f {
-                    perturbed.z_x[entry] = z_x[entry];
-                    perturbed.x[entry] = alpha_x * clean.x[entry] + sigma_x * z_x[entry];
+                let features = (b * n + i) * f..(b * n + i + 1) * f;
+                perturbed.z_x[features.clone()].copy_from_slice(&z_x[features.clone()]);
+                let clean_and_noise = clean.x[features.clone()].iter().zip(&z_x[features.clone()]);
+                for (x, (clean, z)) in perturbed.x[features].iter_mut().zip(clean_and_noise) {
+                    *x = alpha_x * clean + sigma_x * z;
                 }
                 for j in (i + 1..n).filter(|&j| mask[j]) {
                     let (upper, lower) = ((b * n + i) * n + j, (b * n + j) * n + i);

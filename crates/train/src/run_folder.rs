@@ -106,11 +106,13 @@ impl RunFolder {
     /// # Errors
     /// See [`TrainingState::write`].
     pub fn save(&self, state: &TrainingState) -> Result<(), TrainError> {
+        // The newest first: it is the one that must survive a full disk.
+        state.write(&self.last(), &self.run)?;
         let epoch = state.progress.epochs;
         if self.keeps(epoch) && state.progress.partial.steps == 0 {
             state.write(&self.checkpoints().join(format!("epoch-{epoch:05}.safetensors")), &self.run)?;
         }
-        state.write(&self.last(), &self.run)
+        Ok(())
     }
 
     /// Adds a line to the log.

@@ -94,7 +94,7 @@ fn configurations_that_make_no_sense_name_the_field() {
 fn a_header_that_claims_ten_gigabytes_costs_nothing() {
     let (folder, model) = small_model();
     change(&model, "model.safetensors", |bytes| {
-        bytes[..8].copy_from_slice(&10_000_000_000_u64.to_le_bytes())
+        bytes[..8].copy_from_slice(&10_000_000_000_u64.to_le_bytes());
     });
     let start = Instant::now();
     assert_refused(&run(["inspect".as_ref(), model.as_os_str()]), 3, "10000000000");

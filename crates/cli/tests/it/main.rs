@@ -5,6 +5,7 @@
 mod bad_input;
 mod command;
 mod determinism;
+mod embedded;
 mod folder;
 mod help;
 mod reference;

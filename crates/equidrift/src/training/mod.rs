@@ -146,12 +146,12 @@ impl Observer for ModelFolder<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport, state: &TrainingState) -> Result<(), TrainError> {
-        if self.folder.keeps(report.epoch) {
-            if let Err(error) = write_model(self.folder, self.config, state) {
-                let text = error.to_string();
-                self.failed = Some(error);
-                return Err(TrainError::Objective(text.into()));
-            }
+        if self.folder.keeps(report.epoch)
+            && let Err(error) = write_model(self.folder, self.config, state)
+        {
+            let text = error.to_string();
+            self.failed = Some(error);
+            return Err(TrainError::Objective(text.into()));
         }
         self.watcher.epoch(report);
         Ok(())

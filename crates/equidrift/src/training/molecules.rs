@@ -76,7 +76,7 @@ impl MoleculeSet {
         };
         let mut reader = SmilesReader::open(path, chemistry, on_bad_line)?;
         let (mut skeletons, mut left_out, mut last_row) = (Vec::new(), 0, 0);
-        while let Some(record) = reader.next() {
+        for record in reader.by_ref() {
             let record = record?;
             let row = record.line - 1;
             last_row = row;

@@ -2,9 +2,9 @@
 //!
 //! Rows are nodes or pairs of nodes; every element is a vector of lanes, one graph per lane, and the weights are scalars
 //! that all lanes share. Weights are packed in panels of eight outputs, `[panel][input][8]`, so that the inner loop reads
-//! them in order. A block of 3 rows by 8 outputs keeps its 24 sums in registers (by 4 outputs where the machine has only
-//! 16 registers): per input it loads 3 vectors and 8 weights for 24 multiply-adds. Each sum runs over the inputs in
-//! order, whatever the blocking, so the result has the same bits for every register width.
+//! them in order. A block of 3 rows by 8 outputs keeps its 24 sums in registers (2 by 4 where the machine has only 16
+//! registers): per input it loads 3 vectors and 8 weights for 24 multiply-adds. Each sum runs over the inputs in order,
+//! whatever the blocking, so the result has the same bits for every register width.
 
 use std::ops::Range;
 
@@ -287,26 +287,24 @@ impl<S: Simd, E: Epilogue<S>> NullaryFnOnce for Product<'_, S, E> {
     #[inline(always)]
     fn call(mut self) {
         let width = self.inputs.iter().map(|input| input.width).sum::<usize>();
-        for first in (0..self.rows).step_by(BLOCK_ROWS) {
-            // At the end the last row is computed more than once (and stored once): shorter than kernels for 1 and 2
-            // rows.
-            let last = self.rows - 1;
-            let rows = [first, (first + 1).min(last), (first + 2).min(last)];
-            let distinct = (self.rows - first).min(BLOCK_ROWS);
+        let block_rows = if S::REGISTER_COUNT >= 32 { BLOCK_ROWS } else { 2 };
+        for first in (0..self.rows).step_by(block_rows) {
             for column in (0..self.outputs).step_by(PANEL) {
                 let panel = &self.panels[column * width..][..width * PANEL];
                 let count = (self.outputs - column).min(PANEL);
-                if count > 4 {
-                    if S::REGISTER_COUNT >= 32 {
-                        self.block::<8>(rows, distinct, column, panel, 0, count);
-                    } else {
-                        self.block::<4>(rows, distinct, column, panel, 0, 4);
-                        self.block::<4>(rows, distinct, column, panel, 4, count - 4);
+                if S::REGISTER_COUNT >= 32 {
+                    match count {
+                        1 => self.block::<3, 1>(first, column, panel, 0, 1),
+                        2..=4 => self.block::<3, 4>(first, column, panel, 0, count),
+                        _ => self.block::<3, 8>(first, column, panel, 0, count),
                     }
-                } else if count > 1 {
-                    self.block::<4>(rows, distinct, column, panel, 0, count);
+                } else if count == 1 {
+                    self.block::<2, 1>(first, column, panel, 0, 1);
                 } else {
-                    self.block::<1>(rows, distinct, column, panel, 0, 1);
+                    self.block::<2, 4>(first, column, panel, 0, count.min(4));
+                    if count > 4 {
+                        self.block::<2, 4>(first, column, panel, 4, count - 4);
+                    }
                 }
             }
         }
@@ -314,20 +312,23 @@ impl<S: Simd, E: Epilogue<S>> NullaryFnOnce for Product<'_, S, E> {
 }
 
 impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
-    /// Outputs `column + offset ..` (`count` of them, at most `O`) of three rows.
+    /// Outputs `column + offset ..` (`count` of them, at most `O`) of `R` rows from `first` on, where `R` is 2 or 3.
     #[inline(always)]
-    fn block<const O: usize>(
+    fn block<const R: usize, const O: usize>(
         &mut self,
-        rows: [usize; BLOCK_ROWS],
-        distinct: usize,
+        first: usize,
         column: usize,
         panel: &[f32],
         offset: usize,
         count: usize,
     ) {
+        // At the end the last row is computed more than once (and stored once): shorter than kernels for fewer rows.
+        let last = self.rows - 1;
+        let rows = [first, (first + 1).min(last), (first + 2).min(last)];
+        let distinct = (self.rows - first).min(R);
         let simd = self.simd;
         let zero = simd.splat_f32s(0.0);
-        let mut sums = [[zero; O]; BLOCK_ROWS];
+        let mut sums = [[zero; O]; R];
         match self.start {
             Start::Bias(bias) => {
                 let bias = &bias[column + offset..][..O];
@@ -354,20 +355,32 @@ impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
         for input in self.inputs {
             let (segment, rest) = weights.split_at(input.width * PANEL);
             weights = rest;
+            let weights = segment.chunks_exact(PANEL);
             let x0 = input.row(self.first + rows[0]);
             let x1 = input.row(self.first + rows[1]);
-            let x2 = input.row(self.first + rows[2]);
-            for (((w, &x0), &x1), &x2) in segment.chunks_exact(PANEL).zip(x0).zip(x1).zip(x2) {
-                let w = &w[offset..][..O];
-                for o in 0..O {
-                    let w = simd.splat_f32s(w[o]);
-                    sums[0][o] = simd.mul_add_e_f32s(x0, w, sums[0][o]);
-                    sums[1][o] = simd.mul_add_e_f32s(x1, w, sums[1][o]);
-                    sums[2][o] = simd.mul_add_e_f32s(x2, w, sums[2][o]);
+            if R == 3 {
+                let x2 = input.row(self.first + rows[2]);
+                for (((w, &x0), &x1), &x2) in weights.zip(x0).zip(x1).zip(x2) {
+                    let w = &w[offset..][..O];
+                    for o in 0..O {
+                        let w = simd.splat_f32s(w[o]);
+                        sums[0][o] = simd.mul_add_e_f32s(x0, w, sums[0][o]);
+                        sums[1][o] = simd.mul_add_e_f32s(x1, w, sums[1][o]);
+                        sums[2][o] = simd.mul_add_e_f32s(x2, w, sums[2][o]);
+                    }
+                }
+            } else {
+                for ((w, &x0), &x1) in weights.zip(x0).zip(x1) {
+                    let w = &w[offset..][..O];
+                    for o in 0..O {
+                        let w = simd.splat_f32s(w[o]);
+                        sums[0][o] = simd.mul_add_e_f32s(x0, w, sums[0][o]);
+                        sums[1][o] = simd.mul_add_e_f32s(x1, w, sums[1][o]);
+                    }
                 }
             }
         }
-        for r in 0..BLOCK_ROWS {
+        for r in 0..R {
             if r < distinct {
                 let target = &mut self.output[rows[r] * self.stride + column + offset..][..count];
                 for o in 0..O {

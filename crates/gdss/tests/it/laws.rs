@@ -90,7 +90,7 @@ fn permuting_nodes_permutes_the_samples() {
     let noise = KeyedNoise::new(17);
     for config in SamplerConfig::all() {
         let plan = config.plan(&paths, 20).unwrap();
-        for (dtype, tolerance) in [(DType::F32, 1e-3), (DType::F64, 1e-9)] {
+        for (dtype, tolerance) in [(DType::F32, 2e-5), (DType::F64, 1e-9)] {
             let engine =
                 equidrift_gdss::BurnEngine::with_precision(networks, model.parameters(), &device, dtype)
                     .unwrap();

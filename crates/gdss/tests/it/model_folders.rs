@@ -243,7 +243,7 @@ fn engines_and_devices() {
 }
 
 #[test]
-fn inputs_of_the_wrong_shape() {
+fn inputs_that_are_no_graphs() {
     let model = small_model();
     let good = || TensorFile {
         tensors: [
@@ -289,6 +289,24 @@ fn inputs_of_the_wrong_shape() {
             matches!(&error, GdssError::Weights(WeightsError::MissingTensor { name: n, .. }) if n == name)
         );
     }
+    let one = |shape: &[usize], position: usize, value: f32| {
+        let mut values = vec![0.0; shape.iter().product()];
+        values[position] = value;
+        HostTensor::f32(shape, values)
+    };
+    for (name, tensor) in [
+        ("in.adj", one(&[2, 3, 3], 1, 1.0)),
+        ("in.adj", one(&[2, 3, 3], 13, 1.0)),
+        ("in.adj", one(&[2, 3, 3], 2, f32::NAN)),
+        ("in.flags", one(&[2, 3], 4, 0.5)),
+        ("in.t", one(&[2], 0, 0.5)),
+        ("in.t", HostTensor::f32([2], vec![0.5, 1.5])),
+    ] {
+        let mut inputs = good();
+        inputs.tensors.insert(name.into(), tensor);
+        let error = run(&inputs).unwrap_err();
+        assert!(matches!(&error, GdssError::InputValue { name: n, .. } if *n == name), "{name}: {error:?}");
+    }
     // No graph and no node are answers, not panics.
     for (b, n) in [(0, 3), (2, 0)] {
         let inputs = TensorFile {
@@ -296,7 +314,7 @@ fn inputs_of_the_wrong_shape() {
                 ("in.x".to_owned(), HostTensor::zeros([b, n, 2])),
                 ("in.adj".to_owned(), HostTensor::zeros([b, n, n])),
                 ("in.flags".to_owned(), HostTensor::zeros([b, n])),
-                ("in.t".to_owned(), HostTensor::zeros([b])),
+                ("in.t".to_owned(), HostTensor::f32([b], vec![0.5; b])),
             ]
             .into(),
             ..TensorFile::default()

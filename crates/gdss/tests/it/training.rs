@@ -12,8 +12,8 @@ use equidrift_backend::weights::{HostTensor, ParameterSet, TensorFile};
 use equidrift_gdss::score_matching::{GROUPS, training_time};
 use equidrift_gdss::{
     BurnEngine, CleanGraphs, DenoisingScoreMatching, EngineError, FusedEngine, GradientEngine, GraphDataset,
-    LossAndGradient, NetworksConfig, NodeNetworkConfig, PathPair, PathsConfig, PerturbedGraphs,
-    ScoreNetworkXConfig, initial_parameters,
+    LossAndGradient, NetworksConfig, PathPair, PathsConfig, PerturbedGraphs, ScoreNetworkXConfig,
+    initial_parameters,
 };
 use equidrift_laws::reference;
 use equidrift_sampler::PathConfig;

@@ -1,0 +1,41 @@
+//! The models inside the binary: no file, no network, no flag.
+
+use serde_json::Value;
+
+use crate::command::{code, equidrift, run, stderr, stdout};
+
+#[test]
+fn every_embedded_model_opens_and_draws() {
+    for name in equidrift_zoo::names() {
+        let inspected = run(["inspect", name, "--json"]);
+        assert_eq!(code(&inspected), 0, "{name}: {}", stderr(&inspected));
+        let found: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+        if found["config"]["task"] != "molecules" {
+            continue;
+        }
+        assert!(
+            found["config"]["node_counts"].is_object(),
+            "{name} does not know the sizes of its molecules"
+        );
+        let drawn = run(["generate", "molecules", "--model", name, "--num", "40", "--steps", "40", "--json"]);
+        assert_eq!(code(&drawn), 0, "{name}: {}", stderr(&drawn));
+        let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
+        assert_eq!(summary["validity"], 1.0, "{name}: every molecule is valid after repair");
+        // Even at so few steps; a model that has learnt nothing has 20 %.
+        assert!(summary["validity_before_repair"].as_f64().unwrap() > 0.5, "{name}: {summary}");
+    }
+}
+
+#[test]
+fn the_default_model_needs_no_flag() {
+    if equidrift_zoo::find(equidrift::DEFAULT_MODEL).is_none() {
+        // A build without embedded weights says what is missing.
+        let refused = equidrift().args(["generate", "molecules", "--num", "1"]).output().unwrap();
+        assert_eq!(code(&refused), 3);
+        assert!(stderr(&refused).contains(equidrift::DEFAULT_MODEL), "{}", stderr(&refused));
+        return;
+    }
+    let drawn = run(["generate", "molecules", "--num", "20", "--seed", "7", "--steps", "20"]);
+    assert_eq!(code(&drawn), 0, "{}", stderr(&drawn));
+    assert_eq!(stdout(&drawn).lines().filter(|line| !line.is_empty()).count(), 20);
+}
