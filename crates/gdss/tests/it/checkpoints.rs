@@ -1,6 +1,6 @@
 //! The released checkpoints and their golden vectors, found in the reference folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 use equidrift_gdss::{GdssModel, convert_gdss};
@@ -74,13 +74,4 @@ pub(crate) fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
 /// `path` below the temporary folder of the test.
 pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
-}
-
-/// Copies a folder's files.
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-    }
 }

@@ -10,5 +10,5 @@ mod gradients;
 mod laws;
 mod layers;
 mod model_folders;
-mod trajectories;
 mod training;
+mod trajectories;
