@@ -262,3 +262,44 @@ fn each_crate_links_its_integration_tests_once() {
         }
     }
 }
+
+/// Every package with the features it is compiled with, for a selection of `cargo tree`.
+fn compiled(selection: &[&str]) -> BTreeSet<(String, String)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--prefix", "none", "--format", "{p}|{f}"])
+        .args(selection)
+        .current_dir(ROOT)
+        .output()
+        .expect("cargo runs, it has just built this test");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .filter(|line| !line.contains(ROOT))
+        .filter_map(|line| line.split_once('|'))
+        .map(|(package, features)| (package.to_owned(), features.to_owned()))
+        .collect()
+}
+
+#[cfg(target_os = "linux")] // Other systems have other dependencies below the tensor library.
+#[test]
+fn the_tensor_library_is_compiled_once_for_every_selection_of_packages() {
+    let whole = compiled(&["--workspace", "--exclude", "equidrift-rdkit", "--edges", "normal,build,dev"]);
+    let below: BTreeSet<String> = compiled(&["-p", "burn", "--edges", "normal,build"])
+        .into_iter()
+        .map(|(package, _)| package)
+        .collect();
+    assert!(below.len() > 100, "{} packages below burn", below.len());
+    for name in ["backend", "sampler", "nn", "train", "gdss", "laws", "cli"] {
+        for entry in compiled(&["-p", &format!("equidrift-{name}"), "--edges", "normal,build"]) {
+            assert!(
+                !below.contains(&entry.0) || whole.contains(&entry),
+                "equidrift-{name} alone compiles {} with features {}, the workspace with {:?}: add them to the list in \
+                 crates/backend/Cargo.toml",
+                entry.0,
+                entry.1,
+                whole.iter().filter(|(package, _)| *package == entry.0).collect::<Vec<_>>()
+            );
+        }
+    }
+}
