@@ -19,7 +19,11 @@ const FEATURES: usize = 4;
 /// The published layer sizes for QM9.
 fn networks() -> NetworksConfig {
     NetworksConfig {
-        x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num: FEATURES, depth: 2, nhid: 16 }),
+        x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig {
+            max_feat_num: FEATURES,
+            depth: 2,
+            nhid: 16,
+        }),
         adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
             max_feat_num: FEATURES,
             max_node_num: NODES,
@@ -47,7 +51,8 @@ fn score(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("gdss_score_qm9");
     group.sample_size(20);
     for batch in [16, 128, 1024] {
-        let noise = |count: usize| (0..count).map(|k| ((k * 7919) % 1000) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
+        let noise =
+            |count: usize| (0..count).map(|k| ((k * 7919) % 1000) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
         let x = noise(batch * NODES * FEATURES);
         let mut adj = noise(batch * NODES * NODES);
         for graph in adj.chunks_exact_mut(NODES * NODES) {
