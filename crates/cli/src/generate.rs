@@ -249,36 +249,39 @@ fn report(summary: &Summary, json: bool) {
         }
         return;
     }
-    let percent = |share: f64| format!("{:6.2} %", 100.0 * share);
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let line = |label: &str, value: String| format!("{label:<20} {value}");
     let mut lines = vec![
-        format!("model              {} ({} on {})", summary.model, summary.engine, summary.device),
-        format!(
-            "sampler            {}, {} steps, {} network evaluations (NFE) per sample",
-            summary.sampler, summary.steps, summary.evaluations_per_sample
+        line("model", format!("{} ({} on {})", summary.model, summary.engine, summary.device)),
+        line(
+            "sampler",
+            format!(
+                "{}, {} steps, {} network evaluations (NFE) per sample",
+                summary.sampler, summary.steps, summary.evaluations_per_sample
+            ),
         ),
-        format!("samples            {} of {}", summary.samples, summary.requested),
-        format!("valid before repair {}", percent(summary.validity_before_repair).trim_start()),
-        format!("valid              {}", percent(summary.validity).trim_start()),
-        format!("unique             {}", percent(summary.uniqueness).trim_start()),
+        line("samples", format!("{} of {}", summary.samples, summary.requested)),
+        line("valid before repair", percent(summary.validity_before_repair)),
+        line("valid", percent(summary.validity)),
+        line("unique", percent(summary.uniqueness)),
     ];
     if let Some(novelty) = summary.novelty {
-        lines.push(format!("novel              {}", percent(novelty).trim_start()));
+        lines.push(line("novel", percent(novelty)));
     }
-    lines.push(format!(
-        "connected          {} (before keeping the largest fragment)",
-        percent(summary.connectedness).trim_start()
-    ));
+    let connected = percent(summary.connectedness);
+    lines.push(line("connected", format!("{connected} (before keeping the largest fragment)")));
     if !summary.diverged.is_empty() {
         let ids: Vec<String> = summary.diverged.iter().take(10).map(|d| d.id.to_string()).collect();
         let more = if summary.diverged.len() > 10 { ", ..." } else { "" };
-        lines.push(format!("diverged           {}: ids {}{more}", summary.diverged.len(), ids.join(", ")));
+        lines.push(line("diverged", format!("{}: ids {}{more}", summary.diverged.len(), ids.join(", "))));
     }
-    lines.push(format!(
-        "speed              {:.2} molecules/s ({} in {:.1} s)",
+    let speed = format!(
+        "{:.2} molecules/s ({} in {:.1} s)",
         summary.molecules_per_second, summary.samples_this_run, summary.seconds
-    ));
+    );
+    lines.push(line("speed", speed));
     if let Some(output) = &summary.output {
-        lines.push(format!("output             {output}"));
+        lines.push(line("output", output.clone()));
     }
     if !summary.complete {
         lines.push("interrupted; run the same command with --resume to continue".to_owned());
