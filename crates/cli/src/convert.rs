@@ -9,6 +9,7 @@ use equidrift_molecule::{OnBadLine, SmilesReader};
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::progress;
+use crate::weights::Weights;
 
 /// Make a model folder from another programme's checkpoint
 #[derive(Debug, Args)]
@@ -38,7 +39,10 @@ struct GdssArgs {
     /// The model folder to make
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Training graphs by number of nodes, as a JSON object: {\"8\": 130, \"9\": 870}
+    /// Which of the checkpoint's weights to take [default: those it samples with]
+    #[arg(long, value_enum)]
+    weights: Option<Weights>,
+    /// Training graphs by number of nodes, as a JSON object: {"8": 130, "9": 870}
     #[arg(long, value_name = "FILE", conflicts_with = "sizes_from")]
     node_counts: Option<PathBuf>,
     /// SMILES file whose heavy atoms are counted, molecule by molecule; lines that are no molecule are passed over
@@ -53,7 +57,8 @@ pub(crate) fn run(args: &ConvertArgs) -> CliResult {
         (None, Some(path)) => Some(count_atoms(path)?),
         (None, None) => None,
     };
-    let model = convert_gdss(&args.json, node_counts).map_err(equidrift::Error::from)?;
+    let weights = args.weights.map(Into::into);
+    let model = convert_gdss(&args.json, weights, node_counts).map_err(equidrift::Error::from)?;
     model.write(&args.output, &[]).map_err(|error| match error {
         // Reading is over: what fails now is the output, not an input file.
         error @ equidrift_gdss::GdssError::Io { .. } => Failure::new(Exit::Failure, error),

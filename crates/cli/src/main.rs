@@ -20,6 +20,7 @@ mod samplers;
 mod signal;
 mod stdout;
 mod train;
+mod weights;
 
 // Decoding and chemistry make many small short-lived allocations on every worker thread.
 #[global_allocator]

@@ -16,6 +16,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::exit::{CliResult, Exit, Failure};
+use crate::weights::Weights;
 use crate::{progress, signal, stdout};
 
 /// Bad lines shown one by one before they are only counted.
@@ -131,15 +132,6 @@ enum Unusable {
     Skip,
     /// End with an error
     Fail,
-}
-
-/// Which weights of a training run.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Weights {
-    /// Those of the last step
-    Raw,
-    /// Their exponential moving average
-    Ema,
 }
 
 pub(crate) fn run(args: &TrainArgs) -> CliResult {

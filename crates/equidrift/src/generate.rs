@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use equidrift_gdss::{EngineKind, Task};
+use equidrift_backend::device::DeviceKind;
+use equidrift_gdss::Task;
 use equidrift_molecule::metrics::TrainingSet;
 use equidrift_molecule::{
     Chemistry, Decoded, Format, GeneratedMolecule, MolecularGraph, MoleculeError, SmilesLines, decode,
@@ -134,9 +135,9 @@ impl Generator {
         };
         let device = request.device.open().map_err(|source| Error::Device { source })?;
         let denoiser = model.gdss().denoiser(engine, request.device)?;
-        // The tensor library spreads one batch over all processors by itself; the fused engine does not.
-        let threads = match (request.threads, engine) {
-            (0, EngineKind::Fused) => std::thread::available_parallelism().map_or(1, usize::from),
+        // On the cpu one batch keeps one processor busy, with either engine; another device works on one at a time.
+        let threads = match (request.threads, request.device) {
+            (0, DeviceKind::Cpu) => std::thread::available_parallelism().map_or(1, usize::from),
             (0, _) => 1,
             (threads, _) => threads,
         };

@@ -26,22 +26,30 @@ const DATA_PARALLEL: &str = "module.";
 
 /// Reads `json` and the safetensors file of the same name beside it.
 ///
-/// The weights are the exponential moving averages where `sampling_weights` says `ema`. The files do not say how many
+/// `weights` chooses between the raw weights and their exponential moving averages; without it, the file's
+/// `sampling_weights` does. The files do not say how many
 /// nodes the training graphs had: `node_counts` (graphs by number of nodes) does; without it the model has no
 /// distribution of sizes, and generation must be told the sizes.
 ///
 /// # Errors
 /// [`GdssError`] with the file and the field or tensor that is missing, malformed or does not fit.
-pub fn convert_gdss(json: &Path, node_counts: Option<BTreeMap<usize, u64>>) -> Result<GdssModel, GdssError> {
+pub fn convert_gdss(
+    json: &Path,
+    weights: Option<SamplingWeights>,
+    node_counts: Option<BTreeMap<usize, u64>>,
+) -> Result<GdssModel, GdssError> {
     let text = read_limited(json, MAX_JSON)?;
-    let released: Released = serde_json::from_slice(&text).map_err(|source| GdssError::Json {
+    let mut released: Released = serde_json::from_slice(&text).map_err(|source| GdssError::Json {
         path: json.to_owned(),
         expected: "the configuration of a released GDSS checkpoint",
         source,
     })?;
+    if let Some(weights) = weights {
+        released.sampling_weights = weights;
+    }
     let weights_path = json.with_extension("safetensors");
-    let weights = TensorFile::read(&weights_path)?;
-    let parameters = select(weights.tensors, released.sampling_weights, &weights_path)?;
+    let file = TensorFile::read(&weights_path)?;
+    let parameters = select(file.tensors, released.sampling_weights, &weights_path)?;
     let config = released.into_config(json, node_counts)?;
     config.check().map_err(|source| GdssError::Config { path: json.to_owned(), source })?;
     crate::parameters::check_parameters(&config.networks, &parameters)

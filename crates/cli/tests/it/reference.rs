@@ -32,8 +32,9 @@ fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     files
 }
 
-fn convert(json: &Path, model: &Path) {
-    let result = equidrift().args(["convert", "gdss"]).arg(json).arg("-o").arg(model).output().unwrap();
+fn convert(json: &Path, model: &Path, flags: &[&str]) {
+    let result =
+        equidrift().args(["convert", "gdss"]).arg(json).arg("-o").arg(model).args(flags).output().unwrap();
     assert_eq!(code(&result), 0, "{}", stderr(&result));
 }
 
@@ -46,30 +47,43 @@ fn converted_checkpoints_evaluate_to_the_golden_vectors() {
     for golden_path in golden_files {
         let file_name = golden_path.file_name().unwrap().to_string_lossy().into_owned();
         let name = file_name.trim_end_matches(".golden.safetensors");
-        let (model, output) = (folder.path().join(name), folder.path().join("out.safetensors"));
-        convert(&reference.join(format!("{name}.json")), &model);
-        let config: Value = serde_json::from_slice(&fs::read(model.join("config.json")).unwrap()).unwrap();
-        let kind = if config["sampling_weights"] == "ema" { "out64.ema." } else { "out64." };
-        let result = equidrift()
-            .arg("forward")
-            .arg("--model")
-            .arg(&model)
-            .arg("--inputs")
-            .arg(&golden_path)
-            .arg("--output")
-            .arg(&output)
-            .output()
-            .unwrap();
-        assert_eq!(code(&result), 0, "{name}: {}", stderr(&result));
-        let (found, golden) = (TensorFile::read(&output).unwrap(), TensorFile::read(&golden_path).unwrap());
-        for tensor in ["x.net", "adj.net"] {
-            let (found, expected) =
-                (&found.tensors[&format!("out.{tensor}")], &golden.tensors[&format!("{kind}{tensor}")]);
-            assert_eq!(found.shape, expected.shape, "{name} {tensor}");
-            let expected = expected.to_f64();
-            let scale = expected.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-            let worst = found.to_f64().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(worst <= 1e-5 * scale, "{name} {tensor}: {worst} of {scale}");
+        let golden = TensorFile::read(&golden_path).unwrap();
+        let averages = golden.tensors.contains_key("out64.ema.x.net");
+        for flags in [&[] as &[&str], &["--weights", "raw"], &["--weights", "ema"]] {
+            if flags.contains(&"ema") && !averages {
+                continue;
+            }
+            let case = format!("{name} {flags:?}");
+            let (model, output) = (folder.path().join(&case), folder.path().join("out.safetensors"));
+            convert(&reference.join(format!("{name}.json")), &model, flags);
+            let config: Value =
+                serde_json::from_slice(&fs::read(model.join("config.json")).unwrap()).unwrap();
+            if let Some(weights) = flags.last() {
+                assert_eq!(config["sampling_weights"], *weights, "{case}");
+            }
+            let kind = if config["sampling_weights"] == "ema" { "out64.ema." } else { "out64." };
+            let result = equidrift()
+                .arg("forward")
+                .arg("--model")
+                .arg(&model)
+                .arg("--inputs")
+                .arg(&golden_path)
+                .arg("--output")
+                .arg(&output)
+                .output()
+                .unwrap();
+            assert_eq!(code(&result), 0, "{case}: {}", stderr(&result));
+            let found = TensorFile::read(&output).unwrap();
+            for tensor in ["x.net", "adj.net"] {
+                let (found, expected) =
+                    (&found.tensors[&format!("out.{tensor}")], &golden.tensors[&format!("{kind}{tensor}")]);
+                assert_eq!(found.shape, expected.shape, "{case} {tensor}");
+                let expected = expected.to_f64();
+                let scale = expected.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+                let worst =
+                    found.to_f64().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(worst <= 1e-5 * scale, "{case} {tensor}: {worst} of {scale}");
+            }
         }
     }
 }
@@ -84,7 +98,7 @@ fn the_released_molecule_model_draws_molecules() {
     }
     let folder = tempfile::TempDir::new().unwrap();
     let model = folder.path().join("qm9");
-    convert(&json, &model);
+    convert(&json, &model, &[]);
     // Few steps with a strong corrector: 97 % valid in the published programme at snr 0.4 and 50 steps.
     let result = generate(&model, None, "--num 100 --seed 1 --steps 50 --snr 0.4 --json").output().unwrap();
     assert_drawn(&result);

@@ -331,7 +331,7 @@ fn inputs_that_are_no_graphs() {
 fn released_checkpoints_convert_and_read_back() {
     for checkpoint in checkpoints() {
         let counts = BTreeMap::from([(4, 10)]);
-        let model = convert_gdss(&checkpoint.json, Some(counts.clone())).unwrap();
+        let model = convert_gdss(&checkpoint.json, None, Some(counts.clone())).unwrap();
         assert_eq!(model.config().node_counts, Some(counts));
         let folder = scratch();
         model.write(folder.path(), &[]).unwrap();
@@ -369,16 +369,16 @@ fn a_data_parallel_prefix_is_stripped() {
         })
         .collect();
     weights.write(json.with_extension("safetensors")).unwrap();
-    assert_eq!(convert_gdss(&json, None).unwrap(), checkpoint.model());
+    assert_eq!(convert_gdss(&json, None, None).unwrap(), checkpoint.model());
 
     // Without the weights, and with those of one network only.
     weights.tensors.retain(|name, _| !name.contains("adj."));
     weights.write(json.with_extension("safetensors")).unwrap();
-    let error = convert_gdss(&json, None).unwrap_err();
+    let error = convert_gdss(&json, None, None).unwrap_err();
     assert!(error.to_string().contains("adj."), "{error}");
     std::fs::remove_file(json.with_extension("safetensors")).unwrap();
-    assert!(matches!(convert_gdss(&json, None), Err(GdssError::Weights(WeightsError::Io { .. }))));
+    assert!(matches!(convert_gdss(&json, None, None), Err(GdssError::Weights(WeightsError::Io { .. }))));
     std::fs::write(&json, "{}").unwrap();
-    let error = convert_gdss(&json, None).unwrap_err();
+    let error = convert_gdss(&json, None, None).unwrap_err();
     assert!(matches!(error, GdssError::Json { .. }) && error.to_string().contains("name"), "{error}");
 }
