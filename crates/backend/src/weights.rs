@@ -225,14 +225,6 @@ impl HostTensor {
         }
     }
 
-    /// The elements without a copy, where they are stored in single precision.
-    pub fn as_f32(&self) -> Option<&[f32]> {
-        match &self.values {
-            Values::F32(v) => Some(v),
-            Values::F64(_) => None,
-        }
-    }
-
     /// Index of the first element that is infinite or not a number.
     pub fn first_non_finite(&self) -> Option<usize> {
         match &self.values {

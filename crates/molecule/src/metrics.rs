@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
-use crate::generated::GeneratedMolecule;
 
 /// Canonical SMILES of a reference set. Cost: one string per distinct molecule.
 #[derive(Debug, Clone, Default)]
@@ -108,26 +107,13 @@ impl Tally {
         Self::default()
     }
 
-    /// Count a molecule of a generator. Its SMILES is taken to be canonical.
-    pub fn add_generated(&mut self, molecule: &GeneratedMolecule) {
-        self.samples += 1;
-        self.judged_before_repair += 1;
-        self.valid_without_correction += u64::from(molecule.valid_without_correction);
-        self.repaired += u64::from(molecule.repaired);
-        if molecule.is_valid() {
-            self.valid += 1;
-            self.connected += u64::from(molecule.fragments == 1);
-            self.remember(molecule.smiles.clone());
-        }
-    }
-
     /// Count a line of a file; returns whether it is valid.
     pub fn add_smiles(&mut self, smiles: &str, chemistry: &dyn Chemistry) -> bool {
         self.samples += 1;
         let Ok(canonical) = chemistry.canonicalise(smiles) else { return false };
         self.valid += 1;
         self.connected += u64::from(!canonical.contains('.'));
-        self.remember(canonical);
+        self.distinct.insert(canonical);
         true
     }
 
@@ -141,10 +127,6 @@ impl Tally {
     /// Count a sample that never became a molecule: a diverged one, a blank line.
     pub fn add_failure(&mut self) {
         self.samples += 1;
-    }
-
-    fn remember(&mut self, canonical: String) {
-        self.distinct.insert(canonical);
     }
 
     /// The numbers so far.

@@ -27,8 +27,6 @@ pub enum Stream {
     FirstHalf = 3,
     /// Second half of a split step.
     SecondHalf = 4,
-    /// Re-noising of a given state (warm start, training).
-    Renoise = 5,
     /// Random directions of a trace estimator.
     Probe = 6,
 }

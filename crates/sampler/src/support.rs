@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
-
 /// How a row `[D]` of a component is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -214,12 +212,6 @@ impl Support {
             }
         }
         out
-    }
-
-    /// [`Support::element_mask`] as a tensor `[B, D]`.
-    #[must_use]
-    pub fn mask_tensor(&self, device: &Device, dtype: DType) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(self.element_mask(), [self.batch(), self.width()]), (device, dtype))
     }
 
     /// Orthogonal projection of one row onto the support: entries of absent nodes and the diagonal of pairs become

@@ -59,16 +59,8 @@ impl AttentionBuffers {
         let copies = |size: &AttentionLayerSize| if keep { size.channels_in } else { 1 };
         let second_tanh = keep && network.output == Output::Nodes;
         Self {
-            features: network
-                .feature_widths()
-                .iter()
-                .map(|width| LaneBuffer::new::<S>(nodes * width))
-                .collect(),
-            channels: network
-                .channel_widths()
-                .iter()
-                .map(|width| LaneBuffer::new::<S>(pairs * width))
-                .collect(),
+            features: arrays::<S>(&network.feature_widths(), nodes),
+            channels: arrays::<S>(&network.channel_widths(), pairs),
             single_tanh: if second_tanh { each(&|size| nodes * size.node_out) } else { Vec::new() },
             scores: each(&|size| pairs * size.channels_in),
             aggregated: each(&|size| copies(size) * nodes * size.node_in),
@@ -89,16 +81,8 @@ impl AttentionGradients {
             LaneBuffer::new::<S>(network.layers.iter().map(|layer| length(&layer.size)).max().unwrap_or(0))
         };
         Self {
-            features: network
-                .feature_widths()
-                .iter()
-                .map(|width| LaneBuffer::new::<S>(nodes * width))
-                .collect(),
-            channels: network
-                .channel_widths()
-                .iter()
-                .map(|width| LaneBuffer::new::<S>(pairs * width))
-                .collect(),
+            features: arrays::<S>(&network.feature_widths(), nodes),
+            channels: arrays::<S>(&network.channel_widths(), pairs),
             scores: largest(&|size| pairs * size.channels_in),
             nodes: largest(&|size| nodes * size.node_out),
             edges: largest(&|size| pairs * size.channels_out),
@@ -108,4 +92,9 @@ impl AttentionGradients {
             degree: LaneBuffer::new::<S>(nodes),
         }
     }
+}
+
+/// One array for each of `widths`, with `rows` rows.
+fn arrays<S: Simd>(widths: &[usize], rows: usize) -> Vec<LaneBuffer> {
+    widths.iter().map(|width| LaneBuffer::new::<S>(rows * width)).collect()
 }

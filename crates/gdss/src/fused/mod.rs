@@ -7,7 +7,7 @@
 //!
 //! Guarantees:
 //! - The arithmetic of a lane is the same whatever the other lanes hold. A graph's result has the same bits for every
-//!   batch size, company, number of threads, and also for AVX2, AVX-512 and NEON (without SIMD products and sums are
+//!   batch size, company, number of threads, and also for AVX2 and AVX-512 (without SIMD products and sums are
 //!   rounded separately, so the last bits differ). A NaN stays in its graph.
 //! - A gradient is a sum over graphs. It is formed in an order that depends on the batch alone: within a tile over lanes
 //!   by a fixed tree, over the tiles of a chunk of 32 graphs, then over chunks in double precision.
