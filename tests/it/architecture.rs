@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "equidrift",
             "equidrift-backend",
             "equidrift-gdss",
+            "equidrift-laws",
             "equidrift-graph",
             "equidrift-molecule",
             "equidrift-sampler",

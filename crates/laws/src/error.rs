@@ -1,4 +1,4 @@
-use equidrift_sampler::{DenoiseError, SamplerError};
+use equidrift_sampler::{DenoiseError, PredictionKind, SamplerError};
 
 /// Why a law could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,27 @@ pub enum LawError {
     Covariance {
         /// The time.
         time: f64,
+    },
+    /// A planner breaks a law.
+    #[error("{planner}: {what}: expected {expected}, found {found}")]
+    Broken {
+        /// The planner.
+        planner: String,
+        /// What was checked.
+        what: String,
+        /// What the law asks for.
+        expected: String,
+        /// What the planner does.
+        found: String,
+    },
+    /// A plan could not be written as JSON or read back.
+    #[error("a plan could not be written as JSON or read back")]
+    Json(#[from] serde_json::Error),
+    /// A kind of prediction is not defined between two laws that are both given by samples.
+    #[error("{kind:?} is not defined between two laws")]
+    NotDefined {
+        /// The kind.
+        kind: PredictionKind,
     },
     /// The sampler core failed.
     #[error(transparent)]

@@ -6,10 +6,14 @@
 
 use burn::tensor::Tensor;
 use equidrift_sampler::path::Marginal;
-use equidrift_sampler::plan::STATE;
-use equidrift_sampler::{Component, DenoiseError, Denoiser, Op, PathConfig, Plan, PredictionKind, State};
+use equidrift_sampler::plan::Register;
+use equidrift_sampler::{
+    Component, DenoiseError, Denoiser, PathConfig, Plan, PredictionKind, PredictionsAndGradients,
+    SamplerError, State, TerminalDensity, VectorJacobian,
+};
 use nalgebra::{DMatrix, DVector};
 
+use crate::affine_recursion::{AffineField, propagate};
 use crate::error::LawError;
 
 /// Data of C one-dimensional components with a joint normal law.
@@ -28,12 +32,6 @@ pub struct Moments {
     pub mean: DVector<f64>,
     /// Covariances, `[C, C]`.
     pub covariance: DMatrix<f64>,
-}
-
-/// The exact score at one time: `score = gain · x + offset`.
-struct AffineScore {
-    gain: DMatrix<f64>,
-    offset: DVector<f64>,
 }
 
 impl GaussianData {
@@ -57,18 +55,32 @@ impl GaussianData {
         Moments { mean: &alpha * &self.mean, covariance: &alpha * &self.covariance * &alpha + variance }
     }
 
-    fn score(&self, marginals: &[Marginal], time: f64) -> Result<AffineScore, LawError> {
+    fn score(&self, marginals: &[Marginal], time: f64) -> Result<AffineField, LawError> {
         let noised = self.noised(marginals);
         let inverse = noised.covariance.cholesky().ok_or(LawError::Covariance { time })?.inverse();
-        Ok(AffineScore { offset: &inverse * &noised.mean, gain: -inverse })
+        Ok(AffineField { offset: &inverse * &noised.mean, gain: -inverse })
     }
 
     /// Moments of the state that `plan` returns when it starts from independent components N(0, `prior_std[c]`²).
     ///
     /// # Errors
-    /// If the plan has operations that are not linear (Langevin), or another number of components than the data.
+    /// If the plan has operations that are not linear (Langevin with norms per sample; with norms over the batch the moments
+    /// are those of a large batch), or another number of components than the data.
     pub fn moments(&self, plan: &Plan, prior_std: &[f64]) -> Result<Moments, LawError> {
-        plan.validate()?;
+        self.moments_with_given(plan, prior_std, &[])
+    }
+
+    /// As [`GaussianData::moments`] for a plan with given registers, for instance of inpainting: `given` has one value per
+    /// component for each of them.
+    ///
+    /// # Errors
+    /// As [`GaussianData::moments`], and if `given` does not fit the plan.
+    pub fn moments_with_given(
+        &self,
+        plan: &Plan,
+        prior_std: &[f64],
+        given: &[(Register, DVector<f64>)],
+    ) -> Result<Moments, LawError> {
         let c = plan.components;
         for (what, found) in
             [("components of the data", self.mean.len()), ("prior deviations", prior_std.len())]
@@ -77,58 +89,46 @@ impl GaussianData {
                 return Err(LawError::Count { what, expected: c, found });
             }
         }
-        // Variable `register · C + component` of a joint Gaussian vector.
-        let size = plan.registers * c;
-        let mut mean = DVector::zeros(size);
-        let mut covariance = DMatrix::zeros(size, size);
-        for (component, std) in prior_std.iter().enumerate() {
-            covariance[(STATE * c + component, STATE * c + component)] = std * std;
-        }
-        for (step, operations) in plan.steps.iter().enumerate() {
-            for op in &operations.ops {
-                let mut transition = DMatrix::identity(size, size);
-                let mut offset = DVector::zeros(size);
-                let mut noise = DVector::zeros(size);
-                match op {
-                    Op::Eval { time, inputs, marginals, want, into } => {
-                        let score = self.score(marginals, *time)?;
-                        for row in 0..c {
-                            let conversion = PredictionKind::Score.convert(*want, &marginals[row]);
-                            let target = into * c + row;
-                            transition.row_mut(target).fill(0.0);
-                            offset[target] = conversion.prediction * score.offset[row];
-                            for (column, register) in inputs.iter().enumerate() {
-                                transition[(target, register * c + column)] +=
-                                    conversion.prediction * score.gain[(row, column)];
-                            }
-                            transition[(target, inputs[row] * c + row)] += conversion.state;
-                        }
-                    }
-                    Op::Combine { out, terms, noise: fresh } => {
-                        for component in 0..c {
-                            let target = out * c + component;
-                            transition.row_mut(target).fill(0.0);
-                            for term in terms {
-                                transition[(target, term.register * c + component)] +=
-                                    term.coefficients[component];
-                            }
-                            if let Some(fresh) = fresh {
-                                noise[target] = fresh.coefficients[component] * fresh.coefficients[component];
-                            }
-                        }
-                    }
-                    // One-dimensional components fill their support.
-                    Op::Project { .. } => {}
-                    _ => return Err(LawError::NotLinear { step, op: op.to_string() }),
-                }
-                mean = &transition * mean + offset;
-                covariance =
-                    &transition * covariance * transition.transpose() + DMatrix::from_diagonal(&noise);
+        let variances = DVector::from_iterator(c, prior_std.iter().map(|std| std * std));
+        let start = Moments { mean: DVector::zeros(c), covariance: DMatrix::from_diagonal(&variances) };
+        propagate(plan, &start, given, &|time, marginals, want| {
+            let mut field = self.score(marginals, time)?;
+            for (row, marginal) in marginals.iter().enumerate() {
+                let conversion = PredictionKind::Score.convert(want, marginal);
+                field.offset[row] *= conversion.prediction;
+                field.gain.row_mut(row).scale_mut(conversion.prediction);
+                field.gain[(row, row)] += conversion.state;
             }
+            Ok(field)
+        })
+    }
+
+    /// The law of the components that are not known when those of `known` have these values.
+    ///
+    /// # Errors
+    /// [`LawError::Covariance`] if the known components' covariance is singular; [`LawError::Count`] if one does not exist.
+    pub fn conditional(&self, known: &[(usize, f64)]) -> Result<Moments, LawError> {
+        let c = self.mean.len();
+        if let Some(&(found, _)) = known.iter().find(|(component, _)| *component >= c) {
+            return Err(LawError::Count {
+                what: "components of the data, more than",
+                expected: found,
+                found: c,
+            });
         }
+        let given: Vec<usize> = known.iter().map(|(component, _)| *component).collect();
+        let free: Vec<usize> = (0..c).filter(|component| !given.contains(component)).collect();
+        let block = |rows: &[usize], columns: &[usize]| {
+            DMatrix::from_fn(rows.len(), columns.len(), |i, j| self.covariance[(rows[i], columns[j])])
+        };
+        let inverse = block(&given, &given).cholesky().ok_or(LawError::Covariance { time: 0.0 })?.inverse();
+        let gain = block(&free, &given) * inverse;
+        let surprise =
+            DVector::from_iterator(known.len(), known.iter().map(|(component, y)| y - self.mean[*component]));
+        let mean = DVector::from_iterator(free.len(), free.iter().map(|component| self.mean[*component]));
         Ok(Moments {
-            mean: mean.rows(STATE * c, c).into_owned(),
-            covariance: covariance.view((STATE * c, STATE * c), (c, c)).into_owned(),
+            mean: mean + &gain * surprise,
+            covariance: block(&free, &free) - gain * block(&given, &free),
         })
     }
 }
@@ -150,23 +150,38 @@ impl GaussianDenoiser {
     }
 }
 
+impl GaussianDenoiser {
+    fn marginals(&self, time: f64) -> Vec<Marginal> {
+        self.paths.iter().map(|path| path.build().marginal(time)).collect()
+    }
+}
+
+fn engine(error: impl std::error::Error + Send + Sync + 'static) -> DenoiseError {
+    DenoiseError::Engine(Box::new(error))
+}
+
 impl Denoiser for GaussianDenoiser {
     fn kinds(&self) -> &[PredictionKind] {
         &self.kinds
     }
 
     fn predict(&self, state: &State, times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
-        let engine = |error: Box<dyn std::error::Error + Send + Sync>| DenoiseError::Engine(error);
-        let mut hosts = Vec::with_capacity(state.components.len());
-        for component in &state.components {
-            hosts.push(component.to_host().map_err(|error| engine(error.into()))?);
-        }
+        let hosts = state.to_host().map_err(engine)?;
         let c = hosts.len();
         let mut out = vec![vec![0.0; times.len()]; c];
+        let field = |time: f64| -> Result<(Vec<Marginal>, AffineField), DenoiseError> {
+            let marginals = self.marginals(time);
+            let score = self.data.score(&marginals, time).map_err(engine)?;
+            Ok((marginals, score))
+        };
+        // Rows mostly share their time.
+        let mut last = f64::NAN;
+        let (mut marginals, mut score) = field(times.first().copied().unwrap_or(0.5))?;
         for (row, &time) in times.iter().enumerate() {
-            let marginals: Vec<Marginal> =
-                self.paths.iter().map(|path| path.build().marginal(time)).collect();
-            let score = self.data.score(&marginals, time).map_err(|error| engine(error.into()))?;
+            if time != last {
+                (marginals, score) = field(time)?;
+                last = time;
+            }
             let x = DVector::from_iterator(c, hosts.iter().map(|host| host[row]));
             let value = &score.gain * &x + &score.offset;
             for component in 0..c {
@@ -177,6 +192,61 @@ impl Denoiser for GaussianDenoiser {
         }
         answer(state, out)
     }
+}
+
+/// The Jacobian of the exact score is a matrix that does not depend on the state.
+impl VectorJacobian for GaussianDenoiser {
+    fn vjp(
+        &self,
+        state: &State,
+        times: &[f64],
+        cotangents: &[Tensor<2>],
+    ) -> Result<PredictionsAndGradients, DenoiseError> {
+        let predictions = self.predict(state, times)?;
+        let cotangents = host_values(state, cotangents)?;
+        let c = cotangents.len();
+        let mut out = vec![vec![0.0; times.len()]; c];
+        for (row, &time) in times.iter().enumerate() {
+            let marginals = self.marginals(time);
+            let score = self.data.score(&marginals, time).map_err(engine)?;
+            for b in 0..c {
+                let conversion = PredictionKind::Score.convert(self.kinds[b], &marginals[b]);
+                out[b][row] += conversion.state * cotangents[b][row];
+                for a in 0..c {
+                    out[a][row] += conversion.prediction * score.gain[(b, a)] * cotangents[b][row];
+                }
+            }
+        }
+        Ok((predictions, answer(state, out)?))
+    }
+}
+
+/// The exact log-density of the noised data.
+impl TerminalDensity for GaussianDenoiser {
+    fn log_density(&self, state: &State, time: f64) -> Result<Vec<f64>, SamplerError> {
+        let hosts = state.to_host()?;
+        let noised = self.data.noised(&self.marginals(time));
+        let c = noised.mean.len();
+        let failed = |source| SamplerError::Denoise { step: 0, source };
+        let factor =
+            noised.covariance.cholesky().ok_or_else(|| failed(engine(LawError::Covariance { time })))?;
+        let log_determinant: f64 = 2.0 * factor.l().diagonal().iter().map(|d| libm::log(*d)).sum::<f64>();
+        let constant = c as f64 * libm::log(2.0 * core::f64::consts::PI) + log_determinant;
+        Ok((0..state.batch())
+            .map(|row| {
+                let difference = DVector::from_iterator(c, hosts.iter().map(|host| host[row])) - &noised.mean;
+                -0.5 * (constant + difference.dot(&factor.solve(&difference)))
+            })
+            .collect())
+    }
+}
+
+/// Values of tensors like the components of `state` on the host.
+pub(crate) fn host_values(state: &State, tensors: &[Tensor<2>]) -> Result<Vec<Vec<f64>>, DenoiseError> {
+    let component =
+        |(like, values): (&Component, &Tensor<2>)| Component { values: values.clone(), ..like.clone() };
+    let values = state.components.iter().cycle().zip(tensors).map(component);
+    values.map(|component| component.to_host().map_err(engine)).collect()
 }
 
 /// Host predictions as tensors like the components of `state`.

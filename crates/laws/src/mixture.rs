@@ -4,11 +4,12 @@ use burn::tensor::{DType, Device, Tensor};
 use equidrift_backend::normal::inverse_normal_cdf;
 use equidrift_sampler::path::Marginal;
 use equidrift_sampler::{
-    Component, DenoiseError, Denoiser, Executor, KeyedNoise, PathConfig, Plan, PredictionKind, State, Support,
+    Component, DenoiseError, Denoiser, Executor, KeyedNoise, PathConfig, Plan, PredictionKind,
+    PredictionsAndGradients, SamplerError, State, Support, TerminalDensity, VectorJacobian,
 };
 
 use crate::error::LawError;
-use crate::gaussian::answer;
+use crate::gaussian::{answer, host_values};
 
 /// A mixture of normals on the line.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,21 +32,41 @@ impl Mixture {
     /// The expectation of the noise ε given x at (α, σ).
     #[must_use]
     pub fn noise(&self, x: f64, alpha: f64, sigma: f64) -> f64 {
+        self.posterior(x, alpha, sigma).noise
+    }
+
+    /// The log-density of the noised data at x.
+    #[must_use]
+    pub fn log_density(&self, x: f64, alpha: f64, sigma: f64) -> f64 {
+        self.posterior(x, alpha, sigma).log_density
+    }
+
+    fn posterior(&self, x: f64, alpha: f64, sigma: f64) -> Posterior {
+        // Per mode: log of its part of the density, the noise if x belongs to it, and that noise's slope.
         let parts = || {
             self.weights.iter().zip(&self.means).zip(&self.sds).map(|((w, m), s)| {
                 let variance = alpha * alpha * s * s + sigma * sigma;
                 let d = x - alpha * m;
-                (libm::log(*w) - 0.5 * libm::log(variance) - 0.5 * d * d / variance, sigma * d / variance)
+                let log = libm::log(*w) - 0.5 * libm::log(variance) - 0.5 * d * d / variance;
+                (log, sigma * d / variance, sigma / variance)
             })
         };
-        let top = parts().map(|(log, _)| log).fold(f64::NEG_INFINITY, f64::max);
-        let (mut total, mut sum) = (0.0, 0.0);
-        for (log, noise) in parts() {
+        let top = parts().map(|(log, ..)| log).fold(f64::NEG_INFINITY, f64::max);
+        let (mut total, mut noise, mut square, mut slope) = (0.0, 0.0, 0.0, 0.0);
+        for (log, part, part_slope) in parts() {
             let weight = libm::exp(log - top);
             total += weight;
-            sum += weight * noise;
+            noise += weight * part;
+            square += weight * part * part;
+            slope += weight * part_slope;
         }
-        sum / total
+        let (noise, square) = (noise / total, square / total);
+        Posterior {
+            log_density: top + libm::log(total) - 0.5 * libm::log(2.0 * core::f64::consts::PI),
+            noise,
+            // The weights move with x too: d log weight/dx = −(noise of the mode)/σ.
+            slope: slope / total - (square - noise * noise) / sigma,
+        }
     }
 
     /// `count` starting points: the quantiles (i + ½)/count of the standard normal.
@@ -89,8 +110,27 @@ impl Mixture {
             .collect()
     }
 
-    /// Root mean square difference between what a one-component `plan` returns from `starts` (run by the executor in
-    /// f64) and `exact`.
+    /// What a one-component `plan` returns from `starts`, run by the executor in f64.
+    ///
+    /// # Errors
+    /// If the plan does not run.
+    pub fn ends(
+        &self,
+        plan: &Plan,
+        path: &PathConfig,
+        starts: &[f64],
+        device: &Device,
+    ) -> Result<Vec<f64>, LawError> {
+        let denoiser = MixtureDenoiser::new(self.clone(), path.clone(), PredictionKind::Score);
+        let support = Support::vector(starts.len(), 1);
+        let state =
+            State::new(vec![Component::from_host("x", starts.to_vec(), support, device, DType::F64)?])?;
+        let ids: Vec<u64> = (0..starts.len() as u64).collect();
+        let outcome = Executor::new(&denoiser, &KeyedNoise::new(0)).run(plan, state, &ids)?;
+        Ok(outcome.state.components[0].to_host()?)
+    }
+
+    /// Root mean square difference between [`Mixture::ends`] and `exact`.
     ///
     /// # Errors
     /// If the plan does not run.
@@ -102,16 +142,19 @@ impl Mixture {
         exact: &[f64],
         device: &Device,
     ) -> Result<f64, LawError> {
-        let denoiser = MixtureDenoiser::new(self.clone(), *path, PredictionKind::Score);
-        let support = Support::vector(starts.len(), 1);
-        let state =
-            State::new(vec![Component::from_host("x", starts.to_vec(), support, device, DType::F64)?])?;
-        let ids: Vec<u64> = (0..starts.len() as u64).collect();
-        let outcome = Executor::new(&denoiser, &KeyedNoise::new(0)).run(plan, state, &ids)?;
-        let ends = outcome.state.components[0].to_host()?;
+        let ends = self.ends(plan, path, starts, device)?;
         let sum: f64 = ends.iter().zip(exact).map(|(a, b)| (a - b) * (a - b)).sum();
         Ok(libm::sqrt(sum / starts.len() as f64))
     }
+}
+
+/// What is known at one point.
+struct Posterior {
+    log_density: f64,
+    /// Expectation of ε.
+    noise: f64,
+    /// Its derivative with respect to x.
+    slope: f64,
 }
 
 /// The exact denoiser of a [`Mixture`]: every entry of a one-component state is noised independently.
@@ -148,5 +191,45 @@ impl Denoiser for MixtureDenoiser {
             }
         }
         answer(state, vec![values])
+    }
+}
+
+/// Entries are independent, so the Jacobian is diagonal.
+impl VectorJacobian for MixtureDenoiser {
+    fn vjp(
+        &self,
+        state: &State,
+        times: &[f64],
+        cotangents: &[Tensor<2>],
+    ) -> Result<PredictionsAndGradients, DenoiseError> {
+        let predictions = self.predict(state, times)?;
+        let mut gradients = host_values(state, cotangents)?;
+        let component = &state.components[0];
+        let values = component.to_host().map_err(|error| DenoiseError::Engine(error.into()))?;
+        let path = self.path.build();
+        let width = component.support.width().max(1);
+        let rows = gradients[0].chunks_exact_mut(width).zip(values.chunks_exact(width));
+        for ((gradients, values), &time) in rows.zip(times) {
+            let marginal = path.marginal(time);
+            let conversion = PredictionKind::Noise.convert(self.kinds[0], &marginal);
+            for (gradient, x) in gradients.iter_mut().zip(values) {
+                let slope = self.mixture.posterior(*x, marginal.alpha, marginal.sigma).slope;
+                *gradient *= conversion.state + conversion.prediction * slope;
+            }
+        }
+        Ok((predictions, answer(state, gradients)?))
+    }
+}
+
+/// The exact log-density of the noised data.
+impl TerminalDensity for MixtureDenoiser {
+    fn log_density(&self, state: &State, time: f64) -> Result<Vec<f64>, SamplerError> {
+        let component = &state.components[0];
+        let path = self.path.build();
+        let (alpha, sigma) = (path.alpha(time), path.sigma(time));
+        let log_density = |x: &f64| self.mixture.log_density(*x, alpha, sigma);
+        let values = component.to_host()?;
+        let rows = values.chunks_exact(component.support.width().max(1));
+        Ok(rows.map(|row| row.iter().map(log_density).sum()).collect())
     }
 }

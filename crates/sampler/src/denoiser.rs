@@ -84,6 +84,17 @@ impl<D: Denoiser> Counted<D> {
     pub fn samples(&self) -> usize {
         self.samples.load(Ordering::Relaxed)
     }
+
+    /// The denoiser that is counted.
+    pub fn inner(&self) -> &D {
+        &self.inner
+    }
+
+    /// Records one call with this many samples.
+    pub(crate) fn count(&self, samples: usize) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+    }
 }
 
 impl<D: Denoiser> Denoiser for Counted<D> {
@@ -91,8 +102,7 @@ impl<D: Denoiser> Denoiser for Counted<D> {
         self.inner.kinds()
     }
     fn predict(&self, state: &State, times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.samples.fetch_add(times.len(), Ordering::Relaxed);
+        self.count(times.len());
         self.inner.predict(state, times)
     }
 }

@@ -1,4 +1,5 @@
 use crate::denoiser::DenoiseError;
+use crate::prediction::PredictionKind;
 
 /// What can go wrong in the sampler core.
 #[derive(Debug, thiserror::Error)]
@@ -126,5 +127,88 @@ pub enum SamplerError {
         /// Its error.
         #[source]
         source: DenoiseError,
+    },
+    /// An adaptive method cannot go on: too many attempts, or a step that no longer moves the clock.
+    #[error(
+        "{planner} stopped at t = {time} after {attempts} attempts, the last with a step of {step:e}; the tolerance is too small, or the prediction is not smooth"
+    )]
+    StepSize {
+        /// The planner.
+        planner: &'static str,
+        /// Where it stands.
+        time: f64,
+        /// Size of the last step, in the planner's variable.
+        step: f64,
+        /// Steps tried, rejected ones among them.
+        attempts: usize,
+    },
+    /// A search over a sampler's options names a field it does not have, or a value it refuses.
+    #[error("searched option {field:?}: {problem}")]
+    SearchedOption {
+        /// JSON pointer of the field; empty where the sampler as a whole is meant.
+        field: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Model statistics are not usable, or belong to another checkpoint or path.
+    #[error("model statistics: {problem}")]
+    Statistics {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Plans or steps that rows of one batch were to follow are not congruent.
+    #[error(
+        "row {row} follows other operations than row 0; rows of one batch may differ in times and coefficients only"
+    )]
+    NotCongruent {
+        /// The first row that differs.
+        row: usize,
+    },
+    /// A register was given that the plan does not declare as given.
+    #[error("register {register} is not one of the plan's given registers")]
+    GivenRegister {
+        /// The register.
+        register: usize,
+    },
+    /// On a two-ended path a prediction does not determine the others.
+    #[error(
+        "component {component}: {want:?} is wanted, but on a two-ended path it does not follow from {given:?}; the denoiser needs a head for it"
+    )]
+    NoConversion {
+        /// The component.
+        component: String,
+        /// What the denoiser gives.
+        given: PredictionKind,
+        /// What the sampler wants.
+        want: PredictionKind,
+    },
+    /// A budget of network evaluations does not suffice.
+    #[error("{asked} more network evaluations do not fit in the budget of {limit}, of which {used} are used")]
+    Budget {
+        /// The budget.
+        limit: usize,
+        /// Evaluations already made.
+        used: usize,
+        /// Evaluations asked for.
+        asked: usize,
+    },
+    /// A deterministic plan was needed, and this one draws noise.
+    #[error("{driver} needs a deterministic plan, but {planner} draws noise at step {step}")]
+    DrawsNoise {
+        /// The driver.
+        driver: &'static str,
+        /// The planner named in the plan.
+        planner: String,
+        /// First step that draws.
+        step: usize,
+    },
+    /// A function given by the caller (a reward, a distance, a law of noise levels) failed.
+    #[error("the caller's {what} failed")]
+    Caller {
+        /// What it computes.
+        what: &'static str,
+        /// Its error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -6,21 +6,25 @@
 //!
 //! - Every prediction is projected onto its component's support before it is used, so what a network writes into
 //!   padding (NaN included) or on a diagonal never reaches a sample.
+//! - The rows of a batch follow one plan, or one plan each ([`Executor::run_rows`]: per-sample noise levels), or one source
+//!   of steps each ([`Executor::run_sources`]: adaptive methods). Plans of one batch are congruent: the same operations with
+//!   other times and coefficients.
 //! - A row whose prediction or state becomes non-finite is recorded as a [`Failure`], set to zero and ignored; no other
 //!   row changes by a bit.
 
+mod registers;
+mod threshold;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::denoiser::Denoiser;
 use crate::error::SamplerError;
-use crate::noise::{NoiseSource, Stream, to_tensor};
-use crate::path::Marginal;
-use crate::plan::{NoiseTerm, NormScope, Op, Plan, Register, STATE, Term};
-use crate::prediction::PredictionKind;
-use crate::state::{Component, State};
-use crate::support::{Real, Support};
+use crate::noise::NoiseSource;
+use crate::plan::{Op, Plan, PlanSource, PlanStep, Register, STATE};
+use crate::state::State;
+use registers::Registers;
 
 /// A sample that was given up because it became non-finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct Failure {
 pub struct Progress {
     /// Steps done.
     pub step: usize,
-    /// Steps in all.
+    /// Steps in all; 0 where a run decides as it goes.
     pub steps: usize,
     /// Network evaluations so far.
     pub evaluations: usize,
@@ -55,6 +59,8 @@ pub struct OperationEvent<'e> {
     pub operation: usize,
     /// The operation.
     pub op: &'e Op,
+    /// The register it has written; an evaluation with several outputs makes one event for each.
+    pub register: Register,
     /// The register written, per component; `None` where it holds nothing.
     pub values: &'e [Option<Tensor<2>>],
     /// Before fresh noise was added, for the components the operation has just written; else `None`.
@@ -78,8 +84,10 @@ pub trait Observer {
 pub struct Outcome {
     /// The final state, in the rows of the start; failed rows are zero.
     pub state: State,
-    /// Network evaluations made.
+    /// Network evaluations made (calls).
     pub evaluations: usize,
+    /// Network evaluations each row took part in.
+    pub row_evaluations: Vec<usize>,
     /// Samples given up, in the order they were noticed.
     pub failures: Vec<Failure>,
     /// Whether the run was cancelled; the state is then unfinished.
@@ -92,12 +100,13 @@ pub struct Executor<'a> {
     noise: &'a dyn NoiseSource,
     observer: Option<&'a mut dyn Observer>,
     cancel: Option<&'a AtomicBool>,
+    given: Vec<(Register, State)>,
 }
 
 impl<'a> Executor<'a> {
     /// An executor of this denoiser and noise.
     pub fn new(denoiser: &'a dyn Denoiser, noise: &'a dyn NoiseSource) -> Self {
-        Self { denoiser, noise, observer: None, cancel: None }
+        Self { denoiser, noise, observer: None, cancel: None, given: Vec::new() }
     }
 
     /// Lets `observer` watch.
@@ -114,390 +123,216 @@ impl<'a> Executor<'a> {
         self
     }
 
+    /// Fills the registers a plan declares as [`Plan::given`].
+    #[must_use]
+    pub fn with_given(mut self, given: Vec<(Register, State)>) -> Self {
+        self.given = given;
+        self
+    }
+
+    /// As [`Executor::with_given`], between two runs; an empty list takes the values away.
+    pub fn give(&mut self, given: Vec<(Register, State)>) {
+        self.given = given;
+    }
+
+    /// Where the random numbers come from.
+    #[must_use]
+    pub fn noise(&self) -> &'a dyn NoiseSource {
+        self.noise
+    }
+
     /// Runs `plan` from `state`; `ids[b]` is the id of row b.
     ///
     /// # Errors
     /// If plan, state, ids and denoiser do not fit together, or the denoiser fails. A diverging sample is not an error.
     pub fn run(&mut self, plan: &Plan, state: State, ids: &[u64]) -> Result<Outcome, SamplerError> {
         plan.validate()?;
+        self.check(plan.components, &plan.given, &state, ids)?;
+        let mut registers = Registers::new(plan.registers, state, &self.given, ids)?;
+        let mut cancelled = false;
+        for (index, step) in plan.steps.iter().enumerate() {
+            cancelled = self.step(&mut registers, index, plan.steps.len(), &[step])?;
+            if cancelled {
+                break;
+            }
+        }
+        registers.finish(cancelled)
+    }
+
+    /// Runs row b by `plans[b]`. All plans must be congruent ([`Plan::is_congruent`]); they may differ in times and
+    /// coefficients, so that every sample has its own noise level.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; [`SamplerError::NotCongruent`] if the plans do not fit together.
+    pub fn run_rows(&mut self, plans: &[Plan], state: State, ids: &[u64]) -> Result<Outcome, SamplerError> {
+        let Some(first) = plans.first() else {
+            return Err(SamplerError::Count { what: "plans, one per row", expected: ids.len(), found: 0 });
+        };
+        if plans.len() != ids.len() {
+            let (expected, found) = (ids.len(), plans.len());
+            return Err(SamplerError::Count { what: "plans, one per row", expected, found });
+        }
+        for (row, plan) in plans.iter().enumerate() {
+            plan.validate()?;
+            if !first.is_congruent(plan) {
+                return Err(SamplerError::NotCongruent { row });
+            }
+        }
+        self.check(first.components, &first.given, &state, ids)?;
+        let mut registers = Registers::new(first.registers, state, &self.given, ids)?;
+        let mut cancelled = false;
+        for index in 0..first.steps.len() {
+            let steps: Vec<&PlanStep> = plans.iter().map(|plan| &plan.steps[index]).collect();
+            cancelled = self.step(&mut registers, index, first.steps.len(), &steps)?;
+            if cancelled {
+                break;
+            }
+        }
+        registers.finish(cancelled)
+    }
+
+    /// Runs row b by the steps that `sources[b]` gives, with `count` registers of which the caller fills those of
+    /// [`Executor::with_given`]. A row leaves the batch when its source ends or its sample is given up; so a sample costs
+    /// what its own source asks for, whatever its batch.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; [`SamplerError::NotCongruent`] if steps of the same round do not fit together; what a source
+    /// returns.
+    pub fn run_sources(
+        &mut self,
+        sources: &mut [Box<dyn PlanSource>],
+        count: usize,
+        state: State,
+        ids: &[u64],
+    ) -> Result<Outcome, SamplerError> {
+        if sources.len() != ids.len() {
+            let (expected, found) = (ids.len(), sources.len());
+            return Err(SamplerError::Count { what: "plan sources, one per row", expected, found });
+        }
+        let given: Vec<Register> = self.given.iter().map(|(register, _)| *register).collect();
+        let components = state.components.len();
+        self.check(components, &given, &state, ids)?;
+        let mut registers = Registers::new(count, state, &self.given, ids)?;
+        let mut start = vec![vec![false; components]; count.max(1)];
+        for register in given.into_iter().chain([STATE]) {
+            if let Some(row) = start.get_mut(register) {
+                row.fill(true);
+            }
+        }
+        let mut written = vec![start; ids.len()];
+        let mut round = 0;
+        loop {
+            // Ask the sources of the rows still in the batch; those that have ended or failed leave it.
+            let mut steps = Vec::with_capacity(registers.rows().len());
+            let mut staying = Vec::with_capacity(registers.rows().len());
+            for (place, &row) in registers.rows().iter().enumerate() {
+                if registers.is_alive(place)
+                    && let Some(step) = sources[row].next(registers.error(place))?
+                {
+                    step.check(count, components, &mut written[row]).map_err(|(operation, problem)| {
+                        let planner = "plan source".to_owned();
+                        SamplerError::InvalidPlan { planner, step: round, operation, problem }
+                    })?;
+                    staying.push(place);
+                    steps.push(step);
+                }
+            }
+            registers.retain(&staying)?;
+            if steps.is_empty() {
+                return registers.finish(false);
+            }
+            if let Some(place) = steps.iter().position(|step| !steps[0].is_congruent(step)) {
+                return Err(SamplerError::NotCongruent { row: registers.rows()[place] });
+            }
+            let steps: Vec<&PlanStep> = steps.iter().collect();
+            if self.step(&mut registers, round, 0, &steps)? {
+                return registers.finish(true);
+            }
+            round += 1;
+        }
+    }
+
+    /// Checks that plan, state, ids, given registers and denoiser fit together.
+    fn check(
+        &self,
+        components: usize,
+        given: &[Register],
+        state: &State,
+        ids: &[u64],
+    ) -> Result<(), SamplerError> {
         state.check()?;
+        let kinds = self.denoiser.kinds().len();
+        // A denoiser may have several heads, each with one kind per component.
+        let per_head =
+            if components > 0 && kinds > 0 && kinds.is_multiple_of(components) { components } else { kinds };
         let counts = [
-            ("components of the plan", state.components.len(), plan.components),
-            ("components of the denoiser", state.components.len(), self.denoiser.kinds().len()),
+            ("components of the plan", state.components.len(), components),
+            ("components of the denoiser", state.components.len(), per_head),
             ("sample ids", state.batch(), ids.len()),
+            ("given registers", given.len(), self.given.len()),
         ];
         for (what, expected, found) in counts {
             if expected != found {
                 return Err(SamplerError::Count { what, expected, found });
             }
         }
-        if let Some(&id) = ids.iter().find(|id| **id >= 1 << 48) {
-            return Err(SamplerError::SampleId { id });
+        for (register, values) in &self.given {
+            values.check()?;
+            if !given.contains(register) {
+                return Err(SamplerError::GivenRegister { register: *register });
+            }
+            if values.components.len() != components {
+                let (expected, found) = (components, values.components.len());
+                return Err(SamplerError::Count { what: "components of a given register", expected, found });
+            }
+            for (values, like) in values.components.iter().zip(&state.components) {
+                let (expected, found) = (like.values.dims(), values.values.dims());
+                if expected != found {
+                    return Err(SamplerError::Shape { component: like.name.clone(), expected, found });
+                }
+            }
         }
-        let mut run = Run::new(plan, state, ids)?;
-        let steps = plan.steps.len();
-        let mut cancelled = false;
-        'steps: for (index, step) in plan.steps.iter().enumerate() {
-            run.step = index;
-            for (operation, op) in step.ops.iter().enumerate() {
-                let watched = self.observer.as_ref().is_some_and(|observer| observer.wants_operations());
-                run.means.fill(None);
-                let written = match op {
-                    Op::Eval { time, inputs, marginals, want, into } => {
-                        if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-                            cancelled = true;
-                            break 'steps;
-                        }
-                        run.eval(self.denoiser, *time, inputs, marginals, *want, *into)?;
-                        *into
-                    }
-                    Op::Combine { out, terms, noise } => {
-                        run.combine(*out, terms, noise.as_ref().map(|term| (self.noise, term)), watched);
-                        *out
-                    }
-                    Op::Langevin { out, .. } => {
-                        run.langevin(self.noise, op, watched)?;
-                        *out
-                    }
-                    Op::Project { register } => {
-                        for component in 0..plan.components {
-                            run.inspect(*register, component)?;
-                        }
-                        *register
-                    }
-                };
-                if watched && let Some(observer) = self.observer.as_mut() {
-                    let values = &run.registers[written];
+        match ids.iter().find(|id| **id >= 1 << 48) {
+            Some(&id) => Err(SamplerError::SampleId { id }),
+            None => Ok(()),
+        }
+    }
+
+    /// One step: `steps` holds one step for all rows or one for each. Returns whether the run was cancelled.
+    fn step(
+        &mut self,
+        registers: &mut Registers,
+        index: usize,
+        count: usize,
+        steps: &[&PlanStep],
+    ) -> Result<bool, SamplerError> {
+        registers.begin(index);
+        for operation in 0..steps[0].ops.len() {
+            let ops: Vec<&Op> = steps.iter().map(|step| &step.ops[operation]).collect();
+            if matches!(ops[0], Op::Eval { .. })
+                && self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))
+            {
+                return Ok(true);
+            }
+            let watched = self.observer.as_ref().is_some_and(|observer| observer.wants_operations());
+            let written = registers.execute(self.denoiser, self.noise, &ops, watched)?;
+            if watched && let Some(observer) = self.observer.as_mut() {
+                for register in written {
                     observer.operation(&OperationEvent {
                         step: index,
                         operation,
-                        op,
-                        values,
-                        means: &run.means,
+                        op: ops[0],
+                        register,
+                        values: registers.values(register),
+                        means: registers.means(),
                     });
                 }
             }
-            if let Some(observer) = self.observer.as_mut() {
-                let (evaluations, failures) = (run.evaluations, run.failures.len());
-                observer.step(&Progress { step: index + 1, steps, evaluations, failures });
-            }
         }
-        run.finish(cancelled)
+        if let Some(observer) = self.observer.as_mut() {
+            let (evaluations, failures) = registers.counts();
+            observer.step(&Progress { step: index + 1, steps: count, evaluations, failures });
+        }
+        Ok(false)
     }
-}
-
-/// The registers of one run.
-struct Run<'p> {
-    ids: &'p [u64],
-    names: Vec<String>,
-    supports: Vec<Support>,
-    dtypes: Vec<DType>,
-    /// `registers[register][component]`.
-    registers: Vec<Vec<Option<Tensor<2>>>>,
-    /// Squared norms per row, in free coordinates, of registers written by an evaluation.
-    squares: Vec<Vec<Option<Vec<f64>>>>,
-    means: Vec<Option<Tensor<2>>>,
-    alive: Vec<bool>,
-    failures: Vec<Failure>,
-    evaluations: usize,
-    step: usize,
-}
-
-impl<'p> Run<'p> {
-    fn new(plan: &Plan, state: State, ids: &'p [u64]) -> Result<Self, SamplerError> {
-        let batch = state.batch();
-        let mut run = Self {
-            ids,
-            names: Vec::new(),
-            supports: Vec::new(),
-            dtypes: Vec::new(),
-            registers: vec![vec![None; plan.components]; plan.registers],
-            squares: vec![vec![None; plan.components]; plan.registers],
-            means: vec![None; plan.components],
-            alive: vec![true; batch],
-            failures: Vec::new(),
-            evaluations: 0,
-            step: 0,
-        };
-        for (index, component) in state.components.into_iter().enumerate() {
-            let dtype = component.values.dtype();
-            if !matches!(dtype, DType::F32 | DType::F64) {
-                let reason = format!("the values are {dtype:?}");
-                return Err(SamplerError::Values { component: component.name, reason });
-            }
-            run.names.push(component.name);
-            run.dtypes.push(dtype);
-            run.supports.push(component.support);
-            run.registers[STATE][index] = Some(component.values);
-        }
-        Ok(run)
-    }
-
-    /// The value of a register the plan's check has shown to be written.
-    fn value(&self, register: Register, component: usize) -> Tensor<2> {
-        self.registers[register][component].clone().expect("a validated plan reads only written registers")
-    }
-
-    fn eval(
-        &mut self,
-        denoiser: &dyn Denoiser,
-        time: f64,
-        inputs: &[Register],
-        marginals: &[Marginal],
-        want: PredictionKind,
-        into: Register,
-    ) -> Result<(), SamplerError> {
-        let state = State {
-            components: (0..self.names.len())
-                .map(|component| Component {
-                    name: self.names[component].clone(),
-                    values: self.value(inputs[component], component),
-                    support: self.supports[component].clone(),
-                })
-                .collect(),
-        };
-        let times = vec![time; self.ids.len()];
-        let predictions = denoiser
-            .predict(&state, &times)
-            .map_err(|source| SamplerError::Denoise { step: self.step, source })?;
-        self.evaluations += 1;
-        if predictions.len() != self.names.len() {
-            let (expected, found) = (self.names.len(), predictions.len());
-            return Err(SamplerError::Count { what: "predictions of the denoiser", expected, found });
-        }
-        let kinds = denoiser.kinds();
-        for (component, (prediction, input)) in predictions.into_iter().zip(state.components).enumerate() {
-            if prediction.dims() != input.values.dims() {
-                let (expected, found) = (input.values.dims(), prediction.dims());
-                return Err(SamplerError::Shape { component: input.name, expected, found });
-            }
-            let dtype = self.dtypes[component];
-            let prediction = if prediction.dtype() == dtype { prediction } else { prediction.cast(dtype) };
-            let conversion = kinds[component].convert(want, &marginals[component]);
-            let mut value = scaled(prediction, conversion.prediction);
-            if conversion.state != 0.0 {
-                value = value + scaled(input.values, conversion.state);
-            }
-            self.registers[into][component] = Some(value);
-        }
-        let failed = self.failures.len();
-        for component in 0..self.names.len() {
-            self.squares[into][component] = Some(self.inspect(into, component)?);
-        }
-        if self.failures.len() > failed {
-            self.clear_failed()?;
-        }
-        Ok(())
-    }
-
-    fn combine(
-        &mut self,
-        out: Register,
-        terms: &[Term],
-        noise: Option<(&dyn NoiseSource, &NoiseTerm)>,
-        watched: bool,
-    ) {
-        for component in 0..self.names.len() {
-            let mut sum: Option<Tensor<2>> = None;
-            for (index, term) in terms.iter().enumerate() {
-                let coefficient = term.coefficients[component];
-                if coefficient == 0.0 {
-                    continue;
-                }
-                // The last reader of the register that is written may have its buffer.
-                let last =
-                    term.register == out && terms[index + 1..].iter().all(|later| later.register != out);
-                let value = if last {
-                    self.registers[out][component]
-                        .take()
-                        .expect("a validated plan reads only written registers")
-                } else {
-                    self.value(term.register, component)
-                };
-                let value = scaled(value, coefficient);
-                sum = Some(match sum {
-                    Some(sum) => sum + value,
-                    None => value,
-                });
-            }
-            let mut value = sum.unwrap_or_else(|| self.value(STATE, component).zeros_like());
-            if let Some((source, term)) = noise
-                && term.coefficients[component] != 0.0
-            {
-                if watched {
-                    self.means[component] = Some(value.clone());
-                }
-                let scales = vec![term.coefficients[component]; self.ids.len()];
-                let draw = self.draw(source, term.stream, term.step, component);
-                value = value.clone() + self.noise_tensor(draw, &scales, component, &value);
-            } else if watched {
-                self.means[component] = Some(value.clone());
-            }
-            self.registers[out][component] = Some(value);
-            self.squares[out][component] = None;
-        }
-    }
-
-    fn langevin(&mut self, source: &dyn NoiseSource, op: &Op, watched: bool) -> Result<(), SamplerError> {
-        let Op::Langevin { component, from, out, score, alpha, snr, scale, norm, step } = *op else {
-            return Ok(());
-        };
-        let squares = match self.squares[score][component].clone() {
-            Some(squares) => squares,
-            None => self.inspect(score, component)?,
-        };
-        let draw = self.draw(source, Stream::Corrector, step, component);
-        let noise_norms: Vec<f64> = self.row_squares(&draw, component).into_iter().map(libm::sqrt).collect();
-        let score_norms: Vec<f64> = squares.into_iter().map(libm::sqrt).collect();
-        // A score of zero points nowhere: no step (and no 0/0).
-        let step_size = |noise: f64, score: f64| {
-            let ratio = snr * noise / score;
-            if score > 0.0 && ratio.is_finite() { 2.0 * alpha * ratio * ratio } else { 0.0 }
-        };
-        let steps: Vec<f64> = match norm {
-            NormScope::PerSample => {
-                noise_norms.iter().zip(&score_norms).map(|(&z, &s)| step_size(z, s)).collect()
-            }
-            NormScope::BatchMean => {
-                let alive = self.alive.iter().filter(|&&alive| alive).count().max(1) as f64;
-                let mean = |norms: &[f64]| {
-                    norms.iter().zip(&self.alive).map(|(n, &alive)| if alive { *n } else { 0.0 }).sum::<f64>()
-                        / alive
-                };
-                vec![step_size(mean(&noise_norms), mean(&score_norms)); self.ids.len()]
-            }
-        };
-        let score = self.value(score, component);
-        let state = self.value(from, component);
-        let rows = Tensor::<2>::from_data(
-            TensorData::new(steps.clone(), [steps.len(), 1]),
-            (&state.device(), self.dtypes[component]),
-        );
-        let mean = state + score * rows;
-        if watched {
-            self.means[component] = Some(mean.clone());
-        }
-        let scales: Vec<f64> = steps.iter().map(|step| scale * libm::sqrt(2.0 * step)).collect();
-        let noise = self.noise_tensor(draw, &scales, component, &mean);
-        self.registers[out][component] = Some(mean + noise);
-        self.squares[out][component] = None;
-        Ok(())
-    }
-
-    fn draw(&self, source: &dyn NoiseSource, stream: Stream, step: u32, component: usize) -> Vec<f64> {
-        source.normals(stream, step, component, &self.supports[component], self.ids)
-    }
-
-    /// Noise times a scale per row, zero for failed rows.
-    fn noise_tensor(
-        &self,
-        mut draw: Vec<f64>,
-        scales: &[f64],
-        component: usize,
-        like: &Tensor<2>,
-    ) -> Tensor<2> {
-        let support = &self.supports[component];
-        for ((row, scale), alive) in
-            draw.chunks_exact_mut(support.width().max(1)).zip(scales).zip(&self.alive)
-        {
-            let scale = if *alive { *scale } else { 0.0 };
-            row.iter_mut().for_each(|value| *value *= scale);
-        }
-        to_tensor(draw, support, &like.device(), self.dtypes[component])
-    }
-
-    /// Squared norms of rows that lie in their support, in free coordinates.
-    fn row_squares<T: Real>(&self, values: &[T], component: usize) -> Vec<f64> {
-        let support = &self.supports[component];
-        let mut squares: Vec<f64> = values
-            .chunks_exact(support.width().max(1))
-            .enumerate()
-            .map(|(row, v)| support.sum_of_squares(row, v))
-            .collect();
-        squares.resize(self.ids.len(), 0.0);
-        squares
-    }
-
-    /// Projects a register's component onto its support, sets failed rows to zero, and records rows that are not finite.
-    /// Gives the squared norms of the rows. The tensor is written back only if it changed.
-    fn inspect(&mut self, register: Register, component: usize) -> Result<Vec<f64>, SamplerError> {
-        let tensor = self.value(register, component);
-        let device = tensor.device();
-        let failed =
-            |reason: String| SamplerError::Values { component: self.names[component].clone(), reason };
-        let mut data = tensor.try_into_data().map_err(|error| failed(error.to_string()))?;
-        let support = self.supports[component].clone();
-        let dtype = self.dtypes[component];
-        let (changed, squares) = if dtype == DType::F32 {
-            let values = data.as_mut_slice::<f32>().map_err(|error| failed(format!("{error:?}")))?;
-            self.inspect_rows(values, &support)
-        } else {
-            let values = data.as_mut_slice::<f64>().map_err(|error| failed(format!("{error:?}")))?;
-            self.inspect_rows(values, &support)
-        };
-        if changed {
-            self.registers[register][component] = Some(Tensor::from_data(data, (&device, dtype)));
-        }
-        Ok(squares)
-    }
-
-    fn inspect_rows<T: Real>(&mut self, values: &mut [T], support: &Support) -> (bool, Vec<f64>) {
-        let mut changed = false;
-        let mut squares = vec![0.0; self.ids.len()];
-        for (row, values) in values.chunks_exact_mut(support.width().max(1)).enumerate() {
-            if self.alive[row] {
-                changed |= support.project_row(row, values);
-                let square = support.sum_of_squares(row, values);
-                // Squares of finite f64 values may overflow; such a row is still finite.
-                if square.is_finite() || values.iter().all(|value| value.is_finite()) {
-                    squares[row] = square;
-                    continue;
-                }
-                self.alive[row] = false;
-                self.failures.push(Failure { id: self.ids[row], row, step: self.step });
-            }
-            values.fill(T::ZERO);
-            changed = true;
-        }
-        (changed, squares)
-    }
-
-    /// Sets the rows that failed to zero in every register.
-    fn clear_failed(&mut self) -> Result<(), SamplerError> {
-        for register in 0..self.registers.len() {
-            for component in 0..self.names.len() {
-                if self.registers[register][component].is_some() {
-                    let squares = self.inspect(register, component)?;
-                    if let Some(old) = &mut self.squares[register][component] {
-                        *old = squares;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, cancelled: bool) -> Result<Outcome, SamplerError> {
-        for component in 0..self.names.len() {
-            self.inspect(STATE, component)?;
-        }
-        if !self.failures.is_empty() {
-            for component in 0..self.names.len() {
-                self.inspect(STATE, component)?;
-            }
-        }
-        let components = (0..self.names.len())
-            .map(|component| Component {
-                name: self.names[component].clone(),
-                values: self.value(STATE, component),
-                support: self.supports[component].clone(),
-            })
-            .collect();
-        let state = State { components };
-        Ok(Outcome { state, evaluations: self.evaluations, failures: self.failures, cancelled })
-    }
-}
-
-fn scaled(tensor: Tensor<2>, coefficient: f64) -> Tensor<2> {
-    if coefficient == 1.0 { tensor } else { tensor.mul_scalar(coefficient) }
 }

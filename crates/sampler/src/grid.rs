@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::SamplerError;
-use crate::path::{PathConfig, linspace};
+use crate::path::{PathConfig, linspace, start_time};
 
 /// How `n` intervals between a start and an end time are laid out.
 ///
@@ -30,10 +30,12 @@ pub enum TimeGrid {
 }
 
 impl TimeGrid {
-    /// The `intervals + 1` nodes, decreasing from `start` to `end`, both exact.
+    /// The `intervals + 1` nodes, decreasing from `start` to `end`, both exact. `start` is the latest time at which every
+    /// path has a finite λ ([`start_time`]) or an earlier one.
     ///
     /// # Errors
-    /// If `intervals` is 0, the range is not 1 ≥ start > end ≥ 0, or a list is not strictly decreasing inside (0, 1].
+    /// If `intervals` is 0, the range is not 1 ≥ start > end > 0, the start is later than a path's λ is finite, or a list
+    /// is not strictly decreasing inside (0, `start`].
     pub fn nodes(
         &self,
         paths: &[PathConfig],
@@ -51,8 +53,8 @@ impl TimeGrid {
                 let (expected, found) = (intervals + 1, times.len());
                 return Err(SamplerError::Count { what: "nodes of an explicit time grid", expected, found });
             }
-            if let Some(&value) = times.iter().find(|t| !(**t > 0.0 && **t <= 1.0)) {
-                return Err(reject("times", value, "times in (0, 1]"));
+            if let Some(&value) = times.iter().find(|t| !(**t > 0.0 && **t <= start)) {
+                return Err(reject("times", value, "times above 0 and not after the start of the paths"));
             }
             if let Some(pair) = times.windows(2).find(|pair| pair[1] >= pair[0]) {
                 return Err(reject("times", pair[1], "strictly decreasing times"));
@@ -62,10 +64,14 @@ impl TimeGrid {
         if intervals == 0 {
             return Err(reject("intervals", 0.0, "at least 1"));
         }
-        if !(start <= 1.0 && start > end && end > 0.0) {
-            return Err(reject("end", end, "0 < end < start <= 1"));
-        }
         let clock = Clock::new(paths);
+        // A path that still has noise at t = 0 may be followed to there.
+        if !(start <= 1.0 && start > end && end >= 0.0 && clock.lambda(end).is_finite()) {
+            return Err(reject("end", end, "0 < end < start <= 1, or 0 where the path has noise at t = 0"));
+        }
+        if start > start_time(&clock.paths) {
+            return Err(reject("start", start, "a time at which every path is used"));
+        }
         let between = |from: f64, to: f64, node: &dyn Fn(f64) -> f64| {
             (0..=intervals)
                 .map(|i| match i {
@@ -94,32 +100,33 @@ impl TimeGrid {
 }
 
 /// The mean λ of several paths and its inverse.
-struct Clock {
+#[derive(Debug)]
+pub(crate) struct Clock {
     paths: Vec<Box<dyn crate::path::Path>>,
     same: bool,
 }
 
 impl Clock {
-    fn new(paths: &[PathConfig]) -> Self {
+    pub(crate) fn new(paths: &[PathConfig]) -> Self {
         Self {
             paths: paths.iter().map(PathConfig::build).collect(),
             same: paths.windows(2).all(|pair| pair[0] == pair[1]),
         }
     }
 
-    fn lambda(&self, t: f64) -> f64 {
+    pub(crate) fn lambda(&self, t: f64) -> f64 {
         if self.same {
             return self.paths[0].lambda(t);
         }
         self.paths.iter().map(|path| path.lambda(t)).sum::<f64>() / self.paths.len() as f64
     }
 
-    fn inverse_lambda(&self, lambda: f64) -> f64 {
+    pub(crate) fn inverse_lambda(&self, lambda: f64) -> f64 {
         if self.same {
             return self.paths[0].inverse_lambda(lambda);
         }
         // λ is strictly decreasing; bisection in ln t reaches the last bit from any range.
-        let (mut low, mut high) = (-80.0, 0.0);
+        let (mut low, mut high) = (-80.0, libm::log(start_time(&self.paths)));
         for _ in 0..80 {
             let middle = 0.5 * (low + high);
             if self.lambda(libm::exp(middle)) > lambda {

@@ -16,6 +16,10 @@
 //! | time grids | [`grid`] |
 //! | plans and planners, one file per method | [`plan`] |
 //! | the only sampling loop | [`execute`] |
+//! | statistics of a checkpoint that a planner may use | [`statistics`] |
+//! | loops and populations above it: warm starts, searches, chains | [`drive`] |
+//! | wrappers of a denoiser that are denoisers again | [`steer`] |
+//! | DDPM, NCSN and score SDE in their own words | [`front_end`] |
 //!
 //! Clock: t = 0 is data, t = 1 is noise. Shapes: every component is a matrix `[B, D]`, one row per sample.
 //!
@@ -30,24 +34,32 @@
 //! ```
 
 pub mod denoiser;
+pub mod drive;
 mod error;
 pub mod execute;
+pub mod front_end;
 pub mod grid;
+pub mod likelihood;
 pub mod noise;
 pub mod path;
 pub mod plan;
 pub mod prediction;
 pub mod state;
+pub mod statistics;
+pub mod steer;
 pub mod support;
+mod vector_jacobian;
 
 pub use burn::tensor::{DType, Device, Tensor};
 pub use denoiser::{Counted, DenoiseError, Denoiser};
 pub use error::SamplerError;
 pub use execute::{Executor, Failure, Observer, OperationEvent, Outcome, Progress};
 pub use grid::TimeGrid;
-pub use noise::{KeyedNoise, NoiseLaw, NoiseSource, Stream};
+pub use likelihood::{Divergence, Likelihood, LogLikelihood, PriorDensity, TerminalDensity};
+pub use noise::{ComponentNoise, KeyedNoise, NoiseLaw, NoiseSource, Stream};
 pub use path::{Marginal, Path, PathConfig};
 pub use plan::{Op, Plan, Planner, SamplerConfig};
 pub use prediction::PredictionKind;
 pub use state::{Component, State};
 pub use support::{Layout, Support};
+pub use vector_jacobian::{PredictionsAndGradients, VectorJacobian};

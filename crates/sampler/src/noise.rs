@@ -29,9 +29,22 @@ pub enum Stream {
     SecondHalf = 4,
     /// Random directions of a trace estimator.
     Probe = 6,
+    /// Noise added between the steps of a deterministic solver.
+    Churn = 7,
+    /// Noise levels of a chain over levels.
+    Level = 8,
+    /// Branches among which a driver chooses.
+    Proposal = 9,
+    /// Noise put on a given state to start from.
+    Renoise = 10,
+    /// Noise put on observed entries.
+    Observation = 11,
+    /// Choices among particles.
+    Selection = 12,
 }
 
-/// The distribution of a draw on one free coordinate: mean 0, variance 1.
+/// The distribution of a draw on the free coordinates of one component of one sample: mean 0 and, unless said otherwise,
+/// independent with variance 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -41,15 +54,28 @@ pub enum NoiseLaw {
     Gaussian,
     /// ±1 with equal probability, for trace estimators.
     Rademacher,
+    /// The kernel of PFGM++ (Xu et al. 2023) in units of σ: with r = σ √D its density on the N free coordinates of a sample
+    /// is `p_r(x|y) ∝ (|x − y|² + r²)^{−(N+D)/2}`, so `x = y + σ z √(D/χ²_D)` with z standard normal and one χ²_D for the
+    /// component's whole row. Variance per coordinate D/(D − 2), infinite for D ≤ 2; D → ∞ is Gaussian.
+    ///
+    /// It is the law of the streams that carry data to noise ([`Stream::Prior`], [`Stream::Renoise`]); other streams stay
+    /// Gaussian. There is no reverse SDE: use it with deterministic samplers, on paths with α = 1.
+    Poisson {
+        /// The number D of added dimensions, above 0.
+        dimension: u32,
+    },
 }
 
+/// Block of random words at which the χ² of [`NoiseLaw::Poisson`] begins, counted downwards: no coordinate is so high.
+const RADIUS_BLOCK: u32 = u32::MAX;
+
 impl NoiseLaw {
-    /// The number of a random word.
+    /// The number of a random word; of [`NoiseLaw::Poisson`] the normal z, before it is scaled with its row.
     #[inline]
     #[must_use]
     pub fn transform(self, bits: u32) -> f64 {
         match self {
-            Self::Gaussian => standard_normal(bits),
+            Self::Gaussian | Self::Poisson { .. } => standard_normal(bits),
             Self::Rademacher => {
                 if bits >> 31 == 0 {
                     1.0
@@ -62,7 +88,7 @@ impl NoiseLaw {
 
     fn transform_all(self, bits: &[u32], out: &mut [f64]) {
         match self {
-            Self::Gaussian => standard_normals(bits, out),
+            Self::Gaussian | Self::Poisson { .. } => standard_normals(bits, out),
             Self::Rademacher => {
                 for (value, &word) in out.iter_mut().zip(bits) {
                     *value = self.transform(word);
@@ -74,7 +100,8 @@ impl NoiseLaw {
 
 /// Where the executor gets its random numbers.
 pub trait NoiseSource: Send + Sync {
-    /// One draw for every row of `support`, row-major `[B, D]`: unit variance per free coordinate, both entries of a
+    /// One draw for every row of `support`, row-major `[B, D]`: unit variance per free coordinate (unless the law of the
+    /// source says otherwise), both entries of a
     /// symmetric pair equal, zero outside the support. `ids[b]` is the id of row b, below 2⁴⁸; `step` tells the draws of
     /// one stream apart; `component` is the index of the component.
     fn normals(
@@ -123,9 +150,58 @@ impl KeyedNoise {
     /// The number of one coordinate; what [`NoiseSource::normals`] gives at its place.
     #[must_use]
     pub fn draw(&self, stream: Stream, step: u32, component: usize, id: u64, coordinate: u64) -> f64 {
-        let mut counter = Self::counter(stream, step, component, id);
+        let counter = Self::counter(stream, step, component, id);
+        let scale = self.row_scale(stream, counter);
+        let value = self.word(counter, coordinate);
+        if scale == 1.0 { value } else { scale * value }
+    }
+
+    /// The number of one coordinate before the row is scaled.
+    fn word(&self, mut counter: [u32; 4], coordinate: u64) -> f64 {
         counter[0] = (coordinate / 4) as u32;
         self.law.transform(philox4x32_10(counter, self.key())[(coordinate % 4) as usize])
+    }
+
+    /// The common factor of a row: √(D/χ²_D) for the Poisson law where it applies, else 1.
+    fn row_scale(&self, stream: Stream, counter: [u32; 4]) -> f64 {
+        match (self.law, stream) {
+            (NoiseLaw::Poisson { dimension }, Stream::Prior | Stream::Renoise) => {
+                let dimension = f64::from(dimension.max(1));
+                libm::sqrt(dimension / self.chi_square(dimension, counter))
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// A χ² number of `dimension` ≥ 1 degrees of freedom, 2 Gamma(`dimension`/2), by the squeeze-free method of Marsaglia &
+    /// Tsang (2000). Attempt k uses the words of block `RADIUS_BLOCK` − k, so the number is a function of the counter.
+    fn chi_square(&self, dimension: f64, mut counter: [u32; 4]) -> f64 {
+        let uniform = |high: u32, low: u32| {
+            let bits = (u64::from(high) << 21) ^ u64::from(low >> 11);
+            (bits as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        let shape = 0.5 * dimension;
+        // Below shape 1: Gamma(a) = Gamma(a + 1) U^{1/a}.
+        let raised = if shape < 1.0 { shape + 1.0 } else { shape };
+        let d = raised - 1.0 / 3.0;
+        let c = 1.0 / libm::sqrt(9.0 * d);
+        counter[0] = RADIUS_BLOCK;
+        loop {
+            let words = philox4x32_10(counter, self.key());
+            counter[0] -= 1;
+            let x = standard_normal(words[0]);
+            let root = 1.0 + c * x;
+            let v = root * root * root;
+            if v > 0.0 && libm::log(uniform(words[1], words[2])) < 0.5 * x * x + d * (1.0 - v + libm::log(v))
+            {
+                let gamma = d * v;
+                if shape >= 1.0 {
+                    return 2.0 * gamma;
+                }
+                let words = philox4x32_10(counter, self.key());
+                return 2.0 * gamma * libm::pow(uniform(words[0], words[1]), 1.0 / shape);
+            }
+        }
     }
 
     /// Numbers of the coordinates 0, 1, 2, ..., in order; `words` is room to work in.
@@ -177,14 +253,42 @@ impl NoiseSource for KeyedNoise {
                 }
             } else {
                 support.for_each_coordinate(row, |index, key| {
-                    values[index] = self.draw(stream, step, component, id, key);
+                    values[index] = self.word(counter, key);
                 });
+            }
+            let scale = self.row_scale(stream, counter);
+            if scale != 1.0 {
+                values.iter_mut().for_each(|value| *value *= scale);
             }
             if let Layout::SymmetricPairs { nodes } = support.layout() {
                 mirror(values, nodes);
             }
         }
         out
+    }
+}
+
+/// Keyed noise whose law differs from component to component: component c has `laws[c]`, those after the list the Gaussian
+/// law. Where all laws are equal the numbers are those of [`KeyedNoise`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentNoise {
+    /// The seed.
+    pub seed: u64,
+    /// The law of each component.
+    pub laws: Vec<NoiseLaw>,
+}
+
+impl NoiseSource for ComponentNoise {
+    fn normals(
+        &self,
+        stream: Stream,
+        step: u32,
+        component: usize,
+        support: &Support,
+        ids: &[u64],
+    ) -> Vec<f64> {
+        let law = self.laws.get(component).copied().unwrap_or_default();
+        KeyedNoise { seed: self.seed, law }.normals(stream, step, component, support, ids)
     }
 }
 

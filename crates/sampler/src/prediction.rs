@@ -9,6 +9,9 @@
 //! | `Score` | ∇ log p_t(x) = −ε/σ |
 //! | `V` | α ε − σ x₀ (Salimans & Ho 2022) |
 //! | `Velocity` | α̇ x₀ + σ̇ ε, the flow's velocity |
+//!
+//! On a two-ended path the velocity is the expectation of the path's whole time derivative, base included, `Noise` that
+//! of the latent noise z; then only `Noise` and `Score` follow from one another ([`PredictionKind::determines`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -44,9 +47,16 @@ impl PredictionKind {
     /// All kinds.
     pub const ALL: [Self; 5] = [Self::X0, Self::Noise, Self::Score, Self::V, Self::Velocity];
 
+    /// Whether `target` follows from a prediction of this kind on every path, two-ended ones too: the same kind, or
+    /// noise and score, `s = −ε̂/σ`.
+    #[must_use]
+    pub fn determines(self, target: Self) -> bool {
+        self == target || matches!((self, target), (Self::Noise, Self::Score) | (Self::Score, Self::Noise))
+    }
+
     /// ε̂ = state · x + prediction · p for a prediction of this kind.
     fn to_noise(self, m: &Marginal) -> Conversion {
-        let Marginal { alpha, sigma, d_alpha, d_sigma } = *m;
+        let Marginal { alpha, sigma, d_alpha, d_sigma, .. } = *m;
         let (state, prediction) = match self {
             Self::X0 => (1.0 / sigma, -alpha / sigma),
             Self::Noise => (0.0, 1.0),
@@ -65,7 +75,7 @@ impl PredictionKind {
 
     /// x̂₀ = state · x + prediction · p for a prediction of this kind.
     fn to_x0(self, m: &Marginal) -> Conversion {
-        let Marginal { alpha, sigma, d_alpha, d_sigma } = *m;
+        let Marginal { alpha, sigma, d_alpha, d_sigma, .. } = *m;
         let (state, prediction) = match self {
             Self::X0 => (0.0, 1.0),
             Self::Noise => (1.0 / alpha, -sigma / alpha),

@@ -51,13 +51,23 @@ impl Layout {
 }
 
 /// The subspace of a batch of B rows: layout, node masks and node labels. Cloning is cheap.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Support {
     layout: Layout,
     mask: Arc<Vec<Vec<bool>>>,
     labels: Option<Arc<Vec<Vec<u32>>>>,
     /// Whether every site of every row is real.
     full: bool,
+    /// Which row of the batch each row was taken from; its own place where absent.
+    origins: Option<Arc<Vec<usize>>>,
+}
+
+/// Equal are supports of the same subspaces and labels, wherever their rows come from.
+impl PartialEq for Support {
+    fn eq(&self, other: &Self) -> bool {
+        (self.layout, self.full, &self.mask, &self.labels)
+            == (other.layout, other.full, &other.mask, &other.labels)
+    }
 }
 
 /// Key of coordinate `feature` of the node labelled `label`, for `features` features per node.
@@ -84,6 +94,7 @@ impl Support {
             mask: Arc::new(vec![vec![true; dim]; batch]),
             labels: None,
             full: true,
+            origins: None,
         }
     }
 
@@ -92,14 +103,14 @@ impl Support {
     #[must_use]
     pub fn nodes(mask: Vec<Vec<bool>>, features: usize) -> Self {
         let (mask, nodes, full) = even(mask);
-        Self { layout: Layout::Nodes { nodes, features }, mask, labels: None, full }
+        Self { layout: Layout::Nodes { nodes, features }, mask, labels: None, full, origins: None }
     }
 
     /// Symmetric matrices `[N, N]` with zero diagonal over the nodes of `mask`, as [`Support::nodes`].
     #[must_use]
     pub fn symmetric_pairs(mask: Vec<Vec<bool>>) -> Self {
         let (mask, nodes, full) = even(mask);
-        Self { layout: Layout::SymmetricPairs { nodes }, mask, labels: None, full }
+        Self { layout: Layout::SymmetricPairs { nodes }, mask, labels: None, full, origins: None }
     }
 
     /// Names the nodes: `labels[b][i]` is the label of node i of sample b (default: i). Noise is keyed by labels, so
@@ -116,6 +127,46 @@ impl Support {
         }
         self.labels = Some(Arc::new(labels));
         self
+    }
+
+    /// The rows at these places, in this order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let mask: Vec<Vec<bool>> = rows.iter().map(|&row| self.mask[row].clone()).collect();
+        let full = self.full || mask.iter().flatten().all(|&m| m);
+        let labels = self
+            .labels
+            .as_ref()
+            .map(|labels| Arc::new(rows.iter().map(|&row| labels[row].clone()).collect()));
+        let origins = Some(Arc::new(rows.iter().map(|&row| self.origin(row)).collect()));
+        Self { layout: self.layout, mask: Arc::new(mask), labels, full, origins }
+    }
+
+    /// Which row of the batch it was selected from a row is, through any number of [`Support::select`]; its own place where
+    /// nothing was selected. A denoiser with values per sample, such as a mean, finds them by it when rows have left the
+    /// batch or were doubled.
+    #[must_use]
+    pub fn origin(&self, row: usize) -> usize {
+        self.origins.as_ref().map_or(row, |origins| origins[row])
+    }
+
+    /// All rows of supports with the layout of the first, one after another.
+    #[must_use]
+    pub(crate) fn concat(parts: &[&Self]) -> Self {
+        let mask = parts.iter().flat_map(|part| part.mask.iter().cloned()).collect();
+        let labels = parts.iter().any(|part| part.has_labels()).then(|| {
+            let rows = parts.iter().flat_map(|part| {
+                (0..part.batch())
+                    .map(|row| (0..part.layout.sites()).map(|site| part.label(row, site)).collect())
+            });
+            Arc::new(rows.collect())
+        });
+        let full = parts.iter().all(|part| part.full);
+        let origins = parts.iter().any(|part| part.origins.is_some()).then(|| {
+            let rows = parts.iter().flat_map(|part| (0..part.batch()).map(|row| part.origin(row)));
+            Arc::new(rows.collect())
+        });
+        Self { layout: parts[0].layout, mask: Arc::new(mask), labels, full, origins }
     }
 
     /// How rows are to be read.

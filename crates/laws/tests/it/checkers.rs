@@ -70,7 +70,7 @@ fn supports() -> Vec<Support> {
     vec![Support::nodes(mask.clone(), 2), Support::symmetric_pairs(mask)]
 }
 
-const PATHS: [PathConfig; 2] = [PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }; 2];
+const PATHS: [PathConfig; 2] = [const { PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 } }; 2];
 const NAMES: [&str; 2] = ["x", "adj"];
 
 fn state() -> State {

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 mod checkers;
+mod planners;
 mod problems;

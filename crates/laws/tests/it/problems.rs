@@ -58,3 +58,25 @@ fn files_are_found_by_prefix_and_suffix() {
     assert_eq!(found, [here.join("padding.rs")]);
     assert!(files(&here.join("absent"), "", "").is_empty());
 }
+
+/// Tweedie: α x̂₀ = x + σ² ∇ log p(x), by central differences of the log-density.
+#[test]
+fn ring_prediction_is_the_gradient_of_its_density() {
+    let ring = equidrift_laws::ring::Ring::eight_modes();
+    for (alpha, sigma) in [(1.0, 0.01), (0.9, 0.4), (0.3, 0.95), (1.0, 20.0)] {
+        for x in [[2.9, 0.1], [0.0, 0.0], [-1.7, 2.2], [1.4, 1.1]] {
+            let clean = ring.clean(x, alpha, sigma);
+            for axis in 0..2 {
+                let h = 1e-5;
+                let at = |step: f64| {
+                    let mut moved = x;
+                    moved[axis] += step;
+                    ring.log_density(moved, alpha, sigma)
+                };
+                let slope = (at(h) - at(-h)) / (2.0 * h);
+                let expected = (x[axis] + sigma * sigma * slope) / alpha;
+                assert!((clean[axis] - expected).abs() < 1e-4 * (1.0 + sigma), "{x:?} {alpha} {sigma}");
+            }
+        }
+    }
+}

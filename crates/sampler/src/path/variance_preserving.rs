@@ -26,6 +26,14 @@ pub(super) fn inverse_log_alpha(beta_min: f64, beta_max: f64, log_alpha: f64) ->
     -4.0 * log_alpha / (beta_min + libm::sqrt(beta_min * beta_min - 4.0 * slope * log_alpha))
 }
 
+/// ln α of any path with α² + σ² = 1 where it has this λ: α² = 1/(1 + e^{−2λ}), so ln α = −½ softplus(−2λ).
+pub(super) fn log_alpha_at_lambda(lambda: f64) -> f64 {
+    let x = -2.0 * lambda;
+    // The first form avoids overflow.
+    let softplus = if x > 0.0 { x + libm::log1p(libm::exp(-x)) } else { libm::log1p(libm::exp(x)) };
+    -0.5 * softplus
+}
+
 /// β_k, the k-th of `scales` even values from β_min/M to β_max/M.
 pub(super) fn discrete_beta(beta_min: f64, beta_max: f64, t: f64, scales: usize) -> f64 {
     let m = scales as f64;
@@ -43,10 +51,7 @@ impl Path for VariancePreserving {
         libm::sqrt(-libm::expm1(2.0 * self.log_alpha(t)))
     }
     fn inverse_lambda(&self, lambda: f64) -> f64 {
-        // α² = 1/(1 + e^{−2λ}), so ln α = −½ softplus(−2λ); the second form avoids overflow.
-        let x = -2.0 * lambda;
-        let softplus = if x > 0.0 { x + libm::log1p(libm::exp(-x)) } else { libm::log1p(libm::exp(x)) };
-        inverse_log_alpha(self.beta_min, self.beta_max, -0.5 * softplus)
+        inverse_log_alpha(self.beta_min, self.beta_max, log_alpha_at_lambda(lambda))
     }
     fn drift_coefficient(&self, t: f64) -> f64 {
         -0.5 * beta(self.beta_min, self.beta_max, t)

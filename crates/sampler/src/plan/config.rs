@@ -1,51 +1,76 @@
+//! The samplers by name.
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DpmSolver, EulerMaruyama, Heun, Plan, Planner, PlannerInfo, PredictorCorrector, ReverseDiffusion, S4,
+    Ancestral, AnnealedLangevin, Ddim, DpmSolver, DpmSolverPlusPlus, DpmSolverV3, EulerMaruyama, Heun,
+    InterpolantOde, InterpolantSde, Plan, Planner, PlannerInfo, PredictorCorrector, ReverseDiffusion, S4,
+    SdeDpmSolverPlusPlus, UniPc,
 };
 use crate::error::SamplerError;
 use crate::path::PathConfig;
 
-/// A sampler with its options, as data: `{"name": "predictor-corrector", "snr": 0.2}`. Absent options have their
-/// defaults; unknown ones are an error.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name")]
-#[non_exhaustive]
-pub enum SamplerConfig {
-    /// [`PredictorCorrector`].
-    #[serde(rename = "predictor-corrector")]
-    PredictorCorrector(PredictorCorrector),
-    /// [`S4`].
-    #[serde(rename = "s4")]
-    S4(S4),
-    /// [`Heun`].
-    #[serde(rename = "heun")]
-    Heun(Heun),
-    /// [`DpmSolver`].
-    #[serde(rename = "dpm-solver++")]
-    DpmSolver(DpmSolver),
-    /// [`EulerMaruyama`].
-    #[serde(rename = "euler-maruyama")]
-    EulerMaruyama(EulerMaruyama),
-    /// [`ReverseDiffusion`].
-    #[serde(rename = "reverse-diffusion")]
-    ReverseDiffusion(ReverseDiffusion),
+/// Makes [`SamplerConfig`] of one line per sampler: `Planner = "name in files and on the command line"`.
+macro_rules! samplers {
+    ($($planner:ident = $name:literal,)*) => {
+        /// A sampler with its options, as data: `{"name": "predictor-corrector", "snr": 0.2}`. Absent options have their
+        /// defaults; unknown ones are an error.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name")]
+        #[non_exhaustive]
+        pub enum SamplerConfig {
+            $(
+                #[doc = concat!("[`", stringify!($planner), "`].")]
+                #[serde(rename = $name)]
+                $planner($planner),
+            )*
+        }
+
+        impl SamplerConfig {
+            /// Every sampler with its default options.
+            #[must_use]
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$planner($planner::default()),)*]
+            }
+
+            /// The planner behind the configuration.
+            #[must_use]
+            pub fn planner(&self) -> &dyn Planner {
+                match self {
+                    $(Self::$planner(planner) => planner,)*
+                }
+            }
+
+            /// The planner, owned.
+            #[must_use]
+            pub fn build(&self) -> Box<dyn Planner> {
+                match self.clone() {
+                    $(Self::$planner(planner) => Box::new(planner),)*
+                }
+            }
+        }
+    };
+}
+
+samplers! {
+    PredictorCorrector = "predictor-corrector",
+    S4 = "s4",
+    Ddim = "ddim",
+    DpmSolver = "dpm-solver",
+    DpmSolverPlusPlus = "dpm-solver++",
+    UniPc = "uni-pc",
+    DpmSolverV3 = "dpm-solver-v3",
+    Heun = "heun",
+    EulerMaruyama = "euler-maruyama",
+    ReverseDiffusion = "reverse-diffusion",
+    Ancestral = "ancestral",
+    SdeDpmSolverPlusPlus = "sde-dpm-solver++",
+    AnnealedLangevin = "annealed-langevin",
+    InterpolantOde = "interpolant-ode",
+    InterpolantSde = "interpolant-sde",
 }
 
 impl SamplerConfig {
-    /// Every sampler with its default options.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
-        vec![
-            Self::PredictorCorrector(PredictorCorrector::default()),
-            Self::S4(S4::default()),
-            Self::DpmSolver(DpmSolver::default()),
-            Self::Heun(Heun::default()),
-            Self::EulerMaruyama(EulerMaruyama::default()),
-            Self::ReverseDiffusion(ReverseDiffusion::default()),
-        ]
-    }
-
     /// The names of all samplers.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
@@ -73,32 +98,6 @@ impl SamplerConfig {
     #[must_use]
     pub fn info(&self) -> PlannerInfo {
         self.planner().info()
-    }
-
-    /// The planner behind the configuration.
-    #[must_use]
-    pub fn planner(&self) -> &dyn Planner {
-        match self {
-            Self::PredictorCorrector(planner) => planner,
-            Self::S4(planner) => planner,
-            Self::Heun(planner) => planner,
-            Self::DpmSolver(planner) => planner,
-            Self::EulerMaruyama(planner) => planner,
-            Self::ReverseDiffusion(planner) => planner,
-        }
-    }
-
-    /// The planner, owned.
-    #[must_use]
-    pub fn build(&self) -> Box<dyn Planner> {
-        match self.clone() {
-            Self::PredictorCorrector(planner) => Box::new(planner),
-            Self::S4(planner) => Box::new(planner),
-            Self::Heun(planner) => Box::new(planner),
-            Self::DpmSolver(planner) => Box::new(planner),
-            Self::EulerMaruyama(planner) => Box::new(planner),
-            Self::ReverseDiffusion(planner) => Box::new(planner),
-        }
     }
 
     /// The plan of `steps` steps; see [`Planner::plan`].

@@ -1,93 +1,89 @@
-//! DPM-Solver++: exponential multistep integration of the probability-flow ODE in λ, data prediction.
+//! DPM-Solver: exponential integration of the probability-flow ODE in λ, noise prediction.
 
 use serde::{Deserialize, Serialize};
 
-use super::heun::{ode_nodes, push_denoise};
-use super::{Builder, Plan, Planner, PlannerInfo, STATE};
+use super::dpm_method::{DpmMethod, ThirdOrder, check_order};
+use super::exponential::{Form, Integrator, Layout, Multistep};
+use super::{Plan, PlanBuilder, Planner, PlannerInfo};
 use crate::error::SamplerError;
 use crate::grid::TimeGrid;
 use crate::path::PathConfig;
-use crate::prediction::PredictionKind;
 
-/// DPM-Solver++ of order 1 (equal to DDIM) or 2 (multistep, "2M").
+/// DPM-Solver of order 1, 2 or 3 (Lu et al. 2022, algorithms 1 and 2; DPM-Solver-fast of appendix D.3).
 ///
-/// With h = λ_t − λ_s: order 1 `x_t = (σ_t/σ_s) x − α_t (e^{−h} − 1) x̂₀(s)`; order 2 replaces x̂₀(s) by
-/// `x̂₀(s) + (x̂₀(s) − x̂₀(prev)) h/(2 h_prev)`. The first step has order 1.
+/// With h = λ_t − λ_s and ε_r the prediction at λ_s + r h:
 ///
-/// With `denoise` the last of the n steps goes to σ = 0, that is it returns x̂₀; this matters for paths with σ > 0 at
-/// t = 0. Without it all n steps are solver steps and the state at `t_end` is returned.
+/// ```text
+/// order 1   x_t = (α_t/α_s) x − σ_t (e^h − 1) ε_s
+/// order 2   … − σ_t (e^h − 1) (ε_½ − ε_s)
+/// order 3   x at ⅔: … − 2 σ ((e^{⅔h} − 1)/(⅔h) − 1) (ε_⅓ − ε_s);   x_t: … − (3/2) σ_t ((e^h − 1)/h − 1) (ε_⅔ − ε_s)
+/// ```
+///
+/// The multistep form replaces the inner evaluations by those of earlier steps, `ε_s + (ε_s − ε_prev) h/(2 h_prev)` at
+/// order 2. Order 1 equals DDIM.
+///
+/// Cost of n steps: n evaluations by `fast` (the default: n is then the budget) and `multistep`, `order` · n by
+/// `singlestep`. With `denoise` the last of them returns x̂₀; without it the state at `t_end` is returned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DpmSolver {
-    /// 1 or 2.
+    /// 1, 2 or 3; under `fast` the highest order.
     pub order: u8,
-    /// Layout of the nodes.
+    /// How the steps are spent.
+    pub method: DpmMethod,
+    /// Layout of the nodes; the inner nodes of a single step are even in λ.
     pub grid: TimeGrid,
     /// Last time; default 1e-3 up to 15 steps, 1e-4 above.
     pub t_end: Option<f64>,
     /// Whether the last step returns x̂₀.
     pub denoise: bool,
-    /// Whether the last solver step has order 1, which is steadier with very few steps.
+    /// Whether the last multistep steps have lower order, which is steadier with very few steps.
     pub lower_order_final: bool,
 }
 
 impl Default for DpmSolver {
     fn default() -> Self {
-        Self { order: 2, grid: TimeGrid::UniformLambda, t_end: None, denoise: true, lower_order_final: false }
+        Self {
+            order: 3,
+            method: DpmMethod::Fast,
+            grid: TimeGrid::UniformLambda,
+            t_end: None,
+            denoise: true,
+            lower_order_final: false,
+        }
     }
 }
 
-const NAME: &str = "dpm-solver++";
+const NAME: &str = "dpm-solver";
 
 impl Planner for DpmSolver {
     fn info(&self) -> PlannerInfo {
         PlannerInfo {
             name: NAME,
-            description: "exponential multistep solver of the probability-flow ODE; good samples in 10 to 25 steps",
-            formula: "x <- (sigma_t/sigma_s) x - alpha_t (e^{-h} - 1) (x0(s) + (x0(s) - x0(prev)) h/(2 h_prev))",
-            order: "2 (or 1)",
-            cost: "n",
-            citation: "Lu et al. 2022 (arXiv 2211.01095)",
+            description: "exponential solver of the probability-flow ODE on the noise prediction, single steps by default",
+            formula: "x <- (alpha_t/alpha_s) x - sigma_t (e^h - 1) (e_s + (e_r - e_s)/(2r)), order 2; r = 1/2",
+            order: "3 (or 1, 2)",
+            cost: "n (singlestep: order times n)",
+            citation: "Lu et al., NeurIPS 2022 (arXiv 2206.00927)",
         }
     }
 
     fn plan(&self, paths: &[PathConfig], steps: usize) -> Result<Plan, SamplerError> {
-        let mut builder = Builder::new(NAME, paths, steps)?;
-        if !(1..=2).contains(&self.order) {
-            let (option, value, expected) = ("order", f64::from(self.order), "1 or 2");
-            return Err(SamplerError::Option { planner: NAME, option, value, expected });
-        }
-        let nodes = ode_nodes(&self.grid, paths, steps, self.t_end, self.denoise)?;
-        let intervals = nodes.len() - 1;
-        // The last two predictions live in two registers that take turns.
-        let history = if intervals > 0 { [builder.register(), builder.register()] } else { [STATE; 2] };
-        for (index, pair) in nodes.windows(2).enumerate() {
-            let (s, t) = (pair[0], pair[1]);
-            let (now, before) = (history[index % 2], history[(index + 1) % 2]);
-            builder.begin_step(s);
-            builder.eval_state(s, PredictionKind::X0, now);
-            let state = builder.each(|path| path.sigma(t) / path.sigma(s));
-            let step = |path: &dyn crate::path::Path| path.lambda(t) - path.lambda(s);
-            let gain = builder.each(|path| -path.alpha(t) * libm::expm1(-step(path)));
-            let first_order =
-                self.order == 1 || index == 0 || (self.lower_order_final && index + 1 == intervals);
-            if first_order {
-                builder.combine(STATE, vec![(STATE, state), (now, gain)], None);
-                continue;
-            }
-            let start = nodes[index - 1];
-            let slope = builder.each(|path| 0.5 * step(path) / (path.lambda(s) - path.lambda(start)));
-            let current = gain.iter().zip(&slope).map(|(c, r)| c * (1.0 + r)).collect();
-            let previous = gain.iter().zip(&slope).map(|(c, r)| -c * r).collect();
-            builder.combine(STATE, vec![(STATE, state), (now, current), (before, previous)], None);
-        }
-        if self.denoise {
-            push_denoise(&mut builder, nodes[intervals]);
-        }
+        let mut builder = PlanBuilder::new(NAME, paths, steps)?;
+        check_order(NAME, self.order)?;
+        let integrator = Integrator { form: Form::Noise, threshold: None };
+        let multistep = Multistep {
+            order: self.order,
+            taylor: false,
+            third: ThirdOrder::Exact,
+            lower_order_final: self.lower_order_final,
+        };
+        let layout = Layout { grid: &self.grid, t_end: self.t_end, denoise: self.denoise };
+        integrator.push(&mut builder, paths, layout, self.method, multistep, steps)?;
         builder.finish()
     }
 
     fn evaluations(&self, steps: usize, _components: usize) -> usize {
-        steps
+        self.method.evaluations(self.order, steps, self.denoise)
     }
 }

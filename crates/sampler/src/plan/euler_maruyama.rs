@@ -7,7 +7,8 @@ use super::{Corrector, Plan, Planner, PlannerInfo};
 use crate::error::SamplerError;
 use crate::path::{Path, PathConfig};
 
-/// `x ← x + (f − g² s) dt + g √|dt| z` with dt = −1/M on M even times from 1 to `eps` (Song et al. 2021).
+/// `x ← x + (f − g² s) dt + g √|dt| z` with dt = −1/M on M even times from 1 to `eps` (Song et al. 2021); on a path
+/// that starts before t = 1 the step is as much shorter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EulerMaruyama {
@@ -23,13 +24,13 @@ impl Default for EulerMaruyama {
     }
 }
 
-/// Coefficients of one step from time `t` with `scales` steps per unit of time.
-pub(super) fn step(path: &dyn Path, t: f64, scales: usize) -> PredictorStep {
-    let dt = -1.0 / scales as f64;
+/// Coefficients of one step of this width from time `t`.
+pub(super) fn step(path: &dyn Path, t: f64, width: f64) -> PredictorStep {
+    let dt = -width;
     let g = path.diffusion(t);
     PredictorStep {
         state: 1.0 + path.drift_coefficient(t) * dt,
-        score: -g * g * dt,
+        prediction: -g * g * dt,
         noise: g * libm::sqrt(-dt),
     }
 }

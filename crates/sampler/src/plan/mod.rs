@@ -5,114 +5,74 @@
 //! alive, not hidden state; the number of network evaluations is the number of [`Op::Eval`]; a plan can be printed,
 //! written as JSON, edited and read back.
 
+mod adaptive;
+mod ancestral;
+mod annealed_langevin;
+mod builder;
 mod config;
+mod ddim;
+mod dormand_prince;
+mod dpm_method;
 mod dpm_solver;
+mod dpm_solver_adaptive;
+mod dpm_solver_plus_plus;
+mod dpm_solver_v3;
 mod euler_maruyama;
+mod exponential;
+mod exponential_step;
 mod heun;
+mod inpainting;
+mod interpolant_ode;
+mod interpolant_sde;
 mod langevin;
+mod ode;
+mod operation;
+mod per_component;
 mod predictor_corrector;
 mod reverse_diffusion;
 mod s4;
+mod sde_dpm_solver_plus_plus;
+mod source;
+mod thresholding;
+mod uni_pc;
+mod unified;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::SamplerError;
-use crate::noise::Stream;
-use crate::path::{Marginal, PathConfig};
-use crate::prediction::PredictionKind;
+use crate::path::PathConfig;
 
+pub use adaptive::{AdaptiveConfig, AdaptivePlanner};
+pub use ancestral::{Ancestral, AncestralChain, AncestralVariance};
+pub use annealed_langevin::AnnealedLangevin;
+pub use builder::PlanBuilder;
 pub use config::SamplerConfig;
+pub use ddim::Ddim;
+pub use dormand_prince::DormandPrince;
+pub use dpm_method::{DpmMethod, ThirdOrder};
 pub use dpm_solver::DpmSolver;
+pub use dpm_solver_adaptive::{DpmSolverAdaptive, IntegratedPrediction};
+pub use dpm_solver_plus_plus::DpmSolverPlusPlus;
+pub use dpm_solver_v3::{DpmSolverV3, V3Corrector};
 pub use euler_maruyama::EulerMaruyama;
+pub(crate) use exponential_step::{StepIntegrals, derivative_weights};
 pub use heun::Heun;
-pub use langevin::{Corrector, Langevin, NormScope};
+pub use inpainting::{Inpainting, Observation, ObservationNoise};
+pub use interpolant_ode::InterpolantOde;
+pub use interpolant_sde::{Diffusion, InterpolantSde, StochasticScheme};
+pub use langevin::{Corrector, NormScope};
+pub use operation::{NoiseTerm, Op, Output, Register, STATE, Term};
+pub use per_component::PerComponent;
 pub use predictor_corrector::{Predictor, PredictorCorrector};
 pub use reverse_diffusion::ReverseDiffusion;
 pub use s4::S4;
-
-/// Index of a register. Register 0 is the state a run starts from and returns.
-pub type Register = usize;
-
-/// The state's register.
-pub const STATE: Register = 0;
-
-/// A register with one coefficient per component.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Term {
-    /// The register read.
-    pub register: Register,
-    /// One coefficient per component.
-    pub coefficients: Vec<f64>,
-}
-
-/// Fresh noise in a [`Op::Combine`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NoiseTerm {
-    /// The stream drawn from.
-    pub stream: Stream,
-    /// Tells the draws of a stream apart.
-    pub step: u32,
-    /// One standard deviation per component.
-    pub coefficients: Vec<f64>,
-}
-
-/// One operation of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Op {
-    /// Evaluates the network once and converts its answer.
-    Eval {
-        /// Master time of every row.
-        time: f64,
-        /// The register each component is read from.
-        inputs: Vec<Register>,
-        /// α, σ and derivatives of each component at `time`, for the conversion.
-        marginals: Vec<Marginal>,
-        /// The kind of prediction wanted.
-        want: PredictionKind,
-        /// The register written.
-        into: Register,
-    },
-    /// `out = Σ coefficient · register + noise`, component by component.
-    Combine {
-        /// The register written.
-        out: Register,
-        /// The registers read, summed in this order.
-        terms: Vec<Term>,
-        /// Noise added last.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        noise: Option<NoiseTerm>,
-    },
-    /// One Langevin correction of one component: `step = 2α (snr |z|/|s|)²`, `v ← v + step s + scale √(2 step) z`.
-    Langevin {
-        /// The component corrected.
-        component: usize,
-        /// The register it is read from.
-        from: Register,
-        /// The register written (this component only).
-        out: Register,
-        /// The register of the scores s.
-        score: Register,
-        /// α of the step size.
-        alpha: f64,
-        /// Signal-to-noise ratio.
-        snr: f64,
-        /// Factor on the noise.
-        scale: f64,
-        /// Whose norms make the step size.
-        norm: NormScope,
-        /// Tells the draws of stream `corrector` apart.
-        step: u32,
-    },
-    /// Orthogonal projection of a register onto the components' supports.
-    Project {
-        /// The register projected.
-        register: Register,
-    },
-}
+pub use sde_dpm_solver_plus_plus::SdeDpmSolverPlusPlus;
+pub use source::{FixedPlan, PlanSource};
+pub use thresholding::Thresholding;
+pub use uni_pc::{UniPc, UniPcVariant};
+pub use unified::{Expansion, FirstPrediction, StepCorrector, StepStrategy, UnifiedSchedule};
 
 /// A part of a plan between two progress reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,6 +92,9 @@ pub struct Plan {
     pub components: usize,
     /// Number of registers.
     pub registers: usize,
+    /// Registers that the caller fills before the run, for instance with observed values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Register>,
     /// The steps in order.
     pub steps: Vec<PlanStep>,
 }
@@ -141,6 +104,24 @@ impl Plan {
     #[must_use]
     pub fn evaluations(&self) -> usize {
         self.ops().filter(|op| matches!(op, Op::Eval { .. })).count()
+    }
+
+    /// Whether it draws no random numbers, so that the start decides the end.
+    #[must_use]
+    pub fn is_deterministic(&self) -> bool {
+        self.ops().all(|op| match op {
+            Op::Combine { noise, .. } => noise.is_none(),
+            Op::Langevin { .. } => false,
+            Op::Impose { noise, .. } => noise.coefficients.iter().all(|&sigma| sigma == 0.0),
+            _ => true,
+        })
+    }
+
+    /// Whether every operation is linear in the registers, so that normal data stay normal and the moments of the samples
+    /// follow from the plan.
+    #[must_use]
+    pub fn is_linear(&self) -> bool {
+        self.ops().all(|op| matches!(op, Op::Eval { .. } | Op::Combine { .. } | Op::Project { .. }))
     }
 
     /// All operations in order.
@@ -161,142 +142,52 @@ impl Plan {
             return fail(0, 0, "no components or no registers".to_owned());
         }
         // A register costs memory; a plan from disk must not ask for more than it can name.
-        if self.registers > 1 + self.ops().count() * 2 {
+        if self.registers > 4 + self.given.len() + 2 * self.ops().map(Op::written).sum::<usize>() {
             return fail(0, 0, format!("{} registers are more than its operations can use", self.registers));
         }
         let mut written = vec![vec![false; self.components]; self.registers];
         written[STATE].fill(true);
-        for (s, step) in self.steps.iter().enumerate() {
-            for (o, op) in step.ops.iter().enumerate() {
-                if let Err(problem) = self.check_op(op, &mut written) {
-                    return fail(s, o, problem);
-                }
+        for &register in &self.given {
+            match written.get_mut(register) {
+                Some(given) => given.fill(true),
+                None => return fail(0, 0, format!("given register {register} does not exist")),
+            }
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            if let Err((operation, problem)) = step.check(self.registers, self.components, &mut written) {
+                return fail(index, operation, problem);
             }
         }
         Ok(())
     }
 
-    fn check_op(&self, op: &Op, written: &mut [Vec<bool>]) -> Result<(), String> {
-        let n = self.components;
-        let count = |what: &str, found: usize| {
-            if found == n { Ok(()) } else { Err(format!("{found} {what} for {n} components")) }
-        };
-        let finite = |values: &[f64]| match values.iter().find(|value| !value.is_finite()) {
-            Some(value) => Err(format!("coefficient {value}")),
-            None => Ok(()),
-        };
-        let exists = |register: Register| {
-            if register < self.registers {
-                Ok(())
-            } else {
-                Err(format!("register {register} does not exist"))
-            }
-        };
-        match op {
-            Op::Eval { time, inputs, marginals, into, .. } => {
-                count("inputs", inputs.len())?;
-                count("marginals", marginals.len())?;
-                finite(&[*time])?;
-                for m in marginals {
-                    finite(&[m.alpha, m.sigma, m.d_alpha, m.d_sigma])?;
-                }
-                for (component, &register) in inputs.iter().enumerate() {
-                    exists(register)?;
-                    if !written[register][component] {
-                        return Err(format!("register {register} is read before it is written"));
-                    }
-                }
-                exists(*into)?;
-                written[*into].fill(true);
-            }
-            Op::Combine { out, terms, noise } => {
-                for term in terms {
-                    count("coefficients", term.coefficients.len())?;
-                    finite(&term.coefficients)?;
-                    exists(term.register)?;
-                    for (component, &coefficient) in term.coefficients.iter().enumerate() {
-                        if coefficient != 0.0 && !written[term.register][component] {
-                            return Err(format!("register {} is read before it is written", term.register));
-                        }
-                    }
-                }
-                if let Some(noise) = noise {
-                    count("noise coefficients", noise.coefficients.len())?;
-                    finite(&noise.coefficients)?;
-                }
-                exists(*out)?;
-                written[*out].fill(true);
-            }
-            Op::Langevin { component, from, out, score, alpha, snr, scale, .. } => {
-                finite(&[*alpha, *snr, *scale])?;
-                if *alpha < 0.0 {
-                    return Err(format!("a negative step size factor {alpha}"));
-                }
-                if *component >= n {
-                    return Err(format!("component {component} does not exist"));
-                }
-                for &register in [from, score] {
-                    exists(register)?;
-                    if !written[register][*component] {
-                        return Err(format!("register {register} is read before it is written"));
-                    }
-                }
-                exists(*out)?;
-                written[*out][*component] = true;
-            }
-            Op::Project { register } => {
-                exists(*register)?;
-                if !written[*register].iter().all(|&w| w) {
-                    return Err(format!("register {register} is read before it is written"));
-                }
-            }
+    /// Whether `other` has the same operations with other times and coefficients, so that rows of one batch may follow
+    /// either.
+    #[must_use]
+    pub fn is_congruent(&self, other: &Self) -> bool {
+        (self.components, self.registers, &self.given) == (other.components, other.registers, &other.given)
+            && self.steps.len() == other.steps.len()
+            && self.steps.iter().zip(&other.steps).all(|(a, b)| a.is_congruent(b))
+    }
+}
+
+impl PlanStep {
+    /// The first operation that cannot run and why; marks what the operations write.
+    pub(crate) fn check(
+        &self,
+        registers: usize,
+        components: usize,
+        written: &mut [Vec<bool>],
+    ) -> Result<(), (usize, String)> {
+        for (index, op) in self.ops.iter().enumerate() {
+            op.check(registers, components, written).map_err(|problem| (index, problem))?;
         }
         Ok(())
     }
-}
 
-fn numbers(f: &mut fmt::Formatter<'_>, values: &[f64]) -> fmt::Result {
-    // Components mostly share a coefficient; then it is printed once.
-    if values.windows(2).all(|pair| pair[0] == pair[1]) {
-        return write!(f, "{:.6}", values.first().copied().unwrap_or(0.0));
-    }
-    f.write_str("[")?;
-    for (i, value) in values.iter().enumerate() {
-        write!(f, "{}{value:.6}", if i > 0 { ", " } else { "" })?;
-    }
-    f.write_str("]")
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Eval { time, inputs, want, into, .. } => {
-                let from: Vec<String> = inputs.iter().map(|r| format!("r{r}")).collect();
-                write!(f, "r{into} = {want:?}({}; t = {time:.6})", from.join(", "))
-            }
-            Self::Combine { out, terms, noise } => {
-                write!(f, "r{out} = ")?;
-                for (i, term) in terms.iter().enumerate() {
-                    f.write_str(if i > 0 { " + " } else { "" })?;
-                    if term.coefficients.iter().any(|&c| c != 1.0) {
-                        numbers(f, &term.coefficients)?;
-                        f.write_str(" ")?;
-                    }
-                    write!(f, "r{}", term.register)?;
-                }
-                if let Some(noise) = noise {
-                    f.write_str(" + ")?;
-                    numbers(f, &noise.coefficients)?;
-                    write!(f, " z({:?}, {})", noise.stream, noise.step)?;
-                }
-                Ok(())
-            }
-            Self::Langevin { component, from, out, score, alpha, snr, scale, norm, step } => write!(
-                f,
-                "r{out}.{component} = langevin(r{from}.{component}, score r{score}; alpha {alpha:.6}, snr {snr}, scale {scale}, {norm:?}) + z(Corrector, {step})"
-            ),
-            Self::Project { register } => write!(f, "r{register} = project(r{register})"),
-        }
+    /// As [`Plan::is_congruent`].
+    pub(crate) fn is_congruent(&self, other: &Self) -> bool {
+        self.ops.len() == other.ops.len() && self.ops.iter().zip(&other.ops).all(|(a, b)| a.is_congruent(b))
     }
 }
 
@@ -351,129 +242,30 @@ pub trait Planner: fmt::Debug + Send + Sync {
 
     /// Number of network evaluations [`Planner::plan`] will ask for.
     fn evaluations(&self, steps: usize, components: usize) -> usize;
+
+    /// The largest number of steps that asks for at most `calls` evaluations.
+    fn steps_for(&self, calls: usize, components: usize) -> Option<usize> {
+        (1..=calls).rev().find(|&steps| self.evaluations(steps, components) <= calls)
+    }
 }
 
-/// Fields shared by plans under construction.
-pub(crate) struct Builder {
+/// The times of GDSS samplers: `steps` even points from `start` to `eps`, both included.
+pub(crate) fn gdss_times(
     planner: &'static str,
-    pub(crate) paths: Vec<Box<dyn crate::path::Path>>,
-    registers: usize,
-    steps: Vec<PlanStep>,
+    start: f64,
+    steps: usize,
+    eps: f64,
+) -> Result<Vec<f64>, SamplerError> {
+    if !(eps > 0.0 && eps < start) {
+        let expected = "above 0 and below the first time";
+        return Err(SamplerError::Option { planner, option: "eps", value: eps, expected });
+    }
+    Ok((0..steps).map(|i| crate::path::linspace(start, eps, steps, i)).collect())
 }
 
-impl Builder {
-    /// Checks the paths and the number of steps.
-    pub(crate) fn new(
-        planner: &'static str,
-        paths: &[PathConfig],
-        steps: usize,
-    ) -> Result<Self, SamplerError> {
-        if paths.is_empty() {
-            return Err(SamplerError::NoPaths { planner });
-        }
-        if steps == 0 {
-            let expected = "at least 1";
-            return Err(SamplerError::Option { planner, option: "steps", value: 0.0, expected });
-        }
-        for path in paths {
-            path.validate()?;
-        }
-        let paths = paths.iter().map(PathConfig::build).collect();
-        Ok(Self { planner, paths, registers: 1, steps: Vec::with_capacity(steps) })
-    }
-
-    pub(crate) fn components(&self) -> usize {
-        self.paths.len()
-    }
-
-    pub(crate) fn register(&mut self) -> Register {
-        self.registers += 1;
-        self.registers - 1
-    }
-
-    pub(crate) fn begin_step(&mut self, time: f64) {
-        self.steps.push(PlanStep { time, ops: Vec::new() });
-    }
-
-    pub(crate) fn push(&mut self, op: Op) {
-        match self.steps.last_mut() {
-            Some(step) => step.ops.push(op),
-            None => self.steps.push(PlanStep { time: 1.0, ops: vec![op] }),
-        }
-    }
-
-    /// One coefficient per component.
-    pub(crate) fn each(&self, coefficient: impl Fn(&dyn crate::path::Path) -> f64) -> Vec<f64> {
-        self.paths.iter().map(|path| coefficient(path.as_ref())).collect()
-    }
-
-    pub(crate) fn eval(&mut self, time: f64, inputs: Vec<Register>, want: PredictionKind, into: Register) {
-        let marginals = self.paths.iter().map(|path| path.marginal(time)).collect();
-        self.push(Op::Eval { time, inputs, marginals, want, into });
-    }
-
-    pub(crate) fn eval_state(&mut self, time: f64, want: PredictionKind, into: Register) {
-        let inputs = vec![STATE; self.components()];
-        self.eval(time, inputs, want, into);
-    }
-
-    pub(crate) fn combine(
-        &mut self,
-        out: Register,
-        terms: Vec<(Register, Vec<f64>)>,
-        noise: Option<NoiseTerm>,
-    ) {
-        let terms =
-            terms.into_iter().map(|(register, coefficients)| Term { register, coefficients }).collect();
-        self.push(Op::Combine { out, terms, noise });
-    }
-
-    /// The plan, after a check that every coefficient is finite.
-    pub(crate) fn finish(self) -> Result<Plan, SamplerError> {
-        let steps = self.steps.len();
-        for (index, step) in self.steps.iter().enumerate() {
-            for op in &step.ops {
-                let found = match op {
-                    Op::Combine { terms, noise, .. } => terms
-                        .iter()
-                        .map(|term| &term.coefficients)
-                        .chain(noise.iter().map(|noise| &noise.coefficients))
-                        .find_map(|values| values.iter().copied().enumerate().find(|(_, c)| !c.is_finite())),
-                    Op::Langevin { component, alpha, .. } if alpha.is_nan() || *alpha < 0.0 => {
-                        Some((*component, *alpha))
-                    }
-                    _ => None,
-                };
-                if let Some((component, value)) = found {
-                    let path = self.paths[component].name();
-                    let planner = self.planner;
-                    return Err(SamplerError::TooFewSteps {
-                        planner,
-                        steps,
-                        path,
-                        component,
-                        step: index,
-                        value,
-                    });
-                }
-            }
-        }
-        let components = self.paths.len();
-        Ok(Plan {
-            planner: self.planner.to_owned(),
-            components,
-            registers: self.registers,
-            steps: self.steps,
-        })
-    }
-}
-
-/// The times of GDSS samplers: `steps` even points from 1 to `eps`, both included.
-pub(crate) fn gdss_times(planner: &'static str, steps: usize, eps: f64) -> Result<Vec<f64>, SamplerError> {
-    if !(eps > 0.0 && eps < 1.0) {
-        return Err(SamplerError::Option { planner, option: "eps", value: eps, expected: "0 < eps < 1" });
-    }
-    Ok((0..steps).map(|i| crate::path::linspace(1.0, eps, steps, i)).collect())
+/// The number of scales on the whole clock of which a run of `steps` steps from `start` takes its share.
+pub(crate) fn scales_of(start: f64, steps: usize) -> usize {
+    (steps as f64 / start).round() as usize
 }
 
 /// The end time of an ODE solver: the given one, or 1e-3 up to 15 steps and 1e-4 above.

@@ -26,7 +26,11 @@ impl Default for ReverseDiffusion {
 /// Coefficients of one step at the scale of time `t` of `scales`.
 pub(super) fn step(path: &dyn Path, t: f64, scales: usize) -> PredictorStep {
     let forward = path.discretised(t, scales);
-    PredictorStep { state: 1.0 - forward.drift, score: forward.noise * forward.noise, noise: forward.noise }
+    PredictorStep {
+        state: 1.0 - forward.drift,
+        prediction: forward.noise * forward.noise,
+        noise: forward.noise,
+    }
 }
 
 impl ReverseDiffusion {

@@ -3,10 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Builder, Langevin, NoiseTerm, NormScope, Plan, Planner, PlannerInfo, STATE, gdss_times};
+use super::langevin::{At, Langevin};
+use super::{
+    Corrector, NoiseTerm, NormScope, PerComponent, Plan, PlanBuilder, Planner, PlannerInfo, STATE,
+    gdss_times, scales_of,
+};
 use crate::error::SamplerError;
 use crate::noise::Stream;
-use crate::path::PathConfig;
+use crate::path::{self, PathConfig};
 use crate::prediction::PredictionKind;
 
 /// S4: with dt = −1/M, at each of M even times from 1 to `eps`, one evaluation s of the scores, then
@@ -17,10 +21,10 @@ use crate::prediction::PredictionKind;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S4 {
-    /// Signal-to-noise ratio of the correction.
-    pub snr: f64,
-    /// Factor on the correction's noise.
-    pub scale_eps: f64,
+    /// Signal-to-noise ratio of the correction, for all components or for each.
+    pub snr: PerComponent,
+    /// Factor on the correction's noise, for all components or for each.
+    pub scale_eps: PerComponent,
     /// Whose norms set the correction's step size.
     pub norm: NormScope,
     /// Last time.
@@ -29,7 +33,12 @@ pub struct S4 {
 
 impl Default for S4 {
     fn default() -> Self {
-        Self { snr: 0.2, scale_eps: 0.7, norm: NormScope::PerSample, eps: 1e-4 }
+        Self {
+            snr: PerComponent::All(0.2),
+            scale_eps: PerComponent::All(0.7),
+            norm: NormScope::PerSample,
+            eps: 1e-4,
+        }
     }
 }
 
@@ -48,9 +57,9 @@ impl Planner for S4 {
     }
 
     fn plan(&self, paths: &[PathConfig], steps: usize) -> Result<Plan, SamplerError> {
-        let mut builder = Builder::new(NAME, paths, steps)?;
-        let langevin = Langevin { snr: self.snr, scale_eps: self.scale_eps, n_steps: 1, norm: self.norm };
-        langevin.check(NAME)?;
+        let mut builder = PlanBuilder::new(NAME, paths, steps)?;
+        let options = (&self.snr, &self.scale_eps);
+        let langevin = Langevin::new(NAME, Corrector::Langevin, options, 1, self.norm, paths.len())?;
         for (component, path) in paths.iter().enumerate() {
             if builder.paths[component].transition(1.0, -0.5).is_none() {
                 let reason = "it has no closed transition over a time difference";
@@ -63,14 +72,16 @@ impl Planner for S4 {
             }
         }
         let score = builder.register();
-        let dt = -1.0 / steps as f64;
+        let start = path::start_time(&builder.paths);
+        let scales = scales_of(start, steps);
+        let dt = -start / steps as f64;
         let half = 0.5 * dt;
         let ones = vec![1.0; paths.len()];
-        for (index, time) in gdss_times(NAME, steps, self.eps)?.into_iter().enumerate() {
+        for (index, time) in gdss_times(NAME, start, steps, self.eps)?.into_iter().enumerate() {
             let step = index as u32;
             builder.begin_step(time);
             builder.eval_state(time, PredictionKind::Score, score);
-            langevin.push(&mut builder, score, time, steps, step);
+            langevin.push(&mut builder, score, At { time, scales, step });
             // Transitions exist for every path here (checked above).
             let transitions = |from: f64| -> (Vec<f64>, Vec<f64>) {
                 let each = builder.paths.iter().filter_map(|path| path.transition(from, half));

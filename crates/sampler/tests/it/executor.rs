@@ -283,10 +283,17 @@ fn precision_is_the_states() {
     let combine = Op::Combine {
         out: STATE,
         terms: vec![Term { register: STATE, coefficients: vec![coefficient] }],
+        constant: None,
         noise: None,
     };
     let step = equidrift_sampler::plan::PlanStep { time: 1.0, ops: vec![combine] };
-    let plan = Plan { planner: "test".to_owned(), components: 1, registers: 1, steps: vec![step] };
+    let plan = Plan {
+        planner: "test".to_owned(),
+        components: 1,
+        registers: 1,
+        given: Vec::new(),
+        steps: vec![step],
+    };
     struct Silent;
     impl Denoiser for Silent {
         fn kinds(&self) -> &[PredictionKind] {
@@ -312,7 +319,9 @@ fn precision_is_the_states() {
 #[test]
 fn langevin_step_by_hand() {
     let (snr, scale) = (0.3, 0.6);
-    let plan = PredictorCorrector { snr, scale_eps: scale, ..Default::default() }.plan(&[VP, VE], 4).unwrap();
+    let plan = PredictorCorrector { snr: snr.into(), scale_eps: scale.into(), ..Default::default() }
+        .plan(&[VP, VE], 4)
+        .unwrap();
     struct First(Vec<(Vec<f64>, Vec<f64>)>);
     impl Observer for First {
         fn wants_operations(&self) -> bool {

@@ -2,10 +2,32 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
+mod adaptive;
+mod boundary_search;
+mod denoising_mcmc;
+mod dpm_solver_v3;
 mod executor;
+mod front_ends;
+mod inpainting;
+mod interpolant_runs;
+mod interpolants;
+mod kinetic_optimal;
+mod laboratory;
+mod likelihood;
+mod mean_reverting;
 mod mixture;
 mod moments;
 mod noise;
+mod particles;
 mod paths;
+mod planners;
 mod plans;
+mod poisson;
 mod prediction;
+mod prior_mismatch;
+mod receding_horizon;
+mod schedule_search;
+mod stochastic;
+mod thresholding;
+mod trajectories;
+mod warm_start;

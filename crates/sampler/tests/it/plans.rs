@@ -1,77 +1,72 @@
 //! Plans as data.
 
 use equidrift_sampler::plan::{
-    Corrector, DpmSolver, Heun, PlannerInfo, Predictor, PredictorCorrector, Register, S4, Term,
+    Ddim, DpmSolver, DpmSolverPlusPlus, PlannerInfo, PredictorCorrector, Register, S4, Term, Thresholding,
+    UniPc,
 };
-use equidrift_sampler::{Op, PathConfig, Plan, Planner, SamplerConfig, SamplerError, TimeGrid};
+use equidrift_sampler::{Op, PathConfig, Plan, Planner, SamplerConfig, SamplerError};
+
+use crate::planners::{Case, cases};
 
 const VE: PathConfig = PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 };
 const VP: PathConfig = PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 };
 
-fn variants() -> Vec<SamplerConfig> {
-    let mut all = SamplerConfig::all();
-    all.push(SamplerConfig::PredictorCorrector(PredictorCorrector { n_steps: 3, ..Default::default() }));
-    all.push(SamplerConfig::PredictorCorrector(PredictorCorrector {
-        predictor: Predictor::Euler,
-        corrector: Corrector::None,
-        probability_flow: true,
-        ..Default::default()
-    }));
-    all.push(SamplerConfig::Heun(Heun { denoise: false, ..Default::default() }));
-    all.push(SamplerConfig::DpmSolver(DpmSolver { order: 1, denoise: false, ..Default::default() }));
-    all.push(SamplerConfig::DpmSolver(DpmSolver {
-        lower_order_final: true,
-        grid: TimeGrid::Karras { rho: 7.0 },
-        ..Default::default()
-    }));
-    all
-}
-
-/// The announced number of evaluations is the number of `Eval` operations, for all steps and component counts.
-#[test]
-fn evaluations_are_counted_exactly() {
-    for config in variants() {
-        for steps in 3..=50 {
-            for paths in [&[VE][..], &[VP, VE], &[VE, VE, VP]] {
-                let plan = config.plan(paths, steps).unwrap();
-                plan.validate().unwrap();
-                let announced = config.planner().evaluations(steps, paths.len());
-                assert_eq!(plan.evaluations(), announced, "{config:?} {steps} {}", paths.len());
-                assert_eq!(plan.steps.len(), steps, "{config:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn plans_and_samplers_survive_json() {
-    for config in variants() {
-        let text = serde_json::to_string(&config).unwrap();
-        assert_eq!(serde_json::from_str::<SamplerConfig>(&text).unwrap(), config);
-        let plan = config.plan(&[VP, VE], 7).unwrap();
-        let text = serde_json::to_string(&plan).unwrap();
-        // Bit for bit: the coefficients are the sampler.
-        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan, "{config:?}");
-    }
-}
-
 #[test]
 fn samplers_are_found_by_name_and_describe_themselves() {
     let names = SamplerConfig::names();
-    for name in ["predictor-corrector", "s4", "heun", "dpm-solver++", "euler-maruyama", "reverse-diffusion"] {
-        assert!(names.contains(&name));
+    for name in ["predictor-corrector", "s4", "heun", "euler-maruyama", "reverse-diffusion"] {
+        assert!(names.contains(&name), "{name}");
+    }
+    for name in ["ddim", "dpm-solver", "dpm-solver++", "uni-pc"] {
+        assert!(names.contains(&name), "{name}");
+    }
+    for name in names {
         let config = SamplerConfig::by_name(name).unwrap();
         assert_eq!(config.name(), name);
         let json = format!(r#"{{"name": "{name}"}}"#);
         assert_eq!(serde_json::from_str::<SamplerConfig>(&json).unwrap(), config);
         let PlannerInfo { description, formula, order, cost, citation, .. } = config.info();
         assert!([description, formula, order, cost, citation].iter().all(|text| !text.is_empty()));
-        assert_eq!(config.build().plan(&[VE], 5).unwrap(), config.plan(&[VE], 5).unwrap());
-        assert_eq!(config.plan(&[VE], 5).unwrap().planner, name);
+        assert_eq!(format!("{:?}", config.build()), format!("{:?}", config.planner()));
     }
-    let error = SamplerConfig::by_name("ddim").unwrap_err();
+    let error = SamplerConfig::by_name("euler").unwrap_err();
     assert!(error.to_string().contains("dpm-solver++"), "{error}");
     assert!(serde_json::from_str::<SamplerConfig>(r#"{"name": "s4", "snrr": 0.1}"#).is_err());
+}
+
+/// Files written before DPM-Solver++ had more than two orders.
+#[test]
+fn older_files_are_read_and_written_as_before() {
+    let text = r#"{"name":"dpm-solver++","order":1,"grid":"uniform-lambda","t_end":null,"denoise":false,"lower_order_final":true}"#;
+    let config: SamplerConfig = serde_json::from_str(text).unwrap();
+    let expected =
+        DpmSolverPlusPlus { order: 1, denoise: false, lower_order_final: true, ..Default::default() };
+    assert_eq!(config, SamplerConfig::DpmSolverPlusPlus(expected));
+    assert_eq!(serde_json::to_string(&config).unwrap(), text);
+}
+
+/// Single steps spend a budget exactly: 3…3,2,1; 3…3,1; 3…3,2 evaluations.
+#[test]
+fn a_budget_is_split_into_single_steps() {
+    let solver = |order| DpmSolver { order, denoise: false, ..Default::default() };
+    let costs = |order, budget| -> Vec<usize> {
+        let plan = solver(order).plan(&[VE], budget).unwrap();
+        let evaluations = |op: &&Op| matches!(op, Op::Eval { .. });
+        plan.steps.iter().map(|step| step.ops.iter().filter(evaluations).count()).collect()
+    };
+    for (order, budget, expected) in [
+        (3, 1, vec![1]),
+        (3, 2, vec![2]),
+        (3, 3, vec![2, 1]),
+        (3, 9, vec![3, 3, 2, 1]),
+        (3, 10, vec![3, 3, 3, 1]),
+        (3, 11, vec![3, 3, 3, 2]),
+        (2, 6, vec![2, 2, 2]),
+        (2, 7, vec![2, 2, 2, 1]),
+        (1, 3, vec![1, 1, 1]),
+    ] {
+        assert_eq!(costs(order, budget), expected, "order {order}, budget {budget}");
+    }
 }
 
 #[test]
@@ -96,19 +91,31 @@ fn unusable_requests_are_refused() {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
-    for config in variants() {
-        refused(config.plan(&[VE], 0), "steps");
+    for Case { config, promise } in cases() {
+        let path = promise.paths[..1].to_vec();
+        refused(config.plan(&path, 0), "steps");
         refused(config.plan(&[], 5), "at least one path");
-        refused(
-            config.plan(&[PathConfig::VarianceExploding { beta_min: 2.0, beta_max: 1.0 }], 5),
-            "beta_max",
-        );
-        assert!(config.plan(&[VE], 1).is_ok() && config.plan(&[VE], 2).is_ok(), "{config:?}");
+        let backwards = PathConfig::VarianceExploding { beta_min: 2.0, beta_max: 1.0 };
+        refused(config.plan(&[backwards], 5), "beta_max");
+        assert!(config.plan(&path, 1).is_ok() && config.plan(&path, 2).is_ok(), "{config:?}");
     }
     let sub = PathConfig::SubVariancePreserving { beta_min: 0.1, beta_max: 20.0 };
     refused(S4::default().plan(&[VE, sub], 5), "component 1");
-    refused(DpmSolver { order: 3, ..Default::default() }.plan(&[VE], 5), "order");
-    refused(PredictorCorrector { snr: f64::NAN, ..Default::default() }.plan(&[VE], 5), "snr");
+    for order in [0, 4] {
+        refused(DpmSolver { order, ..Default::default() }.plan(&[VE], 5), "order");
+        refused(DpmSolverPlusPlus { order, ..Default::default() }.plan(&[VE], 5), "order");
+        refused(UniPc { order, ..Default::default() }.plan(&[VE], 5), "order");
+    }
+    for eta in [-0.1, 1.1, f64::NAN] {
+        refused(Ddim { eta, ..Default::default() }.plan(&[VE], 5), "eta");
+    }
+    for (ratio, max, part) in
+        [(0.0, 1.0, "ratio"), (1.1, 1.0, "ratio"), (0.9, 0.0, "max"), (0.9, f64::NAN, "max")]
+    {
+        let threshold = Some(Thresholding { ratio, max });
+        refused(DpmSolverPlusPlus { threshold, ..Default::default() }.plan(&[VE], 5), part);
+    }
+    refused(PredictorCorrector { snr: f64::NAN.into(), ..Default::default() }.plan(&[VE], 5), "snr");
     refused(PredictorCorrector { n_steps: 0, ..Default::default() }.plan(&[VE], 5), "n_steps");
     refused(PredictorCorrector { eps: 0.0, ..Default::default() }.plan(&[VE], 5), "eps");
     let steep = PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 };
@@ -118,7 +125,7 @@ fn unusable_requests_are_refused() {
 /// A plan from disk may hold anything; the check finds it before the executor does.
 #[test]
 fn broken_plans_are_refused() {
-    let good = DpmSolver::default().plan(&[VE], 4).unwrap();
+    let good = DpmSolverPlusPlus::default().plan(&[VE], 4).unwrap();
     let broken = |change: &dyn Fn(&mut Plan), part: &str| {
         let mut plan = good.clone();
         change(&mut plan);
