@@ -76,6 +76,17 @@ pub enum TrainError {
         expected: &'static str,
     },
 
+    /// A vector does not have the length of its partners.
+    #[error("{what} has {found} entries, its partners {expected}")]
+    Length {
+        /// The vector.
+        what: &'static str,
+        /// The length of its partners.
+        expected: usize,
+        /// Its length.
+        found: usize,
+    },
+
     /// There is nothing to train on.
     #[error("the training set is empty")]
     NoExamples,

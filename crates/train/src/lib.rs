@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod clip;
 pub mod ema;
 mod error;
+mod interpolant_loss;
 mod objective;
 mod order;
 mod run_folder;
@@ -20,6 +21,7 @@ mod trainer;
 
 pub use checkpoint::{Progress, TrainingState};
 pub use error::TrainError;
+pub use interpolant_loss::{InterpolantCoefficients, InterpolantDraw, InterpolantLoss};
 pub use objective::{Evaluation, Objective};
 pub use order::shuffled;
 pub use run_folder::{EpochReport, RunFolder};
