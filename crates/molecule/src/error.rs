@@ -100,4 +100,44 @@ pub enum MoleculeError {
         /// Its bonds.
         bonds: usize,
     },
+
+    /// A file of network weights that is not the one expected.
+    #[error("{path}: not the weights expected: {reason}", path = path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A file of set statistics that cannot be used.
+    #[error("{path}: no statistics of a set of molecules: {reason}", path = path.display())]
+    Statistics {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Statistics of two sets that were computed in different ways.
+    #[error("the two sets cannot be compared: their {what} differ ({first} and {second})")]
+    IncomparableStatistics {
+        /// What differs.
+        what: &'static str,
+        /// That of one set.
+        first: String,
+        /// That of the other.
+        second: String,
+    },
+
+    /// Too few molecules for a measure of a set.
+    #[error("{metric} needs at least {needed} molecules, the set has {found}")]
+    TooFewMolecules {
+        /// The measure.
+        metric: &'static str,
+        /// Molecules needed.
+        needed: usize,
+        /// Molecules found.
+        found: usize,
+    },
 }

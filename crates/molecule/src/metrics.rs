@@ -1,4 +1,5 @@
-//! How good a set of generated molecules is: validity, uniqueness, novelty, connectedness.
+//! How good a set of generated molecules is: validity, uniqueness, novelty, connectedness; and how far it is from a
+//! reference set ([`nspdk`], [`fcd`]).
 //!
 //! # Protocol
 //!
@@ -23,6 +24,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
+
+pub mod chemnet;
+pub mod fcd;
+mod npz;
+pub mod nspdk;
+pub mod set_statistics;
+mod threads;
+
+pub use chemnet::ChemNet;
+pub use fcd::ActivationStatistics;
+pub use nspdk::NeighbourhoodMean;
+pub use set_statistics::{SetDistances, SetStatistics, Wanted};
+pub use threads::available_threads;
 
 /// Canonical SMILES of a reference set. Cost: one string per distinct molecule.
 #[derive(Debug, Clone, Default)]
@@ -109,12 +123,24 @@ impl Tally {
 
     /// Count a line of a file; returns whether it is valid.
     pub fn add_smiles(&mut self, smiles: &str, chemistry: &dyn Chemistry) -> bool {
+        match chemistry.canonicalise(smiles) {
+            Ok(canonical) => {
+                self.add_canonical(canonical);
+                true
+            }
+            Err(_) => {
+                self.add_failure();
+                false
+            }
+        }
+    }
+
+    /// Count a valid sample by its canonical SMILES.
+    pub fn add_canonical(&mut self, canonical: String) {
         self.samples += 1;
-        let Ok(canonical) = chemistry.canonicalise(smiles) else { return false };
         self.valid += 1;
         self.connected += u64::from(!canonical.contains('.'));
         self.distinct.insert(canonical);
-        true
     }
 
     /// Count what a file records of a sample's history, beside [`Tally::add_smiles`].

@@ -6,11 +6,14 @@
 
 #[cfg(feature = "rdkit")]
 mod back_ends;
+mod chemnet;
 mod corpus;
 mod decodings;
 mod hostile;
 mod npz;
+mod nspdk;
 mod random;
 mod reference;
 mod repair_properties;
 mod sdf;
+mod set_distances;

@@ -1,4 +1,4 @@
-//! A reader for `.npz` (a zip of `.npy` arrays), enough for trusted one-dimensional integer arrays.
+//! A reader for `.npz` (a zip of `.npy` arrays), enough for trusted integer arrays and single precision.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -8,6 +8,19 @@ use flate2::read::DeflateDecoder;
 
 /// The arrays by name, each widened to `i64`.
 pub(crate) fn read(path: &Path) -> HashMap<String, Vec<i64>> {
+    members(path).into_iter().map(|(name, npy)| (name, array(&npy))).collect()
+}
+
+/// An array of single precision.
+pub(crate) fn read_f32(path: &Path, name: &str) -> Vec<f32> {
+    let members = members(path);
+    let (kind, data) = parts(&members[name]);
+    assert_eq!(kind, "<f4");
+    data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// The `.npy` files of the archive.
+fn members(path: &Path) -> HashMap<String, Vec<u8>> {
     let bytes = std::fs::read(path).unwrap();
     let u16_at = |at: usize| usize::from(u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()));
     let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
@@ -32,18 +45,24 @@ pub(crate) fn read(path: &Path) -> HashMap<String, Vec<i64>> {
             }
             other => panic!("zip method {other}"),
         }
-        arrays.insert(name.trim_end_matches(".npy").to_owned(), array(&npy));
+        arrays.insert(name.trim_end_matches(".npy").to_owned(), npy);
         entry += 46 + name_length + u16_at(entry + 30) + u16_at(entry + 32);
     }
     arrays
 }
 
-fn array(npy: &[u8]) -> Vec<i64> {
+/// Type and data.
+fn parts(npy: &[u8]) -> (&str, &[u8]) {
     assert_eq!(&npy[..6], b"\x93NUMPY");
     let header_length = usize::from(u16::from_le_bytes([npy[8], npy[9]]));
     let header = std::str::from_utf8(&npy[10..10 + header_length]).unwrap();
     let data = &npy[10 + header_length..];
     let kind = header.split("'descr': '").nth(1).unwrap().split('\'').next().unwrap();
+    (kind, data)
+}
+
+fn array(npy: &[u8]) -> Vec<i64> {
+    let (kind, data) = parts(npy);
     match kind {
         "|u1" => data.iter().map(|value| i64::from(*value)).collect(),
         "|i1" => data.iter().map(|value| i64::from(value.cast_signed())).collect(),
