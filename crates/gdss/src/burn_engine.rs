@@ -1,11 +1,14 @@
 //! Both networks on the tensor library: any device, single or double precision, gradients by automatic differentiation.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::{GraphMask, LayerError, ParameterReader};
 
 use crate::engine::{
-    EngineError, GradientEngine, GraphBatch, LossAndGradient, NetworkOutputs, ScoreEngine, ScoreMatchingBatch,
+    EngineError, GradientEngine, GraphBatch, JacobianEngine, LossAndGradient, NetworkOutputs,
+    OutputsAndGradient, ScoreEngine, ScoreMatchingBatch,
 };
 use crate::network_config::{EdgeNetworkConfig, NetworksConfig, NodeNetworkConfig};
 use crate::parameters::check_parameters;
@@ -69,30 +72,60 @@ impl BurnEngine {
         batch: &GraphBatch<'_, T>,
     ) -> Result<NetworkOutputs<T>, EngineError> {
         batch.check(self.networks.features())?;
-        let (n, f) = (batch.nodes, batch.features);
-        let piece = (PIECE / self.widest(n).max(1)).max(1);
-        let mut out = NetworkOutputs {
-            x: Vec::with_capacity(batch.batch * n * f),
-            adj: Vec::with_capacity(batch.batch * n * n),
-        };
-        if n == 0 {
-            return Ok(out);
-        }
-        for first in (0..batch.batch).step_by(piece) {
-            let graphs = first..(first + piece).min(batch.batch);
-            let part = GraphBatch {
-                batch: graphs.len(),
-                nodes: n,
-                features: f,
-                x: &batch.x[graphs.start * n * f..graphs.end * n * f],
-                adj: &batch.adj[graphs.start * n * n..graphs.end * n * n],
-                mask: &batch.mask[graphs.start * n..graphs.end * n],
-            };
-            let (x, adj) = self.plain.forward(self.load(&part));
+        let mut out = NetworkOutputs { x: Vec::new(), adj: Vec::new() };
+        for graphs in self.pieces(batch) {
+            let (x, adj) = self.plain.forward(self.load(&part(batch, &graphs)));
             out.x.extend(self.read::<T, 3>(x)?);
             out.adj.extend(self.read::<T, 3>(adj)?);
         }
         Ok(out)
+    }
+
+    /// Outputs, and the product of cotangents with their Jacobian, in the element type of the slices (computed in the
+    /// engine's precision). The parameters are not tracked.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`], [`EngineError::Features`], [`EngineError::Device`].
+    pub fn vector_jacobian_as<T: Element>(
+        &self,
+        batch: &GraphBatch<'_, T>,
+        cotangents: &NetworkOutputs<T>,
+    ) -> Result<OutputsAndGradient<T>, EngineError> {
+        batch.check(self.networks.features())?;
+        cotangents.check_as_cotangents(batch)?;
+        let (n, f) = (batch.nodes, batch.features);
+        let empty = || NetworkOutputs { x: Vec::new(), adj: Vec::new() };
+        let mut out = OutputsAndGradient { outputs: empty(), gradient: empty() };
+        for graphs in self.pieces(batch) {
+            let input = self.load(&part(batch, &graphs));
+            let track = |tensor: Tensor<3>| tensor.autodiff().require_grad();
+            let input = Input { x: track(input.x), adj: track(input.adj), mask: input.mask };
+            let leaves = [input.x.clone(), input.adj.clone()];
+            let (x, adj) = self.plain.forward(input);
+            let b = graphs.len();
+            let cotangent_x = &cotangents.x[graphs.start * n * f..graphs.end * n * f];
+            let cotangent_adj = &cotangents.adj[graphs.start * n * n..graphs.end * n * n];
+            let form = (x.clone() * self.tensor(cotangent_x, [b, n, f])).sum()
+                + (adj.clone() * self.tensor(cotangent_adj, [b, n, n])).sum();
+            let gradients = form.backward();
+            let gradient = |leaf: &Tensor<3>| match leaf.grad(&gradients) {
+                Some(gradient) => self.read::<T, 3>(gradient),
+                // An input that does not reach any output.
+                None => Ok(vec![T::from_elem(0); leaf.shape().num_elements()]),
+            };
+            out.gradient.x.extend(gradient(&leaves[0])?);
+            out.gradient.adj.extend(gradient(&leaves[1])?);
+            out.outputs.x.extend(self.read::<T, 3>(x.inner())?);
+            out.outputs.adj.extend(self.read::<T, 3>(adj.inner())?);
+        }
+        Ok(out)
+    }
+
+    /// The graphs that are evaluated together; none where there is nothing to evaluate.
+    fn pieces<T>(&self, batch: &GraphBatch<'_, T>) -> impl Iterator<Item = Range<usize>> + use<T> {
+        let piece = (PIECE / self.widest(batch.nodes).max(1)).max(1);
+        let graphs = if batch.nodes == 0 { 0 } else { batch.batch };
+        (0..graphs).step_by(piece).map(move |first| first..(first + piece).min(graphs))
     }
 
     /// Losses and gradients, from slices of either element type (computed in the engine's precision).
@@ -177,6 +210,37 @@ impl GradientEngine for BurnEngine {
 
     fn loss_and_gradient(&self, batch: &ScoreMatchingBatch<'_>) -> Result<LossAndGradient, EngineError> {
         self.loss_and_gradient_as(batch)
+    }
+}
+
+impl JacobianEngine for BurnEngine {
+    fn vector_jacobian(
+        &self,
+        batch: &GraphBatch<'_>,
+        cotangents: &NetworkOutputs,
+    ) -> Result<OutputsAndGradient, EngineError> {
+        self.vector_jacobian_as(batch, cotangents)
+    }
+
+    fn vector_jacobian_f64(
+        &self,
+        batch: &GraphBatch<'_, f64>,
+        cotangents: &NetworkOutputs<f64>,
+    ) -> Result<OutputsAndGradient<f64>, EngineError> {
+        self.vector_jacobian_as(batch, cotangents)
+    }
+}
+
+/// Some graphs of a batch.
+fn part<'a, T>(batch: &GraphBatch<'a, T>, graphs: &Range<usize>) -> GraphBatch<'a, T> {
+    let (n, f) = (batch.nodes, batch.features);
+    GraphBatch {
+        batch: graphs.len(),
+        nodes: n,
+        features: f,
+        x: &batch.x[graphs.start * n * f..graphs.end * n * f],
+        adj: &batch.adj[graphs.start * n * n..graphs.end * n * n],
+        mask: &batch.mask[graphs.start * n..graphs.end * n],
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Vocabulary {
 }
 
 /// Noising paths of both components.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PathsConfig {
     /// Of the node features.

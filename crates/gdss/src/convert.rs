@@ -176,7 +176,7 @@ impl Released {
 
     fn sampler(&self, json: &Path) -> Result<SamplerConfig, GdssError> {
         let ReleasedSampler { predictor, corrector, snr, scale_eps, n_steps } = &self.sampler;
-        let (snr, scale_eps, n_steps) = (*snr, *scale_eps, *n_steps);
+        let (snr, scale_eps, n_steps) = ((*snr).into(), (*scale_eps).into(), *n_steps);
         let ReleasedSample { eps, noise_removal, probability_flow } = self.sample;
         let norm = NormScope::PerSample;
         if predictor == "S4" {
@@ -207,6 +207,7 @@ impl Released {
             eps,
             noise_removal,
             probability_flow,
+            ..PredictorCorrector::default()
         }))
     }
 }

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Device, Element, Tensor, TensorData};
+use burn::tensor::{DType, Element, Tensor, TensorData};
 use equidrift_sampler::support::Real;
-use equidrift_sampler::{DenoiseError, Denoiser, Layout, PathConfig, PredictionKind, State};
+use equidrift_sampler::{
+    Component, DenoiseError, Denoiser, Layout, PathConfig, PredictionKind, PredictionsAndGradients, State,
+    VectorJacobian,
+};
 
 use crate::config::PathsConfig;
-use crate::engine::{EngineError, GraphBatch, NetworkOutputs, ScoreEngine};
+use crate::engine::{
+    EngineError, GraphBatch, JacobianEngine, NetworkOutputs, OutputsAndGradient, ScoreEngine,
+};
 
 /// Position of the node features in the state.
 pub(crate) const NODES: usize = 0;
@@ -18,26 +23,32 @@ pub(crate) const EDGES: usize = 1;
 ///
 /// What a network returns is the noise prediction where its path preserves variance (score = -net/std) and the score
 /// itself where its path explodes; this is declared, not converted. Time does not enter the networks.
-#[derive(Clone)]
-pub struct GdssDenoiser {
-    engine: Arc<dyn ScoreEngine>,
+pub struct GdssDenoiser<E: ?Sized = dyn ScoreEngine> {
+    engine: Arc<E>,
     features: usize,
     kinds: [PredictionKind; 2],
 }
 
-impl GdssDenoiser {
+impl<E: ?Sized> Clone for GdssDenoiser<E> {
+    fn clone(&self) -> Self {
+        Self { engine: self.engine.clone(), ..*self }
+    }
+}
+
+impl<E: ?Sized> GdssDenoiser<E> {
     /// Networks of `features` features per node, trained on `paths`.
-    pub fn new(engine: Arc<dyn ScoreEngine>, features: usize, paths: &PathsConfig) -> Self {
+    pub fn new(engine: Arc<E>, features: usize, paths: &PathsConfig) -> Self {
         Self { engine, features, kinds: [predicted(&paths.x), predicted(&paths.adj)] }
     }
 
-    fn predict_as<T: Element + Real>(
+    /// Hands the state to `evaluate` as a batch of graphs.
+    fn with_graphs<T: Element + Real, O>(
         &self,
         state: &State,
-        evaluate: impl Fn(&GraphBatch<'_, T>) -> Result<NetworkOutputs<T>, EngineError>,
-    ) -> Result<Vec<Tensor<2>>, DenoiseError> {
+        evaluate: impl FnOnce(&GraphBatch<'_, T>) -> Result<O, EngineError>,
+    ) -> Result<O, DenoiseError> {
         let nodes = self.check(state)?;
-        let [x, adj] = [NODES, EDGES].map(|at| &state.components[at]);
+        let x = &state.components[NODES];
         let batch = x.support.batch();
         let mask =
             (0..batch).flat_map(|row| x.support.mask(row).iter().map(|&real| T::from_elem(u8::from(real))));
@@ -45,16 +56,47 @@ impl GdssDenoiser {
             batch,
             nodes,
             features: self.features,
-            x: &projected::<T>(state, NODES)?,
-            adj: &projected::<T>(state, EDGES)?,
+            x: &projected::<T>(&state.components[NODES])?,
+            adj: &projected::<T>(&state.components[EDGES])?,
             mask: &mask.collect::<Vec<T>>(),
         };
-        let out = evaluate(&graphs).map_err(|error| DenoiseError::Engine(Box::new(error)))?;
-        let device = x.values.device();
-        Ok(vec![
-            back(out.x, x.values.dims(), &device, x.values.dtype()),
-            back(out.adj, adj.values.dims(), &device, adj.values.dtype()),
-        ])
+        evaluate(&graphs).map_err(|error| DenoiseError::Engine(Box::new(error)))
+    }
+
+    /// Cotangents and gradients in free coordinates are those of all entries at half and at full weight: an output pair is
+    /// the mean of its two entries, and an input pair moves both of its entries.
+    fn vjp_as<T: Element + Real>(
+        &self,
+        state: &State,
+        cotangents: &[Tensor<2>],
+        differentiate: impl FnOnce(
+            &GraphBatch<'_, T>,
+            &NetworkOutputs<T>,
+        ) -> Result<OutputsAndGradient<T>, EngineError>,
+    ) -> Result<PredictionsAndGradients, DenoiseError> {
+        let found = cotangents.len();
+        let [x, adj] = cotangents else {
+            let (what, expected, found) = ("cotangents", "2".to_owned(), found.to_string());
+            return Err(DenoiseError::Mismatch { what, expected, found });
+        };
+        self.check(state)?;
+        let rows = |at: usize, values: &Tensor<2>| {
+            let like = &state.components[at];
+            projected::<T>(&Component { values: values.clone(), ..like.clone() })
+        };
+        let cotangents =
+            NetworkOutputs { x: rows(NODES, x)?, adj: rows(EDGES, &adj.clone().mul_scalar(0.5))? };
+        let mut out = self.with_graphs::<T, _>(state, |graphs| differentiate(graphs, &cotangents))?;
+        for (at, values) in [(NODES, &mut out.gradient.x), (EDGES, &mut out.gradient.adj)] {
+            let support = &state.components[at].support;
+            for (row, values) in values.chunks_exact_mut(support.width().max(1)).enumerate() {
+                support.project_row(row, values);
+            }
+        }
+        let mut gradients = as_tensors(state, out.gradient);
+        // The projection has taken the mean of the two entries' gradients; their sum is wanted.
+        gradients[EDGES] = gradients[EDGES].clone().mul_scalar(2.0);
+        Ok((as_tensors(state, out.outputs), gradients))
     }
 
     /// Checks that the state holds node features and an adjacency over the same nodes; returns N.
@@ -82,16 +124,40 @@ impl GdssDenoiser {
     }
 }
 
-impl Denoiser for GdssDenoiser {
+/// Whether the state is to be evaluated in double precision.
+fn is_double(state: &State) -> bool {
+    state.components.iter().any(|component| component.values.dtype() == DType::F64)
+}
+
+impl<E: ScoreEngine + ?Sized> Denoiser for GdssDenoiser<E> {
     fn kinds(&self) -> &[PredictionKind] {
         &self.kinds
     }
 
     fn predict(&self, state: &State, _times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
-        if state.components.iter().any(|component| component.values.dtype() == DType::F64) {
-            self.predict_as::<f64>(state, |graphs| self.engine.evaluate_f64(graphs))
+        Ok(if is_double(state) {
+            as_tensors(state, self.with_graphs::<f64, _>(state, |graphs| self.engine.evaluate_f64(graphs))?)
         } else {
-            self.predict_as::<f32>(state, |graphs| self.engine.evaluate(graphs))
+            as_tensors(state, self.with_graphs::<f32, _>(state, |graphs| self.engine.evaluate(graphs))?)
+        })
+    }
+}
+
+impl<E: JacobianEngine + ?Sized> VectorJacobian for GdssDenoiser<E> {
+    fn vjp(
+        &self,
+        state: &State,
+        _times: &[f64],
+        cotangents: &[Tensor<2>],
+    ) -> Result<PredictionsAndGradients, DenoiseError> {
+        if is_double(state) {
+            self.vjp_as::<f64>(state, cotangents, |graphs, cotangents| {
+                self.engine.vector_jacobian_f64(graphs, cotangents)
+            })
+        } else {
+            self.vjp_as::<f32>(state, cotangents, |graphs, cotangents| {
+                self.engine.vector_jacobian(graphs, cotangents)
+            })
         }
     }
 }
@@ -106,8 +172,7 @@ fn predicted(path: &PathConfig) -> PredictionKind {
 
 /// The component's rows on the host, with padding cleared: the convolutions sum over all nodes, so whatever padded
 /// entries hold would reach the real ones.
-fn projected<T: Element + Real>(state: &State, at: usize) -> Result<Vec<T>, DenoiseError> {
-    let component = &state.components[at];
+fn projected<T: Element + Real>(component: &Component) -> Result<Vec<T>, DenoiseError> {
     let values = component.values.clone().try_into_vec_as::<T>();
     let mut values = values.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
     let width = component.support.width();
@@ -119,6 +184,11 @@ fn projected<T: Element + Real>(state: &State, at: usize) -> Result<Vec<T>, Deno
     Ok(values)
 }
 
-fn back<T: Element>(values: Vec<T>, shape: [usize; 2], device: &Device, dtype: DType) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values, shape), (device, dtype))
+/// Values of both components as tensors like theirs.
+fn as_tensors<T: Element>(state: &State, values: NetworkOutputs<T>) -> Vec<Tensor<2>> {
+    let tensor = |(component, values): (&Component, Vec<T>)| {
+        let like = &component.values;
+        Tensor::from_data(TensorData::new(values, like.dims()), (&like.device(), like.dtype()))
+    };
+    state.components.iter().zip([values.x, values.adj]).map(tensor).collect()
 }

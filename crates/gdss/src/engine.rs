@@ -135,6 +135,41 @@ pub trait GradientEngine: Send + Sync {
     fn loss_and_gradient(&self, batch: &ScoreMatchingBatch<'_>) -> Result<LossAndGradient, EngineError>;
 }
 
+/// What a product of a [`JacobianEngine`] gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputsAndGradient<T = f32> {
+    /// The networks' outputs.
+    pub outputs: NetworkOutputs<T>,
+    /// The gradient with respect to every entry of `x` `[B, N, F]` and `adj` `[B, N, N]`.
+    pub gradient: NetworkOutputs<T>,
+}
+
+/// Differentiates the outputs with respect to the inputs.
+///
+/// All entries of the matrices count as independent here: the gradient is that of `sum cotangent * output` over all
+/// entries of both outputs, with respect to each entry of both inputs, on both sides of the diagonal.
+pub trait JacobianEngine: ScoreEngine {
+    /// Both networks and the product of the cotangents (shaped like the outputs) with their Jacobian.
+    ///
+    /// # Errors
+    /// As [`ScoreEngine::evaluate`].
+    fn vector_jacobian(
+        &self,
+        batch: &GraphBatch<'_>,
+        cotangents: &NetworkOutputs,
+    ) -> Result<OutputsAndGradient, EngineError>;
+
+    /// The same from double precision, computed in the engine's precision.
+    ///
+    /// # Errors
+    /// As [`ScoreEngine::evaluate`].
+    fn vector_jacobian_f64(
+        &self,
+        batch: &GraphBatch<'_, f64>,
+        cotangents: &NetworkOutputs<f64>,
+    ) -> Result<OutputsAndGradient<f64>, EngineError>;
+}
+
 /// Why an engine could not do its work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -184,6 +219,15 @@ pub enum EngineError {
         /// What it reported.
         reason: String,
     },
+}
+
+impl<T> NetworkOutputs<T> {
+    /// Checks that these numbers are as many as the outputs for `batch`.
+    pub(crate) fn check_as_cotangents<U>(&self, batch: &GraphBatch<'_, U>) -> Result<(), EngineError> {
+        let (b, n, f) = (batch.batch, batch.nodes, batch.features);
+        check_length("cotangents of x", self.x.len(), &[b, n, f])?;
+        check_length("cotangents of adj", self.adj.len(), &[b, n, n])
+    }
 }
 
 fn check_length(name: &'static str, found: usize, shape: &[usize]) -> Result<(), EngineError> {

@@ -77,7 +77,7 @@ pub fn forward(
             (widen(out.x), widen(out.adj))
         }
     };
-    let paths = model.config().paths;
+    let paths = &model.config().paths;
     let mut out = TensorFile::default();
     let mut insert = |name: &str, shape: &[usize], values: Vec<f64>| {
         let tensor = match precision {

@@ -28,7 +28,8 @@ pub use config::{ConfigError, GdssConfig, PathsConfig, SamplingWeights, Task, Vo
 pub use convert::convert_gdss;
 pub use denoiser::GdssDenoiser;
 pub use engine::{
-    EngineError, GradientEngine, GraphBatch, LossAndGradient, NetworkOutputs, ScoreEngine, ScoreMatchingBatch,
+    EngineError, GradientEngine, GraphBatch, JacobianEngine, LossAndGradient, NetworkOutputs,
+    OutputsAndGradient, ScoreEngine, ScoreMatchingBatch,
 };
 pub use error::GdssError;
 pub use folder::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use burn::tensor::DType;
 use equidrift_backend::checksum::sha256;
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::weights::{ParameterSet, TensorFile};
@@ -16,6 +17,7 @@ use crate::denoiser::GdssDenoiser;
 use crate::engine::ScoreEngine;
 use crate::error::GdssError;
 use crate::folder::{self, CONFIG_FILE, WEIGHTS_FILE};
+use crate::forward::Precision;
 use crate::fused::FusedEngine;
 use crate::model_card::model_card;
 use crate::parameters::check_parameters;
@@ -177,6 +179,25 @@ impl GdssModel {
             }
             EngineKind::Fused => Err(GdssError::EngineDevice { engine: "fused", device: device.to_string() }),
         }
+    }
+
+    /// Its networks with vector–Jacobian products, for likelihoods; computed by the tensor library. A state in f64 is
+    /// evaluated in f64 only if `precision` is double.
+    ///
+    /// # Errors
+    /// [`GdssError::Device`] if the device is not compiled in, [`GdssError::Engine`].
+    pub fn differentiable_denoiser(
+        &self,
+        precision: Precision,
+        device: DeviceKind,
+    ) -> Result<Arc<GdssDenoiser<BurnEngine>>, GdssError> {
+        let networks = &self.config.networks;
+        let dtype = match precision {
+            Precision::F32 => DType::F32,
+            Precision::F64 => DType::F64,
+        };
+        let engine = BurnEngine::with_precision(networks, &self.parameters, &device.open()?, dtype)?;
+        Ok(Arc::new(GdssDenoiser::new(Arc::new(engine), networks.features(), &self.config.paths)))
     }
 
     /// Its networks as the sampler core sees them.

@@ -38,7 +38,7 @@ impl Step {
             .chunks(nodes)
             .map(|row| if row.iter().map(|a| a.abs()).sum::<f64>() > 1e-5 { 1.0 } else { 0.0 })
             .collect();
-        let paths = model.config().paths;
+        let paths = model.config().paths.clone();
         let mut step = Self {
             batch,
             nodes,

@@ -81,7 +81,7 @@ fn permuting_nodes_permutes_the_samples() {
         return;
     };
     let model = checkpoint.model();
-    let paths = [model.config().paths.x, model.config().paths.adj];
+    let paths = [model.config().paths.x.clone(), model.config().paths.adj.clone()];
     let networks = &model.config().networks;
     let device = Device::flex();
     let mask: Vec<Vec<bool>> = [9, 4, 7].iter().map(|&size| (0..9).map(|i| i < size).collect()).collect();

@@ -9,6 +9,7 @@ mod goldens;
 mod gradients;
 mod laws;
 mod layers;
+mod likelihood;
 mod model_folders;
 mod training;
 mod trajectories;

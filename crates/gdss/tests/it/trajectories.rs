@@ -161,7 +161,8 @@ impl Recorded {
     }
 
     fn planner(&self) -> Box<dyn Planner> {
-        let (snr, scale_eps, eps) = (self.number("snr"), self.number("scale_eps"), self.number("eps"));
+        let (snr, scale_eps, eps) =
+            (self.number("snr").into(), self.number("scale_eps").into(), self.number("eps"));
         let norm = NormScope::BatchMean;
         match self.setting("predictor") {
             "S4" => Box::new(S4 { snr, scale_eps, norm, eps }),
@@ -187,7 +188,7 @@ impl Recorded {
         let (dtype, result) = if engine.is_some() { (DType::F32, "out32") } else { (DType::F64, "out64") };
         // The recordings use the raw weights, not the averages.
         let model = self.checkpoint.model_with("");
-        let paths = model.config().paths;
+        let paths = model.config().paths.clone();
         let networks = &model.config().networks;
         let scores: std::sync::Arc<dyn equidrift_gdss::ScoreEngine> = match engine {
             Some(kind) => model.engine(kind, equidrift_backend::device::DeviceKind::Cpu).unwrap(),
@@ -239,7 +240,7 @@ impl Recorded {
 
     /// What single precision can hold: the recorded programme itself loses digits where the variance is preserved.
     fn single_tolerance(&self) -> f64 {
-        let paths = self.checkpoint.model().config().paths;
+        let paths = self.checkpoint.model().config().paths.clone();
         let exploding = |path: &PathConfig| matches!(path, PathConfig::VarianceExploding { .. });
         if exploding(&paths.x) && exploding(&paths.adj) { 5e-5 } else { 5e-3 }
     }
