@@ -264,6 +264,14 @@ pub enum Error {
         /// Of these, test rows.
         test_rows: u64,
     },
+    /// No molecule of a file could be used.
+    #[error("{}: no molecule can be used; {reason}", path.display())]
+    NoUsableMolecules {
+        /// The file.
+        path: PathBuf,
+        /// Why the first one was not.
+        reason: String,
+    },
     /// A training graph that does not fit into a set.
     #[error(transparent)]
     Dataset(#[from] GraphDatasetError),
@@ -309,6 +317,7 @@ impl Error {
             | Self::AtomOutsideVocabulary { .. }
             | Self::RowBeyondEnd { .. }
             | Self::NoTrainingMolecules { .. }
+            | Self::NoUsableMolecules { .. }
             | Self::Dataset(_)
             | Self::NodeCounts { .. }
             | Self::Read { .. }
@@ -331,9 +340,14 @@ impl Error {
                 _ => ErrorKind::Failure,
             },
             Self::Molecule(error) => match error {
-                MoleculeError::File { .. } | MoleculeError::Line { .. } | MoleculeError::Smiles { .. } => {
-                    ErrorKind::BadInput
-                }
+                MoleculeError::File { task: "write", .. } => ErrorKind::Failure,
+                MoleculeError::File { .. }
+                | MoleculeError::Line { .. }
+                | MoleculeError::Smiles { .. }
+                | MoleculeError::Weights { .. }
+                | MoleculeError::Statistics { .. }
+                | MoleculeError::TooFewMolecules { .. } => ErrorKind::BadInput,
+                MoleculeError::IncomparableStatistics { .. } => ErrorKind::Mismatch,
                 MoleculeError::UnknownFormat { .. } | MoleculeError::UnknownElement { .. } => {
                     ErrorKind::Usage
                 }

@@ -127,7 +127,7 @@ impl Generator {
         else {
             unreachable!("`resolve` fills these in")
         };
-        let paths = [config.paths.x, config.paths.adj];
+        let paths = [config.paths.x.clone(), config.paths.adj.clone()];
         let plan = sampler.plan(&paths, steps)?;
         let node_counts = match &config.node_counts {
             Some(histogram) => NodeCounts::new(histogram, config.max_nodes)?,

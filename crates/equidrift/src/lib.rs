@@ -18,6 +18,7 @@
 mod batching;
 mod error;
 mod generate;
+pub mod likelihood;
 mod manifest;
 mod merge;
 mod model;
@@ -33,6 +34,7 @@ mod written;
 pub use batching::{Batch, Batches};
 pub use error::{Error, ErrorKind};
 pub use generate::{Destination, Generator, Job, Report, Sample, chemistry, generate};
+pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;
 pub use model::Model;

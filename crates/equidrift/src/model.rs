@@ -5,6 +5,7 @@ use std::path::Path;
 use equidrift_backend::checksum::sha256;
 use equidrift_gdss::{CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
 use equidrift_molecule::Element;
+use equidrift_sampler::path::{DataMoments, PriorMismatch};
 use equidrift_zoo::EmbeddedModel;
 
 use crate::error::{Error, ErrorKind};
@@ -54,6 +55,16 @@ impl Model {
     /// The model itself.
     pub fn gdss(&self) -> &GdssModel {
         &self.gdss
+    }
+
+    /// How far the noised node features at the start of sampling are from the prior; `None` where the path does not end in
+    /// noise. The features are one-hot, so their moments are known without data: mean 1/F, variance (1/F)(1 − 1/F) over
+    /// all entries, whatever the composition.
+    pub fn prior_mismatch(&self) -> Option<PriorMismatch> {
+        let config = self.gdss.config();
+        let mean = 1.0 / config.networks.features() as f64;
+        let path = config.paths.x.build();
+        PriorMismatch::new(path.as_ref(), DataMoments { mean, variance: mean * (1.0 - mean) })
     }
 
     /// What the node features of molecules mean, in order; empty for plain graphs.

@@ -6,7 +6,7 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
 use equidrift_sampler::SamplerConfig;
-use equidrift_sampler::plan::NormScope;
+use equidrift_sampler::plan::{NormScope, PerComponent};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
@@ -94,10 +94,13 @@ impl GenerateRequest {
             SamplerConfig::S4(sampler) => (&mut sampler.snr, &mut sampler.scale_eps),
             _ if self.snr.is_some() => return refuse("snr"),
             _ if self.scale_eps.is_some() => return refuse("scale_eps"),
-            _ => (&mut 0.0, &mut 0.0),
+            _ => (&mut PerComponent::All(0.0), &mut PerComponent::All(0.0)),
         };
-        *snr = self.snr.unwrap_or(*snr);
-        *scale_eps = self.scale_eps.unwrap_or(*scale_eps);
+        for (option, given) in [(snr, self.snr), (scale_eps, self.scale_eps)] {
+            if let Some(value) = given {
+                *option = value.into();
+            }
+        }
         let engine = self.engine.unwrap_or_else(|| EngineKind::for_device(self.device));
         Ok(Self {
             sampler: Some(sampler),
@@ -225,7 +228,7 @@ mod tests {
         let Some(SamplerConfig::PredictorCorrector(sampler)) = &resolved.sampler else {
             panic!("{resolved:?}")
         };
-        assert_eq!((sampler.snr, resolved.snr, resolved.steps), (0.4, None, Some(1000)));
+        assert_eq!((&sampler.snr, resolved.snr, resolved.steps), (&0.4.into(), None, Some(1000)));
         let heun = GenerateRequest { sampler: SamplerConfig::by_name("heun").ok(), ..request };
         assert!(matches!(heun.resolve(&default, 10), Err(Error::Request { field: "snr", .. })));
     }

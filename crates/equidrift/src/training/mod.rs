@@ -96,7 +96,7 @@ pub fn train_molecules(
     let config = model_config(settings, &data);
     config.check().map_err(|error| Error::TrainingSetting { source: serde::de::Error::custom(error) })?;
     // A sampler that cannot be planned is an error now, not when the training is over.
-    settings.sampler.plan(&[settings.paths.x, settings.paths.adj], settings.steps)?;
+    settings.sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], settings.steps)?;
 
     let run = identity(settings, &config, &data)?;
     let every = settings.checkpoint_every;
@@ -191,7 +191,7 @@ fn model_config(settings: &TrainingSettings, data: &MoleculeSet) -> GdssConfig {
             atoms: data.vocabulary.iter().map(|element| element.symbol().to_owned()).collect(),
         }),
         networks,
-        paths: settings.paths,
+        paths: settings.paths.clone(),
         sampler: settings.sampler.clone(),
         steps: settings.steps,
         node_counts: Some(data.graphs.node_counts()),

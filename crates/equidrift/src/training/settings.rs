@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(settings.networks.adj_sizes().num_layers, 4);
         assert_eq!(settings.networks.adj_sizes().c_hid, 8);
         let SamplerConfig::PredictorCorrector(sampler) = settings.sampler else { panic!() };
-        assert_eq!((sampler.snr, sampler.scale_eps), (0.1, 0.7));
+        assert_eq!((sampler.snr, sampler.scale_eps), (0.1.into(), 0.7.into()));
     }
 
     #[test]
