@@ -1,18 +1,22 @@
-//! `equidrift evaluate molecules`
+//! `equidrift evaluate molecules`; `evaluate likelihood` is in [`crate::likelihood`]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use equidrift_molecule::metrics::{MoleculeMetrics, Tally, TrainingSet};
+use equidrift_molecule::metrics::{ChemNet, MoleculeMetrics, Tally, TrainingSet};
 use equidrift_molecule::{BadLine, Chemistry, Format, MoleculeError, SmilesLines};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::{progress, stdout};
+use set_distances::{Distances, Reference, Task};
 
-/// Judge generated samples
+mod set_distances;
+
+/// Judge generated samples, or a model by held-out molecules
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     #[command(subcommand)]
@@ -22,9 +26,10 @@ pub(crate) struct EvaluateArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     Molecules(MoleculesArgs),
+    Likelihood(crate::likelihood::LikelihoodArgs),
 }
 
-/// Molecules: validity, uniqueness, novelty, connectedness
+/// Molecules: validity, uniqueness, novelty, connectedness, distances to a reference set
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Protocol:
@@ -33,18 +38,43 @@ Protocol:
   novelty        distinct canonical SMILES that the training file lacks / distinct
   connectedness  valid samples of one fragment / valid samples
   validity before repair is known only for .jsonl files, which record it
+Distances are between all valid samples, repetitions kept, and all valid molecules of the reference:
+  NSPDK MMD      squared maximum mean discrepancy, linear kernel, of pairs of atom neighbourhoods (radius and distance up
+                 to 4 bonds, aromatic form), as in GDSS
+  FCD            Fréchet ChemNet Distance of canonical SMILES, both sets spelt by the same back end, as in MOSES and GDSS
+  Both depend on the sizes of the sets: compare figures of equal sizes only.
+  The network of FCD is not part of equidrift. Its weights are those of the Python package fcd_torch 1.0.7 (MIT), as .npz.
 
 Examples:
-  equidrift evaluate molecules --generated molecules.smi
-  equidrift evaluate molecules --generated molecules.jsonl --train train.smi.gz --json
-  equidrift evaluate molecules --generated molecules.smi --reference test.smi --on-bad-line fail")]
+  equidrift evaluate molecules molecules.smi
+  equidrift evaluate molecules molecules.jsonl --train train.smi.gz --json
+  equidrift evaluate molecules molecules.smi --reference test.smi --on-bad-line fail
+  equidrift evaluate molecules molecules.smi --reference test.smi.gz --nspdk --chemnet chemnet_v0.13.npz
+  equidrift evaluate molecules molecules.smi --reference test.smi --nspdk --save-statistics test.safetensors
+  equidrift evaluate molecules molecules.smi --reference test.safetensors --nspdk")]
 struct MoleculesArgs {
     /// Generated molecules: .smi (may be compressed) or .jsonl
+    #[arg(value_name = "FILE", required_unless_present = "generated", conflicts_with = "generated")]
+    file: Option<PathBuf>,
+    /// The same as FILE
     #[arg(long, value_name = "FILE")]
-    generated: PathBuf,
-    /// Molecules to compare with, whose figures are shown beside: .smi (may be compressed) or .jsonl
+    generated: Option<PathBuf>,
+    /// Molecules to compare with, whose figures are shown beside: .smi (may be compressed) or .jsonl; or their statistics,
+    /// as --save-statistics writes them
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
+    /// NSPDK MMD to the reference
+    #[arg(long, requires = "reference")]
+    nspdk: bool,
+    /// Fréchet ChemNet Distance to the reference, with the network of this .npz file
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    chemnet: Option<PathBuf>,
+    /// Keep what --nspdk and --chemnet need of the reference: .safetensors
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    save_statistics: Option<PathBuf>,
+    /// Threads for the distances [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZero<usize>>,
     /// Training set, for novelty: .smi (may be compressed)
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
@@ -69,6 +99,7 @@ struct Evaluation {
     chemistry: &'static str,
     generated: Judged,
     reference: Option<Judged>,
+    distances: Option<Distances>,
     training: Option<TrainingSize>,
 }
 
@@ -78,6 +109,9 @@ struct Judged {
     #[serde(flatten)]
     metrics: MoleculeMetrics,
     bad_lines: Vec<u64>,
+    /// Of every valid sample, if distances are wanted.
+    #[serde(skip)]
+    canonical: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -88,7 +122,10 @@ struct TrainingSize {
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> CliResult {
-    let What::Molecules(args) = &args.what;
+    let args = match &args.what {
+        What::Molecules(args) => args,
+        What::Likelihood(args) => return crate::likelihood::run(args),
+    };
     let chemistry = equidrift::chemistry();
     let mut training = None;
     if let Some(path) = &args.train {
@@ -103,20 +140,67 @@ pub(crate) fn run(args: &EvaluateArgs) -> CliResult {
         training = Some((set, size));
     }
     let set = training.as_ref().map(|(set, _)| set);
-    let generated = judge(&args.generated, args.on_bad_line, set, chemistry)?;
+    let task = task(args, chemistry)?;
+    let judge = |path: &Path| judge(path, args.on_bad_line, set, chemistry, task.is_some());
+    let path = args.file.as_ref().or(args.generated.as_ref());
+    let path = path.ok_or_else(|| Failure::message(Exit::Usage, "which FILE is to be judged?"))?;
+    let generated = judge(path)?;
     if generated.metrics.samples == 0 {
-        let message = format_args!("{}: no molecules in it", args.generated.display()).to_string();
+        let message = format_args!("{}: no molecules in it", path.display()).to_string();
         return Err(Failure::message(Exit::BadInput, message));
     }
-    let reference =
-        args.reference.as_deref().map(|path| judge(path, args.on_bad_line, set, chemistry)).transpose()?;
+    let statistics = args.reference.as_deref().filter(|path| is_statistics(path));
+    let molecules = args.reference.as_deref().filter(|path| !is_statistics(path));
+    let mut reference = molecules.map(judge).transpose()?;
+    let mut distances = None;
+    if let Some(task) = &task {
+        let of = statistics.map(Reference::Statistics).or_else(|| {
+            reference
+                .as_mut()
+                .map(|judged| Reference::Molecules(&judged.file, std::mem::take(&mut judged.canonical)))
+        });
+        distances = of.map(|of| task.run(&generated.canonical, of)).transpose()?;
+    }
     let evaluation = Evaluation {
         chemistry: chemistry.name(),
         generated,
         reference,
+        distances,
         training: training.map(|(_, size)| size),
     };
     if args.json { stdout::json(&evaluation) } else { stdout::text(&table(&evaluation)) }
+}
+
+/// What distances are to be computed, if any.
+fn task<'a>(args: &'a MoleculesArgs, chemistry: &dyn Chemistry) -> Result<Option<Task<'a>>, Failure> {
+    let usage = |message: &str| Err(Failure::message(Exit::Usage, message));
+    let wanted = args.nspdk || args.chemnet.is_some();
+    let stored = args.reference.as_deref().is_some_and(is_statistics);
+    if !wanted && args.save_statistics.is_some() {
+        return usage("--save-statistics: say for which distances with --nspdk or --chemnet FILE");
+    }
+    if !wanted && stored {
+        return usage("--reference: statistics serve only for --nspdk and --chemnet FILE");
+    }
+    if stored && args.save_statistics.is_some() {
+        return usage("--save-statistics: the reference is such a file already");
+    }
+    if args.save_statistics.as_deref().is_some_and(|path| !is_statistics(path)) {
+        return usage("--save-statistics: the file's suffix must be .safetensors");
+    }
+    let chemnet = args.chemnet.as_deref().map(ChemNet::read).transpose().map_err(failure)?;
+    Ok(wanted.then_some(Task {
+        chemistry: chemistry.name(),
+        nspdk: args.nspdk,
+        chemnet,
+        threads: args.threads.map(NonZero::get),
+        save: args.save_statistics.as_deref(),
+    }))
+}
+
+/// Whether a file holds statistics of a set, by its suffix.
+fn is_statistics(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("safetensors"))
 }
 
 /// The figures of one file.
@@ -125,6 +209,7 @@ fn judge(
     on_bad_line: OnBadLine,
     training: Option<&TrainingSet>,
     chemistry: &dyn Chemistry,
+    keep_canonical: bool,
 ) -> Result<Judged, Failure> {
     let format = Format::of_path(path).ok();
     if format == Some(Format::Sdf) {
@@ -133,9 +218,10 @@ fn judge(
         return Err(Failure::message(Exit::Usage, format_args!("{}: {reason}", path.display())));
     }
     let mut tally = Tally::new();
+    let mut canonical = keep_canonical.then(Vec::new);
     let mut bad = BadLines::new(path, on_bad_line);
     if format == Some(Format::Jsonl) {
-        judge_json_lines(path, &mut tally, &mut bad, chemistry)?;
+        judge_json_lines(path, &mut tally, &mut canonical, &mut bad, chemistry)?;
     } else {
         let mut lines = SmilesLines::open(path).map_err(failure)?;
         for line in &mut lines {
@@ -143,16 +229,25 @@ fn judge(
             if line.is_err() {
                 tally.add_failure();
             }
-            bad.pass(line.and_then(|line| valid(&mut tally, path, line.line, &line.smiles, chemistry)))?;
+            bad.pass(line.and_then(|line| {
+                count(&mut tally, &mut canonical, &line.smiles, chemistry)
+                    .map_err(|error| at_line(path, line.line, &error))
+            }))?;
         }
         (0..lines.blank_lines()).for_each(|_| tally.add_failure());
     }
-    Ok(Judged { file: path.to_owned(), metrics: tally.metrics(training), bad_lines: bad.report() })
+    Ok(Judged {
+        file: path.to_owned(),
+        metrics: tally.metrics(training),
+        bad_lines: bad.report(),
+        canonical: canonical.unwrap_or_default(),
+    })
 }
 
 fn judge_json_lines(
     path: &Path,
     tally: &mut Tally,
+    canonical: &mut Option<Vec<String>>,
     bad: &mut BadLines<'_>,
     chemistry: &dyn Chemistry,
 ) -> Result<(), Failure> {
@@ -175,7 +270,9 @@ fn judge_json_lines(
             }
         };
         match &record.smiles {
-            Some(smiles) => bad.pass(valid(tally, path, number, smiles, chemistry))?,
+            Some(smiles) => bad.pass(
+                count(tally, canonical, smiles, chemistry).map_err(|error| at_line(path, number, &error)),
+            )?,
             None => tally.add_failure(),
         }
         if let Some(valid) = record.valid_without_correction {
@@ -186,22 +283,19 @@ fn judge_json_lines(
     Ok(())
 }
 
-/// Counts a SMILES; an error where it is not valid.
-fn valid(
+/// Counts a SMILES and keeps its canonical form if that is wanted; an error where it is not valid.
+fn count(
     tally: &mut Tally,
-    path: &Path,
-    line: u64,
+    kept: &mut Option<Vec<String>>,
     smiles: &str,
     chemistry: &dyn Chemistry,
 ) -> Result<(), MoleculeError> {
-    if tally.add_smiles(smiles, chemistry) {
-        return Ok(());
+    let canonical = chemistry.canonicalise(smiles).inspect_err(|_| tally.add_failure())?;
+    if let Some(kept) = kept {
+        kept.push(canonical.clone());
     }
-    // Asked again only for the reason.
-    match chemistry.canonicalise(smiles) {
-        Err(error) => Err(at_line(path, line, &error)),
-        Ok(_) => Ok(()),
-    }
+    tally.add_canonical(canonical);
+    Ok(())
 }
 
 fn at_line(path: &Path, line: u64, reason: &dyn std::fmt::Display) -> MoleculeError {
@@ -283,5 +377,15 @@ fn table(evaluation: &Evaluation) -> String {
     row("uniqueness", &|m| percent(m.uniqueness));
     row("novelty", &|m| percent(m.novelty));
     row("connectedness", &|m| percent(m.connectedness));
+    if let Some(distances) = &evaluation.distances {
+        let figures = &distances.figures;
+        for (name, value) in [("NSPDK MMD", figures.nspdk_mmd), ("FCD", figures.fcd)] {
+            if let Some(value) = value {
+                // MMD is a few thousandths, FCD a few units: as many digits as published figures have, and one more.
+                let digits = if name == "FCD" { 3 } else { 5 };
+                text.push_str(&format!("{name:24}{value:>12.digits$}\n"));
+            }
+        }
+    }
     text
 }

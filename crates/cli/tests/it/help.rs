@@ -45,6 +45,10 @@ const PAGES: &[(&[&str], &[&str])] = &[
         &["evaluate", "molecules", "--help"],
         &["--generated", "--reference", "--train", "--on-bad-line", "--json"],
     ),
+    (
+        &["evaluate", "likelihood", "--help"],
+        &["--model", "--data", "--rows", "--num", "--tolerance", "--probes", "--seed", "--json"],
+    ),
     (&["convert", "gdss", "--help"], &["NAME.json", "--output", "--sizes-from", "--node-counts"]),
     (&["forward", "--help"], &["--model", "--inputs", "--output", "--engine", "out.adj.score"]),
     (&["inspect", "--help"], &["--json"]),

@@ -1,13 +1,18 @@
-//! `equidrift samplers list|show NAME`
+//! `equidrift samplers list|show NAME|compare`
+
+mod compare;
+mod exact_problems;
+mod model_quality;
+mod plot;
 
 use clap::{Args, Subcommand};
-use equidrift_sampler::{PathConfig, SamplerConfig};
+use equidrift_sampler::{PathConfig, Plan, SamplerConfig};
 use serde::Serialize;
 
 use crate::exit::{CliResult, Exit, Failure};
-use crate::stdout;
+use crate::{progress, stdout};
 
-/// List the samplers, or show what one of them does
+/// List the samplers, show what one of them does, or compare them
 #[derive(Debug, Args)]
 pub(crate) struct SamplersArgs {
     #[command(subcommand)]
@@ -28,6 +33,7 @@ Examples:
     },
     /// One sampler: options, facts, and the plan it makes, operation by operation
     Show(ShowArgs),
+    Compare(compare::CompareArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +74,7 @@ pub(crate) fn run(args: &SamplersArgs) -> CliResult {
     match &args.what {
         What::List { json } => list(*json),
         What::Show(args) => show(args),
+        What::Compare(args) => compare::run(args),
     }
 }
 
@@ -103,15 +110,18 @@ fn list(json: bool) -> CliResult {
 
 fn show(args: &ShowArgs) -> CliResult {
     let sampler = SamplerConfig::by_name(&args.name).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let paths = match &args.model {
-        Some(name) => {
-            let model = equidrift::Model::open(name)?;
-            let paths = model.gdss().config().paths;
+    let model = args.model.as_deref().map(equidrift::Model::open).transpose()?;
+    let paths = match &model {
+        Some(model) => {
+            let paths = model.gdss().config().paths.clone();
             [paths.x, paths.adj]
         }
-        None => [PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }; 2],
+        None => std::array::from_fn(|_| PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }),
     };
     let plan = sampler.plan(&paths, args.steps as usize).map_err(equidrift::Error::from)?;
+    if let Some(model) = &model {
+        warn_of_prior(model, &plan);
+    }
     if args.json {
         return stdout::json(&plan);
     }
@@ -121,4 +131,14 @@ fn show(args: &ShowArgs) -> CliResult {
         "{}: {}\nrule: {}\norder: {}; cost: {}\nsource: {}\noptions: {options}\n\n{plan}",
         info.name, info.description, info.formula, info.order, info.cost, info.citation
     ))
+}
+
+/// Says so where a deterministic plan starts from a prior that is not where the model's path ends.
+fn warn_of_prior(model: &equidrift::Model, plan: &Plan) {
+    if let Some(mismatch) = model.prior_mismatch()
+        && plan.is_deterministic()
+        && mismatch.is_biased()
+    {
+        progress::note(&format!("warning: {}: node features, {mismatch}", plan.planner));
+    }
 }

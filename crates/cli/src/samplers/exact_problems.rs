@@ -1,0 +1,67 @@
+//! What a sampler does where the answer is known.
+
+use std::sync::OnceLock;
+
+use equidrift_laws::gaussian::GaussianData;
+use equidrift_laws::mixture::Mixture;
+use equidrift_sampler::{Device, PathConfig, SamplerConfig};
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+
+const MEAN: f64 = 0.7;
+const DEVIATION: f64 = 0.4;
+/// Starting points on the mixture.
+const STARTS: usize = 64;
+/// The last time of the exact flow: the data but for a noise of 0.01.
+const T_END: f64 = 1e-3;
+/// Runge–Kutta steps of the exact flow; its error is below 1e-11.
+const FLOW_STEPS: usize = 8000;
+
+/// Distances of one sampler from the known answers; absent where a problem does not apply.
+#[derive(Serialize)]
+pub(super) struct ExactErrors {
+    #[serde(skip)]
+    pub(super) calls: usize,
+    /// 2-Wasserstein distance to the data law on a Gaussian.
+    pub(super) gaussian: Option<f64>,
+    /// Root mean square distance to the exact flow on a mixture.
+    pub(super) mixture: Option<f64>,
+}
+
+fn path() -> PathConfig {
+    PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 }
+}
+
+/// The starting points and where the exact flow takes them.
+fn flow() -> &'static (Vec<f64>, Vec<f64>) {
+    static FLOW: OnceLock<(Vec<f64>, Vec<f64>)> = OnceLock::new();
+    FLOW.get_or_init(|| {
+        let starts = Mixture::starts(STARTS);
+        let ends = Mixture::two_modes().flow(&path(), &starts, T_END, FLOW_STEPS);
+        (starts, ends)
+    })
+}
+
+/// The errors of a sampler of `steps` steps; `None` if it has no plan for so few.
+pub(super) fn errors(sampler: &SamplerConfig, steps: usize) -> Result<Option<ExactErrors>, Failure> {
+    let Ok(plan) = sampler.plan(&[path()], steps) else { return Ok(None) };
+    let failed = |error: equidrift_laws::LawError| Failure::new(Exit::Failure, error);
+    let gaussian = if plan.is_linear() {
+        let data = GaussianData::single(MEAN, DEVIATION);
+        let moments = data.moments(&plan, &[1.0]).map_err(failed)?;
+        // Between normals the distance is that of (mean, deviation).
+        let deviation = moments.covariance[(0, 0)].max(0.0).sqrt();
+        Some((moments.mean[0] - MEAN).hypot(deviation - DEVIATION))
+    } else {
+        None
+    };
+    let mixture = if plan.is_deterministic() {
+        let (starts, ends) = flow();
+        let device = Device::flex();
+        Some(Mixture::two_modes().rms_error(&plan, &path(), starts, ends, &device).map_err(failed)?)
+    } else {
+        None
+    };
+    Ok(Some(ExactErrors { calls: plan.evaluations(), gaussian, mixture }))
+}

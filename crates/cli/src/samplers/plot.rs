@@ -1,0 +1,138 @@
+//! Curves as an SVG.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use crate::exit::{Exit, Failure};
+
+/// A named line of points.
+pub(super) struct Curve {
+    pub(super) label: String,
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+struct Panel {
+    title: String,
+    logarithmic: bool,
+    curves: Vec<Curve>,
+}
+
+/// Panels side by side with a common horizontal axis, which is logarithmic.
+pub(super) struct Plot {
+    axis: &'static str,
+    panels: Vec<Panel>,
+}
+
+const PANEL: (u32, u32) = (560, 420);
+
+/// Colours that stay apart for most eyes (Okabe & Ito 2008), then again with other markers.
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(120, 110, 20),
+    RGBColor(60, 60, 60),
+];
+
+impl Plot {
+    pub(super) fn new(axis: &'static str) -> Self {
+        Self { axis, panels: Vec::new() }
+    }
+
+    /// Adds a panel, unless no curve has a point that can be drawn.
+    pub(super) fn panel(&mut self, title: &str, logarithmic: bool, mut curves: Vec<Curve>) {
+        for curve in &mut curves {
+            curve.points.retain(|&(x, y)| x > 0.0 && y.is_finite() && (!logarithmic || y > 0.0));
+        }
+        curves.retain(|curve| !curve.points.is_empty());
+        if !curves.is_empty() {
+            self.panels.push(Panel { title: title.to_owned(), logarithmic, curves });
+        }
+    }
+
+    /// Writes the SVG.
+    pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
+        let mut svg = String::new();
+        self.draw(&mut svg)
+            .map_err(|error| Failure::message(Exit::Failure, format_args!("plot: {error}")))?;
+        std::fs::write(path, svg)
+            .map_err(|error| Failure::message(Exit::Failure, format_args!("{}: {error}", path.display())))
+    }
+
+    fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+        let columns = self.panels.len().max(1);
+        let area = SVGBackend::with_string(svg, (PANEL.0 * columns as u32, PANEL.1)).into_drawing_area();
+        area.fill(&WHITE)?;
+        for (part, panel) in area.split_evenly((1, columns)).iter().zip(&self.panels) {
+            let points = || panel.curves.iter().flat_map(|curve| curve.points.iter().copied());
+            let range = |values: &mut dyn Iterator<Item = f64>| {
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+            };
+            let (left, right) = range(&mut points().map(|(x, _)| x));
+            let (low, high) = range(&mut points().map(|(_, y)| y));
+            let mut chart = ChartBuilder::on(part);
+            chart.caption(&panel.title, ("sans-serif", 16)).margin(10);
+            chart.x_label_area_size(36).y_label_area_size(58);
+            let across = (left / 1.15..right * 1.15).log_scale();
+            if panel.logarithmic {
+                let chart = chart.build_cartesian_2d(across, (low / 1.4..high * 1.4).log_scale())?;
+                self.lines(chart, &panel.curves)?;
+            } else {
+                let room = 0.05 * (high - low).max(1e-9);
+                let chart = chart.build_cartesian_2d(across, low - room..high + room)?;
+                self.lines(chart, &panel.curves)?;
+            }
+        }
+        area.present()?;
+        Ok(())
+    }
+
+    fn lines<'a, Y: plotters::coord::ranged1d::ValueFormatter<f64>>(
+        &self,
+        mut chart: ChartContext<
+            'a,
+            SVGBackend<'a>,
+            Cartesian2d<plotters::coord::combinators::LogCoord<f64>, Y>,
+        >,
+        curves: &[Curve],
+    ) -> Result<(), Box<dyn std::error::Error>>
+    where
+        Y: plotters::coord::ranged1d::Ranged<ValueType = f64>,
+    {
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .x_desc(self.axis)
+            .x_label_formatter(&|x| format!("{x}"))
+            .y_label_formatter(&|y| {
+                if *y != 0.0 && y.abs() < 0.01 { format!("{y:.0e}") } else { format!("{y}") }
+            })
+            .draw()?;
+        for (index, curve) in curves.iter().enumerate() {
+            let colour = COLOURS[index % COLOURS.len()];
+            let filled = index < COLOURS.len();
+            let marker = move |at: (f64, f64)| {
+                let style = if filled { colour.filled() } else { colour.stroke_width(1) };
+                Circle::new(at, 3, style)
+            };
+            chart
+                .draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(1)))?
+                .label(curve.label.clone())
+                .legend(move |(x, y)| {
+                    let style = if filled { colour.filled() } else { colour.stroke_width(1) };
+                    Circle::new((x + 8, y), 3, style)
+                });
+            chart.draw_series(curve.points.iter().map(|&at| marker(at)))?;
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .label_font(("sans-serif", 11))
+            .draw()?;
+        Ok(())
+    }
+}

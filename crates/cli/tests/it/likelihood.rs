@@ -1,0 +1,65 @@
+//! `evaluate likelihood`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::command::{assert_refused, code, equidrift, stderr, stdout};
+use crate::folder::small_model;
+
+#[test]
+fn likelihoods_of_a_file_of_molecules() {
+    let (folder, model) = small_model();
+    let data = folder.path().join("held_out.smi");
+    fs::write(&data, "CCO\nC\nno molecule\nCC(=O)N\nC1CC1F\n").unwrap();
+    let mut command = equidrift();
+    command.args(["evaluate", "likelihood", "--tolerance", "1e-2", "--model"]).arg(&model);
+    command.arg("--data").arg(&data);
+    let text = command.output().unwrap();
+    assert_eq!(code(&text), 0, "{}", stderr(&text));
+    for line in ["nats per graph", "bits per dimension", "bits per node and edge", "t = 1e-5", "code length"]
+    {
+        assert!(stdout(&text).contains(line), "{line} in {}", stdout(&text));
+    }
+    assert!(
+        stderr(&text).contains("held_out.smi:2") && stderr(&text).contains("held_out.smi:3"),
+        "{}",
+        stderr(&text)
+    );
+    let report: Value = serde_json::from_str(&stdout(&command.arg("--json").output().unwrap())).unwrap();
+    assert_eq!((&report["molecules"], &report["complete"]), (&3.into(), &true.into()));
+    let graphs = report["graphs"].as_array().unwrap();
+    assert_eq!(
+        (graphs[0]["nodes"].as_u64(), graphs[0]["degrees_of_freedom"].as_u64()),
+        (Some(3), Some(12 + 3))
+    );
+    let nats: f64 = graphs.iter().map(|graph| -graph["log_density"].as_f64().unwrap()).sum::<f64>() / 3.0;
+    assert!((report["nats_per_graph"]["mean"].as_f64().unwrap() - nats).abs() < 1e-9);
+    // Another batch, another number of threads: the same numbers. Another seed: others.
+    let again = command.args(["--batch", "1", "--threads", "3"]).output().unwrap();
+    let again: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!(again["graphs"], report["graphs"]);
+    let other: Value =
+        serde_json::from_str(&stdout(&command.args(["--seed", "5"]).output().unwrap())).unwrap();
+    assert_ne!(other["graphs"], report["graphs"]);
+}
+
+#[test]
+fn what_has_no_likelihood_is_refused() {
+    let (folder, model) = small_model();
+    let data = folder.path().join("held_out.smi");
+    let run = |smiles: &str, arguments: &[&str]| {
+        fs::write(&data, smiles).unwrap();
+        let mut command = equidrift();
+        command
+            .args(["evaluate", "likelihood", "--model"])
+            .arg(&model)
+            .arg("--data")
+            .arg(&data)
+            .args(arguments);
+        command.output().unwrap()
+    };
+    assert_refused(&run("C\nCCBr\n", &[]), 3, "no molecule can be used");
+    assert_refused(&run("CC\n", &["--tolerance", "0"]), 2, "rtol");
+    assert_refused(&run("CC\n", &["--rows", "/no/such/file"]), 3, "cannot read");
+}
