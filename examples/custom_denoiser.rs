@@ -49,14 +49,15 @@ impl Denoiser for Gaussian {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 };
     let device = equidrift_backend::device::DeviceKind::Cpu.open()?;
-    let denoiser = Gaussian { path, device: device.clone() };
+    let denoiser = Gaussian { path: path.clone(), device: device.clone() };
+    let paths = [path];
     let noise = KeyedNoise::new(5);
     let ids: Vec<u64> = (0..SAMPLES as u64).collect();
     println!("{:20} {:>5}   mean (2, -1)       deviation (0.5, 1.5)", "sampler", "NFE");
     for name in ["dpm-solver++", "heun", "euler-maruyama", "reverse-diffusion"] {
-        let plan = SamplerConfig::by_name(name)?.plan(&[path], 100)?;
+        let plan = SamplerConfig::by_name(name)?.plan(&paths, 100)?;
         let support = vec![Support::vector(SAMPLES, 2)];
-        let prior = State::prior(&["x"], &[path], support, &ids, &noise, &device, DType::F64)?;
+        let prior = State::prior(&["x"], &paths, support, &ids, &noise, &device, DType::F64)?;
         let outcome = Executor::new(&denoiser, &noise).run(&plan, prior, &ids)?;
         let values = outcome.state.components[0].to_host()?;
         let moment = |i: usize, power: i32, centre: f64| {
