@@ -1,7 +1,9 @@
 use super::{KineticGeometry, PathConfig};
 use crate::denoiser::Denoiser;
 use crate::error::SamplerError;
+use crate::execute::Executor;
 use crate::noise::{NoiseSource, Stream};
+use crate::plan::{NoiseTerm, PlanBuilder, STATE};
 use crate::prediction::PredictionKind;
 use crate::state::State;
 
@@ -92,16 +94,12 @@ impl Separation {
     ) -> Result<Self, SamplerError> {
         let (_, scale) = second_moment(data, component, ids)?;
         let expected = data.components.len();
-        let counts = [("paths", paths.len()), ("kinds of the denoiser", denoiser.kinds().len())];
-        for (what, found) in counts {
-            if found != expected {
-                return Err(SamplerError::Count { what, expected, found });
-            }
-        }
         let built: Vec<_> = paths.iter().map(PathConfig::build).collect();
-        let hosts = data.to_host()?;
-        let path = &built[component];
+        let Some(path) = built.get(component).filter(|_| paths.len() == expected) else {
+            return Err(SamplerError::Count { what: "paths", expected, found: paths.len() });
+        };
         let latest = super::start_time(&built);
+        let mut executor = Executor::new(denoiser, noise);
         let mut table = Self { scale, ratios: Vec::new(), values: Vec::new() };
         for (step, &ratio) in ratios.iter().enumerate() {
             let time = path.inverse_lambda(libm::log(ratio / scale));
@@ -110,33 +108,19 @@ impl Separation {
             if !reached {
                 continue;
             }
-            let marginals: Vec<_> = built.iter().map(|path| path.marginal(time)).collect();
-            let mut noised = hosts.clone();
-            for (index, values) in noised.iter_mut().enumerate() {
-                let support = &data.components[index].support;
-                let draws = noise.normals(Stream::Probe, step as u32, index, support, ids);
-                for (value, draw) in values.iter_mut().zip(draws) {
-                    *value = marginals[index].alpha * *value + marginals[index].sigma * draw;
-                }
-            }
-            let state = data.with_values(noised)?;
-            let answers = denoiser
-                .predict(&state, &vec![time; ids.len()])
-                .map_err(|source| SamplerError::Denoise { step, source })?;
-            let Some(answer) = answers.into_iter().nth(component) else {
-                return Err(SamplerError::Count {
-                    what: "answers of the denoiser",
-                    expected,
-                    found: component,
-                });
-            };
-            let conversion = denoiser.kinds()[component].convert(PredictionKind::X0, &marginals[component]);
-            let part = &state.components[component];
+            // x <- alpha x + sigma z; x <- x0(x).
+            let mut plan = PlanBuilder::new("separation function", paths, 1)?;
+            let clean = plan.register();
+            plan.begin_step(time);
+            let coefficients = plan.each(|path| path.sigma(time));
+            let noised = NoiseTerm { stream: Stream::Probe, step: step as u32, coefficients };
+            plan.combine(STATE, vec![(STATE, plan.each(|path| path.alpha(time)))], Some(noised));
+            plan.eval_state(time, PredictionKind::X0, clean);
+            plan.combine(STATE, vec![(clean, vec![1.0; expected])], None);
+            let outcome = executor.run(&plan.finish()?, data.clone(), ids)?;
+            let part = &outcome.state.components[component];
             let support = &part.support;
-            let mut x0 = crate::state::host_f64(&part.name, answer)?;
-            for (value, x) in x0.iter_mut().zip(part.to_host()?) {
-                *value = conversion.prediction * *value + conversion.state * x;
-            }
+            let x0 = part.to_host()?;
             let (mut squares, mut freedom) = (0.0, 0usize);
             for (b, row) in x0.chunks_exact(support.width().max(1)).enumerate() {
                 squares += support.sum_of_squares(b, row);
