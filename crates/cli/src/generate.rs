@@ -8,7 +8,7 @@ use equidrift::{Destination, GenerateRequest, Job, Shard, Summary};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::{Correction, Format};
-use equidrift_sampler::SamplerConfig;
+use equidrift_sampler::{Plan, SamplerConfig};
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::{progress, signal};
@@ -37,11 +37,12 @@ Examples:
   equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
   equidrift generate molecules --num 20 | head -3
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
+  equidrift generate molecules --num 1000 --plan searched.json -o fast.smi
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 
-A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, snr, scale_eps,
-correction, shard, engine, device, batch, threads; flags win over it.")]
+A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, plan, snr,
+scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
 struct MoleculesArgs {
     /// How many samples to draw, over all shards [default: 100]
     #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -64,6 +65,9 @@ struct MoleculesArgs {
     /// Steps of the sampler [default: the model's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
+    /// A compiled plan (JSON) in place of a sampler, as `samplers show --json` and `samplers search` write it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps"])]
+    plan: Option<PathBuf>,
     /// Signal-to-noise ratio of the Langevin corrector [default: the model's]
     #[arg(long)]
     snr: Option<f64>,
@@ -195,6 +199,12 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
         }
     }
     request.steps = args.steps.map(|steps| steps as usize).or(request.steps);
+    if let Some(path) = &args.plan {
+        (request.plan, request.sampler, request.steps) = (Some(read_plan(path)?), None, None);
+        (request.snr, request.scale_eps) = (None, None);
+    } else if args.sampler.is_some() || args.steps.is_some() {
+        request.plan = None;
+    }
     request.snr = args.snr.or(request.snr);
     request.scale_eps = args.scale_eps.or(request.scale_eps);
     set(&mut request.batch, args.batch.map(|batch| batch as usize));
@@ -207,6 +217,14 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     }
     request.check()?;
     Ok(request)
+}
+
+fn read_plan(path: &Path) -> Result<Plan, Failure> {
+    let bad = |reason: &dyn std::fmt::Display| {
+        Failure::message(Exit::BadInput, format_args!("{}: {reason}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
+    serde_json::from_str(&text).map_err(|error| bad(&error))
 }
 
 fn read_config(path: &Path) -> Result<GenerateRequest, Failure> {

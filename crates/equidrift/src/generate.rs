@@ -123,12 +123,17 @@ impl Generator {
         let config = model.gdss().config();
         model.expect_task(Task::Molecules)?;
         let request = request.resolve(&config.sampler, config.steps)?;
-        let (Some(sampler), Some(steps), Some(engine)) = (&request.sampler, request.steps, request.engine)
-        else {
-            unreachable!("`resolve` fills these in")
-        };
+        let Some(engine) = request.engine else { unreachable!("`resolve` fills it in") };
         let paths = [config.paths.x.clone(), config.paths.adj.clone()];
-        let plan = sampler.plan(&paths, steps)?;
+        let plan = match (&request.plan, &request.sampler, request.steps) {
+            (Some(plan), ..) => {
+                plan.validate()?;
+                plan.check_paths(&paths)?;
+                plan.clone()
+            }
+            (None, Some(sampler), Some(steps)) => sampler.plan(&paths, steps)?,
+            _ => unreachable!("`resolve` fills these in"),
+        };
         let node_counts = match &config.node_counts {
             Some(histogram) => NodeCounts::new(histogram, config.max_nodes)?,
             None => NodeCounts::fixed(config.max_nodes),

@@ -5,8 +5,8 @@ use std::ops::Range;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
-use equidrift_sampler::SamplerConfig;
 use equidrift_sampler::plan::{NormScope, PerComponent};
+use equidrift_sampler::{Op, Plan, SamplerConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
@@ -37,6 +37,9 @@ pub struct GenerateRequest {
     pub sampler: Option<SamplerConfig>,
     /// Its number of steps; none means the model's own default.
     pub steps: Option<usize>,
+    /// A compiled plan, for instance one that a search has found, in place of a sampler with its steps and options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// Signal-to-noise ratio of the Langevin corrector, in place of the sampler's.
     pub snr: Option<f64>,
     /// Scale of the Langevin corrector's noise, in place of the sampler's.
@@ -63,6 +66,7 @@ impl Default for GenerateRequest {
             model: DEFAULT_MODEL.to_owned(),
             sampler: None,
             steps: None,
+            plan: None,
             snr: None,
             scale_eps: None,
             correction: Correction::Repair,
@@ -81,12 +85,21 @@ impl GenerateRequest {
         self.shard.ids(self.num)
     }
 
-    /// Fills in what the request left to the model: afterwards `sampler` (with `snr` and `scale_eps` in it), `steps` and
-    /// `engine` are there, and equal runs have equal requests.
+    /// Fills in what the request left to the model: afterwards `engine` and either `plan` or `sampler` (with `snr` and
+    /// `scale_eps` in it) and `steps` are there, and equal runs have equal requests.
     ///
     /// # Errors
     /// [`Error::Request`] where an option is given that the sampler does not have.
     pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
+        let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
+        if self.plan.is_some() {
+            let options = self.snr.is_some() || self.scale_eps.is_some();
+            if options || self.sampler.is_some() || self.steps.is_some() {
+                let reason = "a plan is a sampler with its steps and options: give one or the other";
+                return Err(Error::Request { field: "plan", reason });
+            }
+            return Ok(Self { engine, ..self.clone() });
+        }
         let mut sampler = self.sampler.clone().unwrap_or_else(|| default_sampler.clone());
         let refuse = |field| Err(Error::Request { field, reason: "this sampler has no Langevin corrector" });
         let (snr, scale_eps) = match &mut sampler {
@@ -101,13 +114,12 @@ impl GenerateRequest {
                 *option = value.into();
             }
         }
-        let engine = self.engine.unwrap_or_else(|| EngineKind::for_device(self.device));
         Ok(Self {
             sampler: Some(sampler),
             steps: Some(self.steps.unwrap_or(default_steps)),
             snr: None,
             scale_eps: None,
-            engine: Some(engine),
+            engine,
             ..self.clone()
         })
     }
@@ -137,9 +149,11 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::Encode`].
     pub fn digest(&self) -> Result<String, Error> {
+        let in_plan = |op: &Op| matches!(op, Op::Langevin { norm: NormScope::BatchMean, .. });
         let norm = match &self.sampler {
             Some(SamplerConfig::PredictorCorrector(sampler)) => sampler.norm,
             Some(SamplerConfig::S4(sampler)) => sampler.norm,
+            _ if self.plan.iter().flat_map(Plan::ops).any(in_plan) => NormScope::BatchMean,
             _ => NormScope::PerSample,
         };
         // Norms taken over the batch, as in the published programmes, make its size matter.
@@ -167,6 +181,8 @@ const MAX_SAMPLES: u64 = 1 << 48;
 
 #[cfg(test)]
 mod tests {
+    use equidrift_sampler::PathConfig;
+
     use super::*;
 
     #[test]
@@ -231,6 +247,23 @@ mod tests {
         assert_eq!((&sampler.snr, resolved.snr, resolved.steps), (&0.4.into(), None, Some(1000)));
         let heun = GenerateRequest { sampler: SamplerConfig::by_name("heun").ok(), ..request };
         assert!(matches!(heun.resolve(&default, 10), Err(Error::Request { field: "snr", .. })));
+    }
+
+    #[test]
+    fn a_plan_takes_the_place_of_the_sampler_and_decides_the_digest() {
+        let default = SamplerConfig::by_name("predictor-corrector").unwrap();
+        let paths = vec![PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }; 2];
+        let with = |steps| GenerateRequest {
+            plan: Some(default.plan(&paths, steps).unwrap()),
+            ..GenerateRequest::default()
+        };
+        let resolved = with(5).resolve(&default, 1000).unwrap();
+        assert!(resolved.plan == with(5).plan && resolved.sampler.is_none() && resolved.steps.is_none());
+        assert_ne!(resolved.digest().unwrap(), with(6).resolve(&default, 1000).unwrap().digest().unwrap());
+        let text = serde_json::to_string(&resolved).unwrap();
+        assert_eq!(serde_json::from_str::<GenerateRequest>(&text).unwrap(), resolved);
+        let both = GenerateRequest { steps: Some(5), ..with(5) };
+        assert!(matches!(both.resolve(&default, 1000), Err(Error::Request { field: "plan", .. })));
     }
 
     #[test]

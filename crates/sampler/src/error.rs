@@ -73,6 +73,26 @@ pub enum SamplerError {
         /// The names there are.
         known: Vec<&'static str>,
     },
+    /// A plan was made for components with other paths.
+    #[error(
+        "plan {planner}, step {step}: it was made for another path: at t = {time} it has (alpha, sigma) = {found:?} for component {component}, whose {path} path has {expected:?}"
+    )]
+    OtherPaths {
+        /// Planner named in the plan.
+        planner: String,
+        /// Index of the step.
+        step: usize,
+        /// Index of the component.
+        component: usize,
+        /// Name of the component's path.
+        path: &'static str,
+        /// Time of the evaluation.
+        time: f64,
+        /// α and σ of the path.
+        expected: (f64, f64),
+        /// α and σ of the plan.
+        found: (f64, f64),
+    },
     /// A plan does not fit itself: it reads a register that was never written, or has the wrong number of coefficients.
     #[error("plan {planner}, step {step}, operation {operation}: {problem}")]
     InvalidPlan {

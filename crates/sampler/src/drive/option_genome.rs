@@ -44,18 +44,20 @@ pub struct SearchedOption {
     pub range: OptionRange,
 }
 
-/// All settings of some options of one sampler, at a fixed number of steps.
+/// All settings of some options of one sampler, for a fixed number of evaluations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptionSpace {
     /// The sampler; its options as they are make the first genome.
     pub sampler: SamplerConfig,
+    /// The same sampler with other options worth starting from; they make the next genomes.
+    pub known: Vec<SamplerConfig>,
     /// The options that change. A field must exist in the JSON of the sampler.
     pub options: Vec<SearchedOption>,
     /// The components' paths.
     pub paths: Vec<PathConfig>,
-    /// Steps of the sampler.
-    pub steps: usize,
+    /// Evaluations of a plan at most: it has as many steps as they allow.
+    pub evaluations: usize,
     /// Probability that an option of a child changes.
     pub rate: f64,
     /// Standard deviation of a number's move, as a share of its range.
@@ -119,12 +121,15 @@ impl Genome for OptionGenome {
     type Space = OptionSpace;
 
     fn seeds(space: &OptionSpace) -> Vec<(String, Self)> {
-        let Ok(json) = serde_json::to_value(&space.sampler) else { return Vec::new() };
-        let places = space
-            .options
-            .iter()
-            .map(|option| json.pointer(&option.field).map_or(0.5, |value| option.range.place(value)));
-        vec![(space.sampler.name().to_owned(), Self { places: places.collect() })]
+        let seed = |sampler: &SamplerConfig| {
+            let json = serde_json::to_value(sampler).ok()?;
+            let places = space
+                .options
+                .iter()
+                .map(|option| json.pointer(&option.field).map_or(0.5, |value| option.range.place(value)));
+            Some((sampler.name().to_owned(), Self { places: places.collect() }))
+        };
+        std::iter::once(&space.sampler).chain(&space.known).filter_map(seed).collect()
     }
 
     fn mutate(&self, space: &OptionSpace, draws: &mut Draws) -> Self {
@@ -154,7 +159,13 @@ impl Genome for OptionGenome {
     }
 
     fn plan(&self, space: &OptionSpace) -> Result<Plan, SamplerError> {
-        self.sampler(space)?.plan(&space.paths, space.steps)
+        let sampler = self.sampler(space)?;
+        let steps = sampler.planner().steps_for(space.evaluations, space.paths.len());
+        let steps = steps.ok_or_else(|| SamplerError::SearchedOption {
+            field: String::new(),
+            problem: format!("not one step fits into {} evaluations", space.evaluations),
+        })?;
+        sampler.plan(&space.paths, steps)
     }
 
     fn features(&self, space: &OptionSpace) -> Vec<f64> {

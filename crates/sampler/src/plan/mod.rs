@@ -161,6 +161,41 @@ impl Plan {
         Ok(())
     }
 
+    /// Checks that the plan was made for components with these paths: that its evaluations know the levels which the paths
+    /// have at their times, to 1e-9 of their size. A plan from disk names times and coefficients, not paths.
+    ///
+    /// # Errors
+    /// [`SamplerError::Count`] for another number of components; [`SamplerError::OtherPaths`] with the first evaluation whose
+    /// level is not the path's.
+    pub fn check_paths(&self, paths: &[PathConfig]) -> Result<(), SamplerError> {
+        if self.components != paths.len() {
+            let (what, expected) = ("components of the plan", paths.len());
+            return Err(SamplerError::Count { what, expected, found: self.components });
+        }
+        let paths: Vec<_> = paths.iter().map(PathConfig::build).collect();
+        for (step, op) in
+            self.steps.iter().enumerate().flat_map(|(index, step)| step.ops.iter().map(move |op| (index, op)))
+        {
+            let Op::Eval { time, marginals, .. } = op else { continue };
+            for (component, (path, found)) in paths.iter().zip(marginals).enumerate() {
+                let expected = path.marginal(*time);
+                let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1e-300);
+                if !(near(found.alpha, expected.alpha) && near(found.sigma, expected.sigma)) {
+                    return Err(SamplerError::OtherPaths {
+                        planner: self.planner.clone(),
+                        step,
+                        component,
+                        path: path.name(),
+                        time: *time,
+                        expected: (expected.alpha, expected.sigma),
+                        found: (found.alpha, found.sigma),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether `other` has the same operations with other times and coefficients, so that rows of one batch may follow
     /// either.
     #[must_use]

@@ -342,8 +342,9 @@ fn options_of_a_sampler_are_searched() {
             option("/grid", OptionRange::Choice { values: grids.as_array().unwrap().clone() }),
             option("/t_end", OptionRange::Logarithmic { low: 1e-3, high: 1e-1 }),
         ],
+        known: Vec::new(),
         paths: vec![PATH],
-        steps: 8,
+        evaluations: 8,
         rate: 0.3,
         jitter: 0.1,
     };
