@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use equidrift_gdss::convert_gdss;
-use equidrift_molecule::{OnBadLine, SmilesReader};
+use equidrift_molecule::{OnBadLine, SmilesReader, bonds};
+use equidrift_sampler::path::DataMoments;
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::progress;
@@ -45,20 +46,24 @@ struct GdssArgs {
     /// Training graphs by number of nodes, as a JSON object: {"8": 130, "9": 870}
     #[arg(long, value_name = "FILE", conflicts_with = "sizes_from")]
     node_counts: Option<PathBuf>,
-    /// SMILES file whose heavy atoms are counted, molecule by molecule; lines that are no molecule are passed over
+    /// SMILES file whose heavy atoms and bonds are counted, molecule by molecule; lines that are no molecule are passed over
     #[arg(long, value_name = "FILE.smi")]
     sizes_from: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> CliResult {
     let What::Gdss(args) = &args.what;
-    let node_counts = match (&args.node_counts, &args.sizes_from) {
-        (Some(path), _) => Some(read_node_counts(path)?),
-        (None, Some(path)) => Some(count_atoms(path)?),
-        (None, None) => None,
+    let (node_counts, edge_moments) = match (&args.node_counts, &args.sizes_from) {
+        (Some(path), _) => (Some(read_node_counts(path)?), None),
+        (None, Some(path)) => {
+            let (node_counts, edge_moments) = count_atoms_and_bonds(path)?;
+            (Some(node_counts), Some(edge_moments))
+        }
+        (None, None) => (None, None),
     };
     let weights = args.weights.map(Into::into);
-    let model = convert_gdss(&args.json, weights, node_counts).map_err(equidrift::Error::from)?;
+    let model =
+        convert_gdss(&args.json, weights, node_counts, edge_moments).map_err(equidrift::Error::from)?;
     model.write(&args.output, &[]).map_err(|error| match error {
         // Reading is over: what fails now is the output, not an input file.
         error @ equidrift_gdss::GdssError::Io { .. } => Failure::new(Exit::Failure, error),
@@ -84,13 +89,21 @@ fn read_node_counts(path: &Path) -> Result<BTreeMap<usize, u64>, Failure> {
     serde_json::from_str(&text).map_err(|error| bad(&error))
 }
 
-fn count_atoms(path: &Path) -> Result<BTreeMap<usize, u64>, Failure> {
+/// Molecules by number of heavy atoms; mean and variance of the bond orders between pairs of atoms, 0 where there is no bond.
+fn count_atoms_and_bonds(path: &Path) -> Result<(BTreeMap<usize, u64>, DataMoments), Failure> {
     let chemistry = equidrift::chemistry();
     let mut counts = BTreeMap::new();
+    let (mut pairs, mut sum, mut squares) = (0.0, 0.0, 0.0);
     let mut reader = SmilesReader::open(path, chemistry, OnBadLine::Skip).map_err(equidrift::Error::from)?;
     for record in &mut reader {
-        let nodes = record.map_err(equidrift::Error::from)?.graph.node_count();
+        let graph = record.map_err(equidrift::Error::from)?.graph;
+        let nodes = graph.node_count();
         *counts.entry(nodes).or_insert(0) += 1;
+        pairs += (nodes * nodes.saturating_sub(1) / 2) as f64;
+        for (_, _, order) in bonds(&graph) {
+            let order = f64::from(order.number());
+            (sum, squares) = (sum + order, squares + order * order);
+        }
     }
     let bad = reader.bad_lines();
     if let Some(first) = bad.first() {
@@ -105,5 +118,5 @@ fn count_atoms(path: &Path) -> Result<BTreeMap<usize, u64>, Failure> {
     if counts.is_empty() {
         return Err(Failure::message(Exit::BadInput, format_args!("{}: no molecules in it", path.display())));
     }
-    Ok(counts)
+    Ok((counts, DataMoments::of_sums(pairs, sum, squares)))
 }

@@ -41,8 +41,8 @@ Examples:
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 
-A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, plan, snr,
-scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
+A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, plan,
+match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
 struct MoleculesArgs {
     /// How many samples to draw, over all shards [default: 100]
     #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -66,8 +66,12 @@ struct MoleculesArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
     /// A compiled plan (JSON) in place of a sampler, as `samplers show --json` and `samplers search` write it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps", "match_prior"])]
     plan: Option<PathBuf>,
+    /// Start from a prior with the mean and variance of the noised training data; helps samplers of few steps where the
+    /// model's path does not end in its prior
+    #[arg(long)]
+    match_prior: bool,
     /// Signal-to-noise ratio of the Langevin corrector [default: the model's]
     #[arg(long)]
     snr: Option<f64>,
@@ -201,12 +205,13 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     request.steps = args.steps.map(|steps| steps as usize).or(request.steps);
     if let Some(path) = &args.plan {
         (request.plan, request.sampler, request.steps) = (Some(read_plan(path)?), None, None);
-        (request.snr, request.scale_eps) = (None, None);
+        (request.snr, request.scale_eps, request.match_prior) = (None, None, false);
     } else if args.sampler.is_some() || args.steps.is_some() {
         request.plan = None;
     }
     request.snr = args.snr.or(request.snr);
     request.scale_eps = args.scale_eps.or(request.scale_eps);
+    request.match_prior |= args.match_prior;
     set(&mut request.batch, args.batch.map(|batch| batch as usize));
     set(&mut request.threads, args.threads.map(|threads| threads as usize));
     set(&mut request.device, args.device);

@@ -336,7 +336,8 @@ impl Error {
                 | SamplerError::UnknownSampler { .. }
                 | SamplerError::UnsupportedPath { .. }
                 | SamplerError::TooFewSteps { .. } => ErrorKind::Usage,
-                SamplerError::PathParameter { .. } => ErrorKind::BadInput,
+                SamplerError::PathParameter { .. } | SamplerError::InvalidPlan { .. } => ErrorKind::BadInput,
+                SamplerError::OtherPaths { .. } => ErrorKind::Mismatch,
                 _ => ErrorKind::Failure,
             },
             Self::Molecule(error) => match error {

@@ -131,7 +131,10 @@ impl Generator {
                 plan.check_paths(&paths)?;
                 plan.clone()
             }
-            (None, Some(sampler), Some(steps)) => sampler.plan(&paths, steps)?,
+            (None, Some(sampler), Some(steps)) => {
+                let plan = sampler.plan(&paths, steps)?;
+                if request.match_prior { model.matched_prior()?.apply(plan)? } else { plan }
+            }
             _ => unreachable!("`resolve` fills these in"),
         };
         let node_counts = match &config.node_counts {

@@ -6,6 +6,7 @@ use equidrift_backend::checksum::sha256;
 use equidrift_gdss::{CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
 use equidrift_molecule::Element;
 use equidrift_sampler::path::{DataMoments, PriorMismatch};
+use equidrift_sampler::plan::MatchedPrior;
 use equidrift_zoo::EmbeddedModel;
 
 use crate::error::{Error, ErrorKind};
@@ -57,14 +58,37 @@ impl Model {
         &self.gdss
     }
 
-    /// How far the noised node features at the start of sampling are from the prior; `None` where the path does not end in
-    /// noise. The features are one-hot, so their moments are known without data: mean 1/F, variance (1/F)(1 − 1/F) over
-    /// all entries, whatever the composition.
-    pub fn prior_mismatch(&self) -> Option<PriorMismatch> {
+    /// Mean and variance of the training data's node features and edges. The features are one-hot, so theirs are known
+    /// without data; those of the edges stand in the configuration, or are not known.
+    fn data_moments(&self) -> (DataMoments, Option<DataMoments>) {
         let config = self.gdss.config();
-        let mean = 1.0 / config.networks.features() as f64;
-        let path = config.paths.x.build();
-        PriorMismatch::new(path.as_ref(), DataMoments { mean, variance: mean * (1.0 - mean) })
+        (DataMoments::of_one_hot(config.networks.features()), config.edge_moments)
+    }
+
+    /// How far the noised data at the start of sampling are from the prior, by component: of node features (`x`) and, where
+    /// the configuration knows their moments, of edges (`adj`); nothing of a component whose path does not end in noise.
+    pub fn prior_mismatches(&self) -> Vec<(&'static str, PriorMismatch)> {
+        let paths = &self.gdss.config().paths;
+        let (x, adj) = self.data_moments();
+        [("x", &paths.x, Some(x)), ("adj", &paths.adj, adj)]
+            .into_iter()
+            .filter_map(|(name, path, moments)| {
+                Some((name, PriorMismatch::new(path.build().as_ref(), moments?)?))
+            })
+            .collect()
+    }
+
+    /// The prior with the moments of the noised training data.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the configuration does not know those of the edges; as [`MatchedPrior::new`].
+    pub fn matched_prior(&self) -> Result<MatchedPrior, Error> {
+        let paths = &self.gdss.config().paths;
+        let (x, Some(adj)) = self.data_moments() else {
+            let reason = "the model's configuration has no `edge_moments`; train it anew, or convert it with --sizes-from";
+            return Err(Error::Request { field: "match_prior", reason });
+        };
+        Ok(MatchedPrior::new(&[paths.x.clone(), paths.adj.clone()], &[x, adj])?)
     }
 
     /// What the node features of molecules mean, in order; empty for plain graphs.

@@ -40,6 +40,10 @@ pub struct GenerateRequest {
     /// A compiled plan, for instance one that a search has found, in place of a sampler with its steps and options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// Whether to start from a prior with the mean and variance of the noised training data
+    /// ([`MatchedPrior`](equidrift_sampler::plan::MatchedPrior)), with the sampler; a plan has its start in it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub match_prior: bool,
     /// Signal-to-noise ratio of the Langevin corrector, in place of the sampler's.
     pub snr: Option<f64>,
     /// Scale of the Langevin corrector's noise, in place of the sampler's.
@@ -67,6 +71,7 @@ impl Default for GenerateRequest {
             sampler: None,
             steps: None,
             plan: None,
+            match_prior: false,
             snr: None,
             scale_eps: None,
             correction: Correction::Repair,
@@ -94,7 +99,7 @@ impl GenerateRequest {
         let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
         if self.plan.is_some() {
             let options = self.snr.is_some() || self.scale_eps.is_some();
-            if options || self.sampler.is_some() || self.steps.is_some() {
+            if options || self.match_prior || self.sampler.is_some() || self.steps.is_some() {
                 let reason = "a plan is a sampler with its steps and options: give one or the other";
                 return Err(Error::Request { field: "plan", reason });
             }

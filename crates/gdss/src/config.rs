@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::{PathConfig, SamplerConfig, SamplerError};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,10 @@ pub struct GdssConfig {
     pub steps: usize,
     /// How many training graphs had each number of nodes; `None` where that is not known.
     pub node_counts: Option<BTreeMap<usize, u64>>,
+    /// Mean and variance of the entries of the training graphs' adjacency matrices, between different nodes; absent where
+    /// that is not known. What the noised data are at the start of sampling follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge_moments: Option<DataMoments>,
     /// Which of the trained weights are in the folder.
     pub sampling_weights: SamplingWeights,
     /// Where the weights come from, for people.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use equidrift_backend::weights::{HostTensor, ParameterSet, TensorFile, Values, WeightsError};
+use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::plan::{Corrector, NormScope, Predictor, PredictorCorrector, S4};
 use equidrift_sampler::{PathConfig, SamplerConfig};
 use serde::Deserialize;
@@ -29,7 +30,8 @@ const DATA_PARALLEL: &str = "module.";
 /// `weights` chooses between the raw weights and their exponential moving averages; without it, the file's
 /// `sampling_weights` does. The files do not say how many
 /// nodes the training graphs had: `node_counts` (graphs by number of nodes) does; without it the model has no
-/// distribution of sizes, and generation must be told the sizes.
+/// distribution of sizes, and generation must be told the sizes. Neither do they say what `edge_moments` does, the mean and
+/// variance of the training adjacency matrices; without it the prior cannot be matched to them.
 ///
 /// # Errors
 /// [`GdssError`] with the file and the field or tensor that is missing, malformed or does not fit.
@@ -37,6 +39,7 @@ pub fn convert_gdss(
     json: &Path,
     weights: Option<SamplingWeights>,
     node_counts: Option<BTreeMap<usize, u64>>,
+    edge_moments: Option<DataMoments>,
 ) -> Result<GdssModel, GdssError> {
     let text = read_limited(json, MAX_JSON)?;
     let mut released: Released = serde_json::from_slice(&text).map_err(|source| GdssError::Json {
@@ -50,7 +53,7 @@ pub fn convert_gdss(
     let weights_path = json.with_extension("safetensors");
     let file = TensorFile::read(&weights_path)?;
     let parameters = select(file.tensors, released.sampling_weights, &weights_path)?;
-    let config = released.into_config(json, node_counts)?;
+    let config = released.into_config(json, node_counts, edge_moments)?;
     config.check().map_err(|source| GdssError::Config { path: json.to_owned(), source })?;
     crate::parameters::check_parameters(&config.networks, &parameters)
         .map_err(|source| GdssError::Mismatch { path: weights_path, source })?;
@@ -149,6 +152,7 @@ impl Released {
         self,
         json: &Path,
         node_counts: Option<BTreeMap<usize, u64>>,
+        edge_moments: Option<DataMoments>,
     ) -> Result<GdssConfig, GdssError> {
         let sampler = self.sampler(json)?;
         let (task, vocabulary) = match self.feature_meaning {
@@ -169,6 +173,7 @@ impl Released {
             // The released samplers step over the scales of the adjacency's path.
             steps: self.sde.adj.num_scales,
             node_counts,
+            edge_moments,
             sampling_weights: self.sampling_weights,
             origin: self.origin,
         })

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use equidrift_sampler::path::DataMoments;
+
 /// A graph that does not fit into the set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -150,6 +152,15 @@ impl GraphDataset {
         counts
     }
 
+    /// Mean and variance of the edge values, absent edges as 0, over the pairs of nodes that take part in the diffusion (see
+    /// [`GraphDataset::node_counts`]).
+    pub fn edge_moments(&self) -> DataMoments {
+        let pairs: f64 =
+            self.node_counts().iter().map(|(&n, &graphs)| graphs as f64 * (n * (n - 1) / 2) as f64).sum();
+        let sum = |power: i32| self.edges.iter().map(|edge| f64::from(edge.value).powi(power)).sum();
+        DataMoments::of_sums(pairs, sum(1), sum(2))
+    }
+
     /// The graphs with these indices, dense and padded to `N`.
     pub fn dense(&self, indices: &[usize]) -> CleanGraphs {
         let (n, f) = (self.nodes, self.features);
@@ -246,6 +257,8 @@ mod tests {
         let set = ethanol_and_methane();
         assert!(set.dense(&[1]).mask.iter().all(|&real| !real));
         assert_eq!(set.node_counts(), BTreeMap::from([(2, 1), (3, 1)]));
+        // Four pairs of such atoms: bonds 1, 1 and 3, and none.
+        assert_eq!(set.edge_moments(), DataMoments { mean: 1.25, variance: 1.1875 });
     }
 
     #[test]

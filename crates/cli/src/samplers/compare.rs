@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use equidrift_sampler::SamplerConfig;
+use equidrift_sampler::plan::AdaptiveConfig;
 use serde::Serialize;
 
 use super::exact_problems::{self, ExactErrors};
 use super::model_quality::{self, Quality};
 use super::plot::{Curve, Plot};
 use crate::exit::{CliResult, Exit, Failure};
-use crate::stdout;
+use crate::{progress, stdout};
 
 /// Compare samplers by what they cost and how far from the right law they end
 #[derive(Debug, Args)]
@@ -26,7 +27,8 @@ VP(0.1, 20):
 With --model the samplers draw --num molecules each. Validity is before repair. FCD and NSPDK need --reference, FCD also
 --chemnet (see `equidrift evaluate molecules --help`). Every sampler sees the same sizes and starting noise.
 
-A sampler is given as many steps as the calls allow. A dash stands where a sampler has no plan for so few calls.
+A sampler is given as many steps as the calls allow; an adaptive one the smallest tolerance whose mean number of calls is not
+above them, on the mixture alone.
 
 Examples:
   equidrift samplers compare
@@ -59,7 +61,8 @@ pub(crate) struct CompareArgs {
 struct Line {
     sampler: String,
     calls: usize,
-    steps: usize,
+    /// Absent where a sampler chooses its steps sample by sample.
+    steps: Option<usize>,
     #[serde(flatten)]
     figures: Figures,
 }
@@ -77,6 +80,19 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let judge = args.model.open()?;
     let mut lines = Vec::new();
     for (label, sampler) in &samplers {
+        let sampler = match (sampler, &judge) {
+            (Chosen::Planned(sampler), _) => sampler,
+            (Chosen::Adaptive(_), Some(_)) => {
+                progress::note(&format!(
+                    "note: {label} is adaptive; it is compared on the exact problems only"
+                ));
+                continue;
+            }
+            (Chosen::Adaptive(sampler), None) => {
+                lines.extend(adaptive_lines(label, sampler, &calls)?);
+                continue;
+            }
+        };
         let mut seen = BTreeSet::new();
         for &calls in &calls {
             let components = if judge.is_some() { 2 } else { 1 };
@@ -93,7 +109,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
                     .map(|errors| (errors.calls, Figures::Exact(errors))),
             };
             if let Some((calls, figures)) = measured {
-                lines.push(Line { sampler: label.clone(), calls, steps, figures });
+                lines.push(Line { sampler: label.clone(), calls, steps: Some(steps), figures });
             }
         }
     }
@@ -103,21 +119,55 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     if args.json { stdout::json(&lines) } else { stdout::text(&table(&lines)) }
 }
 
+/// A sampler of either sort.
+enum Chosen {
+    Planned(SamplerConfig),
+    Adaptive(AdaptiveConfig),
+}
+
+/// For each number of calls the run of the smallest tolerance that needs no more on average.
+fn adaptive_lines(
+    label: &str,
+    sampler: &AdaptiveConfig,
+    calls: &BTreeSet<usize>,
+) -> Result<Vec<Line>, Failure> {
+    let mut runs = exact_problems::adaptive_errors(sampler)?;
+    let mut lines = Vec::new();
+    for &allowed in calls {
+        // Tolerances fall from run to run; what fits the smaller numbers of calls is taken out.
+        let fitting = runs.iter().take_while(|run| run.calls <= allowed).count();
+        if let Some(run) = runs.drain(..fitting).next_back() {
+            let (calls, sampler) = (run.calls, label.to_owned());
+            lines.push(Line { sampler, calls, steps: None, figures: Figures::Exact(run) });
+        }
+    }
+    Ok(lines)
+}
+
 /// The samplers asked for, with the names they get in the table.
-fn chosen(args: &CompareArgs) -> Result<Vec<(String, SamplerConfig)>, Failure> {
+fn chosen(args: &CompareArgs) -> Result<Vec<(String, Chosen)>, Failure> {
     let mut samplers = Vec::new();
     for name in &args.samplers {
-        let sampler = SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let sampler = match AdaptiveConfig::by_name(name) {
+            Ok(sampler) => Chosen::Adaptive(sampler),
+            Err(_) => Chosen::Planned(
+                SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?,
+            ),
+        };
         samplers.push((name.clone(), sampler));
     }
     for text in &args.configured {
         let sampler: SamplerConfig = serde_json::from_str(text)
             .map_err(|error| Failure::message(Exit::Usage, format_args!("--sampler {text}: {error}")))?;
-        samplers.push((text.clone(), sampler));
+        samplers.push((text.clone(), Chosen::Planned(sampler)));
     }
     if samplers.is_empty() {
-        samplers =
-            SamplerConfig::all().into_iter().map(|sampler| (sampler.name().to_owned(), sampler)).collect();
+        let planned = SamplerConfig::all();
+        samplers.extend(planned.into_iter().map(|s| (s.name().to_owned(), Chosen::Planned(s))));
+        if !args.model.is_given() {
+            let adaptive = AdaptiveConfig::all();
+            samplers.extend(adaptive.into_iter().map(|s| (s.info().name.to_owned(), Chosen::Adaptive(s))));
+        }
     }
     Ok(samplers)
 }
@@ -128,6 +178,7 @@ fn table(lines: &[Line]) -> String {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3e}"));
     let mut text = String::new();
     for (index, Line { sampler, calls, steps, figures }) in lines.iter().enumerate() {
+        let steps = steps.map_or_else(|| "-".to_owned(), |steps| steps.to_string());
         match figures {
             Figures::Exact(errors) => {
                 if index == 0 {
@@ -138,7 +189,7 @@ fn table(lines: &[Line]) -> String {
                 }
                 let (gaussian, mixture) = (number(errors.gaussian), number(errors.mixture));
                 text.push_str(&format!(
-                    "{sampler:width$}  {calls:6}  {steps:6}  {gaussian:>10}  {mixture:>10}\n"
+                    "{sampler:width$}  {calls:6}  {steps:>6}  {gaussian:>10}  {mixture:>10}\n"
                 ));
             }
             Figures::Model(quality) => {
@@ -151,7 +202,7 @@ fn table(lines: &[Line]) -> String {
                 let fcd = quality.fcd.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
                 let nspdk = quality.nspdk.map_or_else(|| "-".to_owned(), |value| format!("{value:.5}"));
                 text.push_str(&format!(
-                    "{sampler:width$}  {calls:6}  {steps:6}  {:>9}  {:>9}  {:>9}  {fcd:>7}  {nspdk:>8}  {:>7.1}\n",
+                    "{sampler:width$}  {calls:6}  {steps:>6}  {:>9}  {:>9}  {:>9}  {fcd:>7}  {nspdk:>8}  {:>7.1}\n",
                     percent(quality.validity_before_repair),
                     percent(quality.connectedness),
                     percent(quality.uniqueness),

@@ -3,8 +3,11 @@
 use std::sync::OnceLock;
 
 use equidrift_laws::gaussian::GaussianData;
-use equidrift_laws::mixture::Mixture;
-use equidrift_sampler::{Device, PathConfig, SamplerConfig};
+use equidrift_laws::mixture::{Mixture, MixtureDenoiser};
+use equidrift_sampler::plan::AdaptiveConfig;
+use equidrift_sampler::{
+    Component, DType, Device, Executor, KeyedNoise, PathConfig, PredictionKind, SamplerConfig, State, Support,
+};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -64,4 +67,30 @@ pub(super) fn errors(sampler: &SamplerConfig, steps: usize) -> Result<Option<Exa
         None
     };
     Ok(Some(ExactErrors { calls: plan.evaluations(), gaussian, mixture }))
+}
+
+/// What an adaptive sampler does on the mixture with tolerances from 0.1 down to 1e-9: error and mean number of calls.
+pub(super) fn adaptive_errors(sampler: &AdaptiveConfig) -> Result<Vec<ExactErrors>, Failure> {
+    let failed = |error: equidrift_sampler::SamplerError| Failure::new(Exit::Failure, error);
+    let (starts, ends) = flow();
+    let denoiser = MixtureDenoiser::new(Mixture::two_modes(), path(), PredictionKind::Noise);
+    let ids: Vec<u64> = (0..STARTS as u64).collect();
+    let mut all = Vec::new();
+    for tolerance in (2..=18).map(|half| 10f64.powf(-0.5 * f64::from(half))) {
+        let planner = sampler.with_tolerance(tolerance);
+        let mut sources = planner.planner().sources(&[path()], STARTS).map_err(failed)?;
+        let support = Support::vector(STARTS, 1);
+        let start = Component::from_host("x", starts.clone(), support, &Device::flex(), DType::F64);
+        let start = State::new(vec![start.map_err(failed)?]).map_err(failed)?;
+        let noise = KeyedNoise::new(0);
+        let outcome = Executor::new(&denoiser, &noise)
+            .run_sources(&mut sources, planner.planner().registers(), start, &ids)
+            .map_err(failed)?;
+        let found = outcome.state.components[0].to_host().map_err(failed)?;
+        let squares: f64 =
+            found.iter().zip(ends).map(|(found, exact)| (found - exact) * (found - exact)).sum();
+        let calls = outcome.row_evaluations.iter().sum::<usize>().div_ceil(STARTS);
+        all.push(ExactErrors { calls, gaussian: None, mixture: Some((squares / STARTS as f64).sqrt()) });
+    }
+    Ok(all)
 }

@@ -1,18 +1,20 @@
-//! `equidrift samplers list|show NAME|compare`
+//! `equidrift samplers list|show NAME|compare|search`
 
 mod compare;
 mod exact_problems;
 mod model_quality;
 mod plot;
+mod search;
 
 use clap::{Args, Subcommand};
-use equidrift_sampler::{PathConfig, Plan, SamplerConfig};
+use equidrift_sampler::plan::{AdaptiveConfig, PlannerInfo};
+use equidrift_sampler::{PathConfig, SamplerConfig};
 use serde::Serialize;
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::{progress, stdout};
 
-/// List the samplers, show what one of them does, or compare them
+/// List the samplers, show what one of them does, compare them, or search for a better one
 #[derive(Debug, Args)]
 pub(crate) struct SamplersArgs {
     #[command(subcommand)]
@@ -34,6 +36,7 @@ Examples:
     /// One sampler: options, facts, and the plan it makes, operation by operation
     Show(ShowArgs),
     Compare(compare::CompareArgs),
+    Search(search::SearchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +70,24 @@ struct Listed {
     cost: &'static str,
     formula: &'static str,
     reference: &'static str,
-    options: SamplerConfig,
+    /// Whether it chooses its steps while it runs.
+    adaptive: bool,
+    options: serde_json::Value,
+}
+
+impl Listed {
+    fn new(info: PlannerInfo, adaptive: bool, options: &impl Serialize) -> Result<Self, Failure> {
+        Ok(Self {
+            name: info.name,
+            description: info.description,
+            order: info.order,
+            cost: info.cost,
+            formula: info.formula,
+            reference: info.citation,
+            adaptive,
+            options: serde_json::to_value(options).map_err(|error| Failure::new(Exit::Failure, error))?,
+        })
+    }
 }
 
 pub(crate) fn run(args: &SamplersArgs) -> CliResult {
@@ -75,25 +95,16 @@ pub(crate) fn run(args: &SamplersArgs) -> CliResult {
         What::List { json } => list(*json),
         What::Show(args) => show(args),
         What::Compare(args) => compare::run(args),
+        What::Search(args) => search::run(args),
     }
 }
 
 fn list(json: bool) -> CliResult {
-    let all: Vec<Listed> = SamplerConfig::all()
-        .into_iter()
-        .map(|options| {
-            let info = options.info();
-            Listed {
-                name: info.name,
-                description: info.description,
-                order: info.order,
-                cost: info.cost,
-                formula: info.formula,
-                reference: info.citation,
-                options,
-            }
-        })
-        .collect();
+    let planned = SamplerConfig::all();
+    let planned = planned.iter().map(|sampler| Listed::new(sampler.info(), false, sampler));
+    let adaptive = AdaptiveConfig::all();
+    let adaptive = adaptive.iter().map(|sampler| Listed::new(sampler.info(), true, sampler));
+    let all: Vec<Listed> = planned.chain(adaptive).collect::<Result<_, _>>()?;
     if json {
         return stdout::json(&all);
     }
@@ -109,6 +120,9 @@ fn list(json: bool) -> CliResult {
 }
 
 fn show(args: &ShowArgs) -> CliResult {
+    if let Ok(sampler) = AdaptiveConfig::by_name(&args.name) {
+        return show_adaptive(&sampler, args.json);
+    }
     let sampler = SamplerConfig::by_name(&args.name).map_err(|error| Failure::new(Exit::Usage, error))?;
     let model = args.model.as_deref().map(equidrift::Model::open).transpose()?;
     let paths = match &model {
@@ -119,8 +133,10 @@ fn show(args: &ShowArgs) -> CliResult {
         None => std::array::from_fn(|_| PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }),
     };
     let plan = sampler.plan(&paths, args.steps as usize).map_err(equidrift::Error::from)?;
-    if let Some(model) = &model {
-        warn_of_prior(model, &plan);
+    if let Some(model) = &model
+        && plan.is_deterministic()
+    {
+        warn_of_prior(model, &plan.planner);
     }
     if args.json {
         return stdout::json(&plan);
@@ -133,12 +149,24 @@ fn show(args: &ShowArgs) -> CliResult {
     ))
 }
 
-/// Says so where a deterministic plan starts from a prior that is not where the model's path ends.
-fn warn_of_prior(model: &equidrift::Model, plan: &Plan) {
-    if let Some(mismatch) = model.prior_mismatch()
-        && plan.is_deterministic()
-        && mismatch.is_biased()
-    {
-        progress::note(&format!("warning: {}: node features, {mismatch}", plan.planner));
+/// An adaptive sampler has no plan to be shown: it makes its steps while it runs, sample by sample.
+fn show_adaptive(sampler: &AdaptiveConfig, json: bool) -> CliResult {
+    if json {
+        return stdout::json(&Listed::new(sampler.info(), true, sampler)?);
+    }
+    let info = sampler.info();
+    let options = serde_json::to_string(sampler).map_err(|error| Failure::new(Exit::Failure, error))?;
+    stdout::text(&format!(
+        "{}: {}\nrule: {}\norder: {}; cost: {}\nsource: {}\noptions: {options}\n\nadaptive: its steps are chosen while it runs\n",
+        info.name, info.description, info.formula, info.order, info.cost, info.citation
+    ))
+}
+
+/// Says so where the prior is not where the model's paths end, on behalf of `who`.
+fn warn_of_prior(model: &equidrift::Model, who: &str) {
+    for (component, mismatch) in model.prior_mismatches() {
+        if mismatch.is_biased() {
+            progress::note(&format!("warning: {who}: component {component}, {mismatch}"));
+        }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use clap::Args;
 use equidrift::{GenerateRequest, Generator};
+use equidrift_backend::checksum::sha256;
 use equidrift_molecule::SmilesLines;
 use equidrift_molecule::metrics::{ChemNet, SetStatistics, Wanted, available_threads};
-use equidrift_sampler::SamplerConfig;
-use equidrift_sampler::path::PriorMismatch;
-use serde::Serialize;
+use equidrift_sampler::{Plan, SamplerConfig};
+use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 use crate::progress;
@@ -23,13 +23,16 @@ pub(super) struct ModelArgs {
     name: Option<String>,
     /// Molecules per sampler and number of calls
     #[arg(long, default_value_t = 300, requires = "name", value_parser = clap::value_parser!(u64).range(2..))]
-    num: u64,
+    pub(super) num: u64,
     /// Seed of sizes and noise
     #[arg(long, default_value_t = 0, requires = "name")]
-    seed: u64,
+    pub(super) seed: u64,
+    /// Start from a prior with the moments of the noised training data, as `generate molecules --match-prior`
+    #[arg(long, requires = "name")]
+    pub(super) match_prior: bool,
     /// Molecules to compare with: .smi (may be compressed)
     #[arg(long, value_name = "FILE", requires = "name")]
-    reference: Option<PathBuf>,
+    pub(super) reference: Option<PathBuf>,
     /// At most this many lines of the reference
     #[arg(long, value_name = "N", requires = "reference")]
     reference_rows: Option<usize>,
@@ -39,7 +42,7 @@ pub(super) struct ModelArgs {
 }
 
 /// How good the molecules are.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Quality {
     #[serde(skip)]
     pub(super) calls: usize,
@@ -58,24 +61,32 @@ pub(super) struct Quality {
 
 /// A model with what its molecules are compared with.
 pub(super) struct Judge<'a> {
-    args: &'a ModelArgs,
+    pub(super) args: &'a ModelArgs,
     name: &'a str,
+    pub(super) model: equidrift::Model,
     chemnet: Option<ChemNet>,
     reference: Option<SetStatistics>,
+    /// Tells one reference, and the network that judges it, from another.
+    pub(super) reference_digest: String,
 }
 
 impl ModelArgs {
+    /// Whether a model is asked for.
+    pub(super) fn is_given(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The judge, if a model is asked for.
     pub(super) fn open(&self) -> Result<Option<Judge<'_>>, Failure> {
         let Some(name) = &self.name else { return Ok(None) };
         let read = |error| Failure::from(equidrift::Error::from(error));
-        if let Some(mismatch) =
-            equidrift::Model::open(name)?.prior_mismatch().filter(PriorMismatch::is_biased)
-        {
-            progress::note(&format!("warning: {name}: node features, {mismatch}"));
+        let model = equidrift::Model::open(name)?;
+        if !self.match_prior {
+            super::warn_of_prior(&model, name);
         }
         let chemnet = self.chemnet.as_deref().map(ChemNet::read).transpose().map_err(read)?;
-        let mut judge = Judge { args: self, name, chemnet, reference: None };
+        let mut judge =
+            Judge { args: self, name, model, chemnet, reference: None, reference_digest: String::new() };
         if let Some(path) = &self.reference {
             let chemistry = equidrift::chemistry();
             let mut smiles = Vec::new();
@@ -90,6 +101,8 @@ impl ModelArgs {
                 })?);
             }
             judge.reference = judge.statistics(&smiles)?;
+            let network: u64 = judge.chemnet.as_ref().map(ChemNet::fingerprint).unwrap_or_default();
+            judge.reference_digest = sha256(format!("{network}\n{}", smiles.join("\n")).as_bytes());
         }
         Ok(Some(judge))
     }
@@ -99,12 +112,10 @@ impl Judge<'_> {
     /// The molecules of a sampler of `steps` steps; `None` if it has no plan for so few.
     pub(super) fn measure(&self, sampler: &SamplerConfig, steps: usize) -> Result<Option<Quality>, Failure> {
         let request = GenerateRequest {
-            num: self.args.num,
-            seed: self.args.seed,
-            model: self.name.to_owned(),
             sampler: Some(sampler.clone()),
             steps: Some(steps),
-            ..GenerateRequest::default()
+            match_prior: self.args.match_prior,
+            ..self.request(self.args.seed)
         };
         let generator = match Generator::open(&request) {
             Ok(generator) => generator,
@@ -115,6 +126,28 @@ impl Judge<'_> {
             }
             Err(error) => return Err(error.into()),
         };
+        let quality = self.draw(&generator)?;
+        progress::note(&format!(
+            "{} {steps} steps: {:.2} % valid before repair, {:.1} s",
+            sampler.name(),
+            100.0 * quality.validity_before_repair,
+            quality.seconds
+        ));
+        Ok(Some(quality))
+    }
+
+    /// The molecules of a plan, with this seed.
+    pub(super) fn measure_plan(&self, plan: &Plan, seed: u64) -> Result<Quality, Failure> {
+        let request = GenerateRequest { plan: Some(plan.clone()), ..self.request(seed) };
+        self.draw(&Generator::open(&request)?)
+    }
+
+    fn request(&self, seed: u64) -> GenerateRequest {
+        let model = self.name.to_owned();
+        GenerateRequest { num: self.args.num, seed, model, ..GenerateRequest::default() }
+    }
+
+    fn draw(&self, generator: &Generator) -> Result<Quality, Failure> {
         let start = Instant::now();
         let molecules = generator.molecules()?;
         let seconds = start.elapsed().as_secs_f64();
@@ -129,7 +162,7 @@ impl Judge<'_> {
             }
             _ => None,
         };
-        let quality = Quality {
+        Ok(Quality {
             calls: generator.plan().evaluations(),
             samples: molecules.len(),
             validity_before_repair: share(
@@ -141,13 +174,7 @@ impl Judge<'_> {
             fcd: distances.as_ref().and_then(|distances| distances.fcd),
             nspdk: distances.as_ref().and_then(|distances| distances.nspdk_mmd),
             seconds,
-        };
-        progress::note(&format!(
-            "{} {steps} steps: {:.2} % valid before repair, {seconds:.1} s",
-            sampler.name(),
-            100.0 * quality.validity_before_repair
-        ));
-        Ok(Some(quality))
+        })
     }
 
     /// Statistics for the distances, where a reference is given and there are molecules enough.

@@ -10,6 +10,7 @@ mod folder;
 mod help;
 mod likelihood;
 mod reference;
+mod samplers;
 mod set_distances;
 mod summary;
 mod train;

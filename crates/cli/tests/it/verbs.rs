@@ -3,6 +3,7 @@
 use std::fs;
 
 use equidrift_backend::weights::{HostTensor, TensorFile};
+use equidrift_sampler::plan::AdaptiveConfig;
 use equidrift_sampler::{Plan, SamplerConfig};
 use serde_json::{Value, json};
 
@@ -13,8 +14,16 @@ use crate::folder::{small_config, small_model};
 fn every_listed_sampler_can_be_shown_and_run() {
     let (_folder, model) = small_model();
     let listed: Value = serde_json::from_str(&stdout(&run(["samplers", "list", "--json"]))).unwrap();
-    let names: Vec<&str> =
-        listed.as_array().unwrap().iter().map(|sampler| sampler["name"].as_str().unwrap()).collect();
+    let names = |adaptive: bool| -> Vec<&str> {
+        let listed = listed.as_array().unwrap().iter().filter(|sampler| sampler["adaptive"] == adaptive);
+        listed.map(|sampler| sampler["name"].as_str().unwrap()).collect()
+    };
+    assert_eq!(names(true), AdaptiveConfig::names());
+    for name in names(true) {
+        let shown = stdout(&run(["samplers", "show", name]));
+        assert!(shown.contains("rtol") && shown.contains("adaptive"), "{shown}");
+    }
+    let names = names(false);
     assert_eq!(names, SamplerConfig::names());
     let text = stdout(&run(["samplers", "list"]));
     for name in ["predictor-corrector", "s4", "heun", "dpm-solver++", "euler-maruyama"] {

@@ -195,6 +195,7 @@ fn model_config(settings: &TrainingSettings, data: &MoleculeSet) -> GdssConfig {
         sampler: settings.sampler.clone(),
         steps: settings.steps,
         node_counts: Some(data.graphs.node_counts()),
+        edge_moments: Some(data.graphs.edge_moments()),
         sampling_weights: settings.weights,
         origin: Some(format!(
             "trained by equidrift on {} molecules (data SHA-256 {})",

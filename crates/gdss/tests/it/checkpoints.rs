@@ -39,7 +39,7 @@ pub(crate) fn checkpoints() -> Vec<Checkpoint> {
 impl Checkpoint {
     /// The model with the weights that are sampled from.
     pub(crate) fn model(&self) -> GdssModel {
-        convert_gdss(&self.json, None, None).unwrap()
+        convert_gdss(&self.json, None, None, None).unwrap()
     }
 
     /// The model with the weights under a prefix (`""` raw, `"ema_"` averages).

@@ -114,7 +114,7 @@ fn against_golden(dtype: DType, tolerance: f64) {
         let file = path.file_name().unwrap().to_str().unwrap();
         let name = file.strip_prefix("train.").unwrap().strip_suffix(".safetensors").unwrap();
         let json = dir.join(format!("{name}.json"));
-        let model = convert_gdss(&json, None, None).unwrap();
+        let model = convert_gdss(&json, None, None, None).unwrap();
         let weights = parameters(&TensorFile::read(json.with_extension("safetensors")).unwrap(), "");
         let networks = &model.config().networks;
         let engine = BurnEngine::with_precision(networks, &weights, &Device::flex(), dtype).unwrap();

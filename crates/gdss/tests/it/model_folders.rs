@@ -12,6 +12,7 @@ use equidrift_gdss::{
     ScoreNetworkAConfig, ScoreNetworkXConfig, Task, Vocabulary, WEIGHTS_FILE, convert_gdss, forward,
     initial_parameters,
 };
+use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::{PathConfig, SamplerConfig};
 
 use crate::checkpoints::{checkpoints, scratch};
@@ -51,6 +52,7 @@ fn small_model() -> GdssModel {
         sampler: SamplerConfig::by_name("s4").unwrap(),
         steps: 10,
         node_counts: Some(BTreeMap::from([(3, 10), (5, 2)])),
+        edge_moments: Some(DataMoments { mean: 0.5, variance: 0.25 }),
         sampling_weights: SamplingWeights::Raw,
         origin: None,
     };
@@ -331,7 +333,7 @@ fn inputs_that_are_no_graphs() {
 fn released_checkpoints_convert_and_read_back() {
     for checkpoint in checkpoints() {
         let counts = BTreeMap::from([(4, 10)]);
-        let model = convert_gdss(&checkpoint.json, None, Some(counts.clone())).unwrap();
+        let model = convert_gdss(&checkpoint.json, None, Some(counts.clone()), None).unwrap();
         assert_eq!(model.config().node_counts, Some(counts));
         let folder = scratch();
         model.write(folder.path(), &[]).unwrap();
@@ -369,16 +371,19 @@ fn a_data_parallel_prefix_is_stripped() {
         })
         .collect();
     weights.write(json.with_extension("safetensors")).unwrap();
-    assert_eq!(convert_gdss(&json, None, None).unwrap(), checkpoint.model());
+    assert_eq!(convert_gdss(&json, None, None, None).unwrap(), checkpoint.model());
 
     // Without the weights, and with those of one network only.
     weights.tensors.retain(|name, _| !name.contains("adj."));
     weights.write(json.with_extension("safetensors")).unwrap();
-    let error = convert_gdss(&json, None, None).unwrap_err();
+    let error = convert_gdss(&json, None, None, None).unwrap_err();
     assert!(error.to_string().contains("adj."), "{error}");
     std::fs::remove_file(json.with_extension("safetensors")).unwrap();
-    assert!(matches!(convert_gdss(&json, None, None), Err(GdssError::Weights(WeightsError::Io { .. }))));
+    assert!(matches!(
+        convert_gdss(&json, None, None, None),
+        Err(GdssError::Weights(WeightsError::Io { .. }))
+    ));
     std::fs::write(&json, "{}").unwrap();
-    let error = convert_gdss(&json, None, None).unwrap_err();
+    let error = convert_gdss(&json, None, None, None).unwrap_err();
     assert!(matches!(error, GdssError::Json { .. }) && error.to_string().contains("name"), "{error}");
 }

@@ -52,7 +52,8 @@ pub struct OptionSpace {
     pub sampler: SamplerConfig,
     /// The same sampler with other options worth starting from; they make the next genomes.
     pub known: Vec<SamplerConfig>,
-    /// The options that change. A field must exist in the JSON of the sampler.
+    /// The options that change. Where the JSON of the sampler leaves a field out, because it has its default, that counts as
+    /// the first value of the range.
     pub options: Vec<SearchedOption>,
     /// The components' paths.
     pub paths: Vec<PathConfig>,
@@ -83,6 +84,14 @@ impl OptionRange {
         }
     }
 
+    /// The place of a value that the sampler leaves out of its JSON: the first, or the lowest.
+    fn absent(&self) -> f64 {
+        match self {
+            Self::Real { .. } | Self::Logarithmic { .. } => 0.0,
+            Self::Choice { values } => 0.5 / values.len().max(1) as f64,
+        }
+    }
+
     /// The place of a value; the middle for one that is outside.
     fn place(&self, value: &Value) -> f64 {
         let number = value.as_f64();
@@ -110,10 +119,19 @@ impl OptionGenome {
         for (option, place) in space.options.iter().zip(&self.places) {
             match json.pointer_mut(&option.field) {
                 Some(field) => *field = option.range.value(*place),
-                None => return Err(reject(&option.field, "the sampler has no such field".to_owned())),
+                // An option at its default may be left out of the JSON; one that does not exist is refused below.
+                None => {
+                    let (parent, key) = option.field.rsplit_once('/').unwrap_or_default();
+                    let parent = json.pointer_mut(parent).and_then(Value::as_object_mut);
+                    let fault = || reject(&option.field, "the sampler has no such field".to_owned());
+                    parent.ok_or_else(fault)?.insert(key.to_owned(), option.range.value(*place));
+                }
             }
         }
-        serde_json::from_value(json).map_err(|error| reject("", error.to_string()))
+        serde_json::from_value(json).map_err(|error| {
+            let fields: Vec<&str> = space.options.iter().map(|option| option.field.as_str()).collect();
+            reject(&fields.join(", "), error.to_string())
+        })
     }
 }
 
@@ -123,10 +141,10 @@ impl Genome for OptionGenome {
     fn seeds(space: &OptionSpace) -> Vec<(String, Self)> {
         let seed = |sampler: &SamplerConfig| {
             let json = serde_json::to_value(sampler).ok()?;
-            let places = space
-                .options
-                .iter()
-                .map(|option| json.pointer(&option.field).map_or(0.5, |value| option.range.place(value)));
+            let places = space.options.iter().map(|option| {
+                json.pointer(&option.field)
+                    .map_or_else(|| option.range.absent(), |value| option.range.place(value))
+            });
             Some((sampler.name().to_owned(), Self { places: places.collect() }))
         };
         std::iter::once(&space.sampler).chain(&space.known).filter_map(seed).collect()

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Path;
 use crate::error::SamplerError;
 use crate::state::Component;
@@ -34,7 +36,8 @@ pub struct PriorMismatch {
 }
 
 /// Mean and variance of the free coordinates of data.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DataMoments {
     /// Mean.
     pub mean: f64,
@@ -43,6 +46,20 @@ pub struct DataMoments {
 }
 
 impl DataMoments {
+    /// From a number of values, their sum and the sum of their squares.
+    #[must_use]
+    pub fn of_sums(count: f64, sum: f64, squares: f64) -> Self {
+        let mean = sum / count.max(1.0);
+        Self { mean, variance: (squares / count.max(1.0) - mean * mean).max(0.0) }
+    }
+
+    /// Of one-hot rows of this length, whatever their composition: mean 1/F, variance (1/F)(1 − 1/F).
+    #[must_use]
+    pub fn of_one_hot(classes: usize) -> Self {
+        let mean = 1.0 / classes.max(1) as f64;
+        Self { mean, variance: mean * (1.0 - mean) }
+    }
+
     /// Over all free coordinates of all rows of a component; zero if there is none.
     ///
     /// # Errors

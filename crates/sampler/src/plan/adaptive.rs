@@ -84,6 +84,18 @@ impl AdaptiveConfig {
             .ok_or_else(|| SamplerError::UnknownSampler { name: name.to_owned(), known: Self::names() })
     }
 
+    /// The same method with this relative and absolute tolerance.
+    #[must_use]
+    pub fn with_tolerance(&self, tolerance: f64) -> Self {
+        let (rtol, atol) = (tolerance, tolerance);
+        match self.clone() {
+            Self::DpmSolverAdaptive(planner) => {
+                Self::DpmSolverAdaptive(DpmSolverAdaptive { rtol, atol, ..planner })
+            }
+            Self::DormandPrince(planner) => Self::DormandPrince(DormandPrince { rtol, atol, ..planner }),
+        }
+    }
+
     /// The method behind the configuration.
     #[must_use]
     pub fn planner(&self) -> &dyn AdaptivePlanner {
