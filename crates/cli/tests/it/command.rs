@@ -1,7 +1,7 @@
 //! Running the programme.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 /// The programme under test.
@@ -70,4 +70,17 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A file of the data sets, where they are at hand; `EQUIDRIFT_DATA` says where.
+pub(crate) fn data_file(name: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("EQUIDRIFT_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let path = data.join(name);
+    if path.is_file() {
+        return Some(path.canonicalize().unwrap());
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", path.display());
+    println!("skipped: no {name}");
+    None
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::command::{assert_refused, code, equidrift, stderr, stdout};
+use crate::command::{assert_refused, code, data_file, equidrift, stderr, stdout};
 use crate::folder::small_model;
 
 #[test]
@@ -62,4 +62,31 @@ fn what_has_no_likelihood_is_refused() {
     assert_refused(&run("C\nCCBr\n", &[]), 3, "no molecule can be used");
     assert_refused(&run("CC\n", &["--tolerance", "0"]), 2, "rtol");
     assert_refused(&run("CC\n", &["--rows", "/no/such/file"]), 3, "cannot read");
+}
+
+/// Held-out graphs of QM9 under the embedded model: the figures do not depend on the tolerance.
+#[test]
+fn likelihoods_of_held_out_graphs_are_stable() {
+    let (Some(data), Some(rows)) = (data_file("molecules/qm9.smi"), data_file("molecules/qm9_test_idx.txt")) else {
+        return;
+    };
+    let report = |tolerance: &str| -> Value {
+        let mut command = equidrift();
+        command.args(["evaluate", "likelihood", "--num", "12", "--json", "--tolerance", tolerance, "--data"]);
+        let output = command.arg(&data).arg("--rows").arg(&rows).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
+    };
+    let [coarse, middle, fine] = ["1e-4", "1e-5", "1e-7"].map(report);
+    let figures = ["nats_per_graph", "bits_per_dimension", "bits_per_node_and_edge", "code_bits_per_node_and_edge"];
+    for figure in figures {
+        let read = |report: &Value| {
+            let value = &report[figure];
+            value.as_f64().or_else(|| value["mean"].as_f64()).unwrap_or_else(|| panic!("{figure}: {report}"))
+        };
+        let (coarse, middle, fine) = (read(&coarse), read(&middle), read(&fine));
+        println!("{figure}: {coarse:.5} at 1e-4, {middle:.5} at 1e-5, {fine:.5} at 1e-7");
+        assert!((middle / fine - 1.0).abs() < 1e-3, "{figure}: {middle} {fine}");
+        assert!((coarse / fine - 1.0).abs() < 1e-2, "{figure}: {coarse} {fine}");
+    }
 }

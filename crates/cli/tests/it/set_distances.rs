@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::command::{assert_refused, code, equidrift, run, stderr, stdout};
+use crate::command::{data_file, assert_refused, code, equidrift, run, stderr, stdout};
 
 fn evaluate(folder: &Path, line: &str) -> Output {
     let mut command = equidrift();
@@ -32,15 +32,7 @@ fn folder() -> tempfile::TempDir {
 
 /// The weights of ChemNet, where they are at hand.
 fn chemnet() -> Option<PathBuf> {
-    let data = std::env::var_os("EQUIDRIFT_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = data.join("metrics/chemnet_v0.13.npz");
-    if path.is_file() {
-        return Some(path.canonicalize().unwrap());
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", path.display());
-    println!("skipped: no weights of ChemNet");
-    None
+    data_file("metrics/chemnet_v0.13.npz")
 }
 
 #[test]
