@@ -9,10 +9,12 @@ use clap::Args;
 use equidrift_backend::atomic::write_atomically;
 use equidrift_backend::checksum::sha256;
 use equidrift_sampler::drive::{
-    OptionGenome, OptionRange, OptionSpace, ScheduleSearch, SearchSettings, SearchState, SearchedOption,
+    Genome, Modulation, ModulationSpace, OptionGenome, OptionRange, OptionSpace, ScheduleSearch,
+    SearchSettings, SearchState, SearchedOption,
 };
 use equidrift_sampler::plan::{PerComponent, PredictorCorrector};
 use equidrift_sampler::{Plan, SamplerConfig};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -35,23 +37,33 @@ search that was stopped goes on with --resume, as if it had not been.
 \"low\": 0.05, \"high\": 1}}; other kinds are {\"kind\": \"real\", \"low\": .., \"high\": ..} and {\"kind\": \"choice\", \"values\": [..]}.
 Fields are places in the sampler's JSON. The predictor-corrector has a list of its own.
 
+With --plan the numbers of a plan are searched instead: sizes and noise of its corrections, what its predictors add and their
+noise, and a matched prior, each by a factor that changes smoothly from the first step to the last. Use it on what a first
+search has found.
+
 Examples:
   equidrift samplers search --model qm9-gdss --calls 20 --num 2000 --reference test.smi -o plan20.json
   equidrift samplers search --model my-model/ --calls 50 --num 3000 --reference test.smi --chemnet chemnet.npz \\
       --match-prior --evaluations 200 -o plan50.json
+  equidrift samplers search --model my-model/ --num 3000 --reference test.smi --chemnet chemnet.npz \\
+      --plan plan50.json --evaluations 300 -o better50.json
   equidrift generate molecules --model my-model/ --plan plan50.json --num 1000 -o molecules.smi")]
 pub(crate) struct SearchArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Network calls per sample
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    calls: u32,
+    #[arg(long, value_name = "N", required_unless_present = "plan",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    calls: Option<u32>,
     /// Sampler to start from: a name, or options as JSON
     #[arg(long, value_name = "NAME|JSON", default_value = "predictor-corrector")]
     sampler: String,
     /// Options that may change, as JSON
     #[arg(long, value_name = "FILE.json")]
     vary: Option<PathBuf>,
+    /// Search around this plan (JSON) instead: its times and calls stay, its numbers change smoothly from step to step
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["calls", "sampler", "vary"])]
+    plan: Option<PathBuf>,
     /// Plans to try
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     evaluations: u32,
@@ -68,14 +80,14 @@ pub(crate) struct SearchArgs {
 
 /// What is recorded of a search.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
+#[serde(bound = "G: Genome", deny_unknown_fields)]
+struct Record<G: Genome> {
     /// Digest of all that decides what the search does.
     identity: String,
     baseline: Quality,
     /// Figures of each evaluation.
     figures: Vec<Quality>,
-    search: SearchState<OptionGenome>,
+    search: SearchState<G>,
 }
 
 /// What is said at the end.
@@ -94,7 +106,6 @@ struct Found {
 }
 
 pub(crate) fn run(args: &SearchArgs) -> CliResult {
-    let stop = signal::stop();
     let Some(judge) = args.model.open()? else {
         return Err(Failure::message(Exit::Usage, "--model: which model is the search for?"));
     };
@@ -105,27 +116,52 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
             "--reference: the molecules that samples should be like are needed",
         ));
     }
-    let paths = &judge.model.gdss().config().paths;
+    if let Some(path) = &args.plan {
+        // The start is one of the numbers that change.
+        let plan = started(&judge, read_json(path)?)?;
+        let space = ModulationSpace { plan, known: Vec::new(), jitter: 0.15 };
+        return search_in::<Modulation>(args, &judge, &space, &Ok, &|_| None);
+    }
     let (sampler, options) = sampler_and_options(args)?;
+    let paths = &judge.model.gdss().config().paths;
+    let Some(calls) = args.calls else {
+        return Err(Failure::message(Exit::Usage, "--calls: how many network calls may a sample take?"));
+    };
     let space = OptionSpace {
         sampler,
         known: Vec::new(),
         options,
         paths: vec![paths.x.clone(), paths.adj.clone()],
-        evaluations: args.calls as usize,
+        evaluations: calls as usize,
         rate: 0.3,
         jitter: 0.1,
     };
-    let identity = identity(args, &judge, &space);
+    let describe = |genome: &OptionGenome| genome.sampler(&space).ok();
+    search_in::<OptionGenome>(args, &judge, &space, &|plan| started(&judge, plan), &describe)
+}
+
+/// Searches `space`; `start` makes of a plan of the space what is run, `describe` the sampler a genome stands for.
+fn search_in<G: Genome>(
+    args: &SearchArgs,
+    judge: &Judge<'_>,
+    space: &G::Space,
+    start: &dyn Fn(Plan) -> Result<Plan, Failure>,
+    describe: &dyn Fn(&G) -> Option<SamplerConfig>,
+) -> CliResult
+where
+    G::Space: Serialize,
+{
+    let stop = signal::stop();
+    let identity =
+        identity(judge, &serde_json::to_value(space).map_err(|error| Failure::new(Exit::Failure, error))?);
     let path = args.output.with_extension("search.json");
-    let mut record = match open_record(args, &path, &identity)? {
+    let mut record = match open_record::<G>(args, &path, &identity)? {
         Some(record) => record,
         None => Record {
             identity,
-            baseline: baseline(&judge, judge.args.seed)?,
+            baseline: baseline(judge, judge.args.seed)?,
             figures: Vec::new(),
-            search: serde_json::from_value(json!({"version": 1, "evaluated": []}))
-                .map_err(|error| Failure::new(Exit::Failure, error))?,
+            search: SearchState::default(),
         },
     };
     let settings = SearchSettings {
@@ -133,9 +169,8 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
         seed: judge.args.seed,
         ..SearchSettings::default()
     };
-    let mut search =
-        ScheduleSearch::<OptionGenome>::resume(&space, settings, Vec::new(), record.search.clone())
-            .map_err(equidrift::Error::from)?;
+    let mut search = ScheduleSearch::<G>::resume(space, settings, Vec::new(), record.search.clone())
+        .map_err(equidrift::Error::from)?;
     let bar = progress::bar(u64::from(args.evaluations), "plans");
     let mut interrupted = false;
     while search.state().evaluated.len() < args.evaluations as usize {
@@ -144,7 +179,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
         let mut best = None;
         search.run::<SearchFailure>(
             |plan| {
-                let quality = judge.measure_plan(&started(&judge, plan.clone())?, judge.args.seed)?;
+                let quality = judge.measure_plan(&start(plan.clone())?, judge.args.seed)?;
                 let score = worst_ratio(&quality, &record.baseline);
                 record.figures.push(quality);
                 Ok(score)
@@ -155,7 +190,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
             },
         )?;
         if search.state().evaluated.len() == before {
-            progress::note("note: no further plan can be made of these options");
+            progress::note("note: no further plan can be made");
             break;
         }
         bar.set_message(best.map(|best| format!("best {best:.3}")).unwrap_or_default());
@@ -170,7 +205,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     let Some((plan, score)) = search.best().map_err(equidrift::Error::from)? else {
         return Err(Failure::message(Exit::Failure, "no plan of the search could be judged"));
     };
-    let plan = started(&judge, plan)?;
+    let plan = start(plan)?;
     write_json(&args.output, &plan)?;
     if interrupted {
         progress::note(&format!(
@@ -181,13 +216,12 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     }
     let place = search.state().evaluated.iter().position(|record| record.score == Some(score));
     let fresh = judge.args.seed + 1;
-    let (baseline_fresh, searched_fresh) = (baseline(&judge, fresh)?, judge.measure_plan(&plan, fresh)?);
-    let genome = search.ranked().first().and_then(|record| record.genome.clone());
+    let (baseline_fresh, searched_fresh) = (baseline(judge, fresh)?, judge.measure_plan(&plan, fresh)?);
     let found = Found {
         evaluations: record.figures.len(),
         score,
         score_on_fresh_seed: worst_ratio(&searched_fresh, &baseline_fresh),
-        sampler: genome.and_then(|genome| genome.sampler(&space).ok()),
+        sampler: search.ranked().first().and_then(|record| describe(record.genome.as_ref()?)),
         searched: place.map_or_else(|| record.baseline.clone(), |place| record.figures[place].clone()),
         baseline: record.baseline,
         baseline_on_fresh_seed: baseline_fresh,
@@ -266,11 +300,7 @@ fn sampler_and_options(args: &SearchArgs) -> Result<(SamplerConfig, Vec<Searched
             )),
         };
     };
-    let bad = |error: &dyn std::fmt::Display| {
-        Failure::message(Exit::BadInput, format_args!("{}: {error}", path.display()))
-    };
-    let text = fs::read_to_string(path).map_err(|error| bad(&error))?;
-    Ok((sampler, serde_json::from_str(&text).map_err(|error| bad(&error))?))
+    Ok((sampler, read_json(path)?))
 }
 
 /// What may change of a predictor–corrector: its step sizes and their noise, for each component, at the first and at the last
@@ -310,15 +340,15 @@ fn of_predictor_corrector(sampler: PredictorCorrector) -> (SamplerConfig, Vec<Se
 }
 
 /// The record of an earlier search of the same identity.
-fn open_record(args: &SearchArgs, path: &Path, identity: &str) -> Result<Option<Record>, Failure> {
+fn open_record<G: Genome>(
+    args: &SearchArgs,
+    path: &Path,
+    identity: &str,
+) -> Result<Option<Record<G>>, Failure> {
     if !args.resume || !path.exists() {
         return Ok(None);
     }
-    let bad = |error: &dyn std::fmt::Display| {
-        Failure::message(Exit::BadInput, format_args!("{}: {error}", path.display()))
-    };
-    let text = fs::read_to_string(path).map_err(|error| bad(&error))?;
-    let record: Record = serde_json::from_str(&text).map_err(|error| bad(&error))?;
+    let record: Record<G> = read_json(path)?;
     if record.identity != identity {
         let message = "it is of another search: model, sampler, options, calls, samples, seed, prior or reference differ";
         return Err(Failure::message(Exit::Mismatch, format_args!("{}: {message}", path.display())));
@@ -327,12 +357,20 @@ fn open_record(args: &SearchArgs, path: &Path, identity: &str) -> Result<Option<
 }
 
 /// All that decides what the search does, but for its length.
-fn identity(args: &SearchArgs, judge: &Judge<'_>, space: &OptionSpace) -> String {
+fn identity(judge: &Judge<'_>, space: &Value) -> String {
     let parts = json!({
         "space": space, "model": judge.model.sha256(), "num": judge.args.num, "seed": judge.args.seed,
-        "match_prior": judge.args.match_prior, "reference": judge.reference_digest, "calls": args.calls,
+        "match_prior": judge.args.match_prior, "reference": judge.reference_digest,
     });
     sha256(parts.to_string().as_bytes())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let bad = |error: &dyn std::fmt::Display| {
+        Failure::message(Exit::BadInput, format_args!("{}: {error}", path.display()))
+    };
+    let text = fs::read_to_string(path).map_err(|error| bad(&error))?;
+    serde_json::from_str(&text).map_err(|error| bad(&error))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {

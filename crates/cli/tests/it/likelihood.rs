@@ -67,7 +67,8 @@ fn what_has_no_likelihood_is_refused() {
 /// Held-out graphs of QM9 under the embedded model: the figures do not depend on the tolerance.
 #[test]
 fn likelihoods_of_held_out_graphs_are_stable() {
-    let (Some(data), Some(rows)) = (data_file("molecules/qm9.smi"), data_file("molecules/qm9_test_idx.txt")) else {
+    let (Some(data), Some(rows)) = (data_file("molecules/qm9.smi"), data_file("molecules/qm9_test_idx.txt"))
+    else {
         return;
     };
     let report = |tolerance: &str| -> Value {
@@ -78,7 +79,8 @@ fn likelihoods_of_held_out_graphs_are_stable() {
         serde_json::from_str(&stdout(&output)).unwrap()
     };
     let [coarse, middle, fine] = ["1e-4", "1e-5", "1e-7"].map(report);
-    let figures = ["nats_per_graph", "bits_per_dimension", "bits_per_node_and_edge", "code_bits_per_node_and_edge"];
+    let figures =
+        ["nats_per_graph", "bits_per_dimension", "bits_per_node_and_edge", "code_bits_per_node_and_edge"];
     for figure in figures {
         let read = |report: &Value| {
             let value = &report[figure];

@@ -157,6 +157,19 @@ fn a_search_is_recorded_resumed_and_leaves_a_plan() {
         .output();
     assert_drawn(&drawn.unwrap());
 
+    // And on with its numbers.
+    let on =
+        "samplers search --model model --num 30 --reference reference.smi --plan whole.json --evaluations 4";
+    let tuned = in_folder(folder.path(), &format!("{on} -o tuned.json"));
+    assert!(
+        code(&tuned) == 0 && stdout(&tuned).contains("after 4 plans"),
+        "{}{}",
+        stdout(&tuned),
+        stderr(&tuned)
+    );
+    let tuned: Plan = serde_json::from_str(&read("tuned.json")).unwrap();
+    assert!(tuned.is_congruent(&plan));
+
     let other = in_folder(
         folder.path(),
         &format!("{} --evaluations 6 -o part.json --resume", line.replace("30", "31")),

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::command::{data_file, assert_refused, code, equidrift, run, stderr, stdout};
+use crate::command::{assert_refused, code, data_file, equidrift, run, stderr, stdout};
 
 fn evaluate(folder: &Path, line: &str) -> Output {
     let mut command = equidrift();

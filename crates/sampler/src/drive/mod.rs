@@ -11,7 +11,7 @@
 //! | [`BoundarySearch`] | one starting state that is good for a whole reference set | once; then one run a sample |
 //! | [`BestOfN`], [`Svdd`], [`Smc`], [`RolloverBudgetForcing`] | spend a [`Budget`] of evaluations to raise a [`Reward`] | the budget |
 //! | [`DenoisingMcmc`] | many similar samples from chains over state and noise level | a few evaluations a sample |
-//! | [`ScheduleSearch`] | the best solver schedule, or sampler options, for one checkpoint and budget | one objective a schedule |
+//! | [`ScheduleSearch`] | the best solver schedule, sampler options, or numbers of a plan, for one checkpoint and budget | one objective a schedule |
 //!
 //! Searches evaluate the candidates of all samples they are given as one batch: hand over fewer samples at a time to bound
 //! memory. The result is the same.
@@ -26,6 +26,7 @@ mod budget;
 pub mod contraction;
 mod denoising_mcmc;
 mod draws;
+mod modulation;
 mod option_genome;
 mod receding_horizon;
 mod reference_distance;
@@ -46,6 +47,7 @@ pub use branching::{Branching, Process};
 pub use budget::Budget;
 pub use denoising_mcmc::{Chains, DenoisingMcmc, LevelChoice, McmcSample, NoiseLevels};
 pub use draws::Draws;
+pub use modulation::{Modulation, ModulationSpace};
 pub use option_genome::{OptionGenome, OptionRange, OptionSpace, SearchedOption};
 pub use receding_horizon::{Condition, RecedingHorizon};
 pub use reference_distance::ReferenceDistance;

@@ -14,7 +14,8 @@ use crate::plan::{Plan, SamplerConfig};
 /// A description of a plan that can be changed at random and mixed with another.
 ///
 /// [`UnifiedSchedule`](crate::plan::UnifiedSchedule) is one, for ODE solvers whose steps each have a strategy;
-/// [`OptionGenome`](super::OptionGenome) another, for the options of any planner.
+/// [`OptionGenome`](super::OptionGenome) another, for the options of any planner, and [`Modulation`](super::Modulation) a third, for
+/// the numbers of any plan.
 pub trait Genome: Clone + PartialEq + Serialize + DeserializeOwned {
     /// What all genomes of a search share: paths, budget, ranges.
     type Space;
@@ -108,6 +109,13 @@ pub struct SearchState<G> {
     pub evaluated: Vec<Evaluated<G>>,
 }
 
+/// Nothing is evaluated yet.
+impl<G> Default for SearchState<G> {
+    fn default() -> Self {
+        Self { version: VERSION, evaluated: Vec::new() }
+    }
+}
+
 /// The version this code writes and reads.
 const VERSION: u32 = 1;
 
@@ -172,8 +180,7 @@ impl<'s, G: Genome> ScheduleSearch<'s, G> {
         settings: SearchSettings,
         baselines: Vec<(String, Plan)>,
     ) -> Result<Self, SamplerError> {
-        let state = SearchState { version: VERSION, evaluated: Vec::new() };
-        Self::resume(space, settings, baselines, state)
+        Self::resume(space, settings, baselines, SearchState::default())
     }
 
     /// Goes on from `state` with the same space, settings and baselines.

@@ -7,16 +7,18 @@ use burn::tensor::{DType, Device};
 use equidrift_laws::figures::{Accept, Figure};
 use equidrift_laws::mixture::{Mixture, MixtureDenoiser};
 use equidrift_sampler::drive::{
-    Draws, Genome, MutationRates, OptionGenome, OptionRange, OptionSpace, Ranking, ReferenceDistance,
-    ScheduleSearch, SearchSettings, SearchState, SearchedOption, UnifiedSpace, baseline_plans,
+    Draws, Genome, Modulation, ModulationSpace, MutationRates, OptionGenome, OptionRange, OptionSpace,
+    Ranking, ReferenceDistance, ScheduleSearch, SearchSettings, SearchState, SearchedOption, UnifiedSpace,
+    baseline_plans,
 };
+use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::plan::{
-    DpmSolver, DpmSolverPlusPlus, DpmSolverV3, Expansion, FirstPrediction, StepCorrector, UnifiedSchedule,
-    V3Corrector,
+    Ddim, DpmSolver, DpmSolverPlusPlus, DpmSolverV3, Expansion, FirstPrediction, MatchedPrior,
+    PredictorCorrector, StepCorrector, UnifiedSchedule, V3Corrector,
 };
 use equidrift_sampler::statistics::{Estimation, ModelStatistics};
 use equidrift_sampler::{
-    Component, KeyedNoise, NoiseSource, PathConfig, Plan, Planner, PredictionKind, SamplerConfig,
+    Component, KeyedNoise, NoiseSource, Op, PathConfig, Plan, Planner, PredictionKind, SamplerConfig,
     SamplerError, State, Stream, Support,
 };
 
@@ -366,4 +368,56 @@ fn options_of_a_sampler_are_searched() {
         OptionSpace { options: vec![option("/nothing", OptionRange::Real { low: 0.0, high: 1.0 })], ..space };
     let error = OptionGenome::seeds(&absent).remove(0).1.plan(&absent).unwrap_err().to_string();
     assert!(error.contains("/nothing"), "{error}");
+}
+
+/// The numbers of any plan can be searched: here those of DDIM and of ancestral sampling in five steps.
+#[test]
+fn numbers_of_a_plan_are_searched() {
+    let ddim = Ddim { t_end: Some(1e-3), denoise: false, ..Default::default() };
+    let plan = ddim.plan(&[PATH], 5).unwrap();
+    let space = ModulationSpace { plan: plan.clone(), known: Vec::new(), jitter: 0.2 };
+    let seed = Modulation::seeds(&space).remove(0).1;
+    assert_eq!(seed.plan(&space).unwrap(), plan, "no modulation, no change");
+    let settings = SearchSettings { evaluations: 150, ..Default::default() };
+    let mut search = ScheduleSearch::<Modulation>::new(&space, settings, Vec::new()).unwrap();
+    search.run::<SamplerError>(|plan| training().of(plan), |_| ControlFlow::Continue(())).unwrap();
+    let (found, best) = search.best().unwrap().unwrap();
+    let start = search.state().evaluated[0].score.unwrap();
+    println!("{start:.4} -> {best:.4}");
+    assert!(found.is_congruent(&plan) && best < 0.7 * start, "{start} {best}");
+
+    // Corrections, predictor, noise and start all change, each component by itself; times and evaluations do not.
+    let paths = [PATH, PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }];
+    let moments = [DataMoments { mean: 0.3, variance: 0.2 }, DataMoments { mean: 1.0, variance: 2.0 }];
+    let corrected = PredictorCorrector::default().plan(&paths, 4).unwrap();
+    let plan = MatchedPrior::new(&paths, &moments).unwrap().apply(corrected).unwrap();
+    let space = ModulationSpace { plan: plan.clone(), known: Vec::new(), jitter: 0.2 };
+    let seed = Modulation::seeds(&space).remove(0).1;
+    let child = (0..8).fold(seed, |genome, index| genome.mutate(&space, &mut Draws::new(4, index)));
+    let changed = child.plan(&space).unwrap();
+    assert!(changed.is_congruent(&plan) && changed.evaluations() == plan.evaluations());
+    let differs = |pick: &dyn Fn(&Op) -> Option<f64>| {
+        plan.ops().zip(changed.ops()).any(|(old, new)| pick(old).zip(pick(new)).is_some_and(|(a, b)| a != b))
+    };
+    for component in 0..2 {
+        assert!(differs(&|op| match op {
+            Op::Langevin { component: c, snr, .. } if *c == component => Some(*snr),
+            _ => None,
+        }));
+        assert!(differs(&|op| match op {
+            Op::Combine { constant: Some(constant), .. } => Some(constant[component]),
+            _ => None,
+        }));
+        assert!(differs(&|op| match op {
+            Op::Combine { constant: None, noise: Some(noise), .. } => Some(noise.coefficients[component]),
+            _ => None,
+        }));
+        assert!(differs(&|op| match op {
+            Op::Combine { constant: None, terms, .. } =>
+                terms.get(1).map(|term| term.coefficients[component]),
+            _ => None,
+        }));
+    }
+    let times = |plan: &Plan| plan.steps.iter().map(|step| step.time).collect::<Vec<_>>();
+    assert_eq!(times(&changed), times(&plan));
 }
