@@ -9,8 +9,8 @@ use equidrift_molecule::{OnBadLine, SmilesReader, bonds};
 use equidrift_sampler::path::DataMoments;
 
 use crate::exit::{CliResult, Exit, Failure};
-use crate::progress;
 use crate::weights::Weights;
+use crate::{json_file, progress};
 
 /// Make a model folder from another programme's checkpoint
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ struct GdssArgs {
 pub(crate) fn run(args: &ConvertArgs) -> CliResult {
     let What::Gdss(args) = &args.what;
     let (node_counts, edge_moments) = match (&args.node_counts, &args.sizes_from) {
-        (Some(path), _) => (Some(read_node_counts(path)?), None),
+        (Some(path), _) => (Some(json_file::read(path)?), None),
         (None, Some(path)) => {
             let (node_counts, edge_moments) = count_atoms_and_bonds(path)?;
             (Some(node_counts), Some(edge_moments))
@@ -79,14 +79,6 @@ pub(crate) fn run(args: &ConvertArgs) -> CliResult {
         ));
     }
     Ok(Exit::Ok)
-}
-
-fn read_node_counts(path: &Path) -> Result<BTreeMap<usize, u64>, Failure> {
-    let bad = |reason: &dyn std::fmt::Display| {
-        Failure::message(Exit::BadInput, format_args!("{}: {reason}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
-    serde_json::from_str(&text).map_err(|error| bad(&error))
 }
 
 /// Molecules by number of heavy atoms; mean and variance of the bond orders between pairs of atoms, 0 where there is no bond.

@@ -8,10 +8,10 @@ use equidrift::{Destination, GenerateRequest, Job, Shard, Summary};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::{Correction, Format};
-use equidrift_sampler::{Plan, SamplerConfig};
+use equidrift_sampler::SamplerConfig;
 
 use crate::exit::{CliResult, Exit, Failure};
-use crate::{progress, signal};
+use crate::{json_file, progress, signal};
 
 /// Draw new samples from a trained model
 #[derive(Debug, Args)]
@@ -204,7 +204,7 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     }
     request.steps = args.steps.map(|steps| steps as usize).or(request.steps);
     if let Some(path) = &args.plan {
-        (request.plan, request.sampler, request.steps) = (Some(read_plan(path)?), None, None);
+        (request.plan, request.sampler, request.steps) = (Some(json_file::read(path)?), None, None);
         (request.snr, request.scale_eps, request.match_prior) = (None, None, false);
     } else if args.sampler.is_some() || args.steps.is_some() {
         request.plan = None;
@@ -224,24 +224,15 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     Ok(request)
 }
 
-fn read_plan(path: &Path) -> Result<Plan, Failure> {
-    let bad = |reason: &dyn std::fmt::Display| {
-        Failure::message(Exit::BadInput, format_args!("{}: {reason}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
-    serde_json::from_str(&text).map_err(|error| bad(&error))
-}
-
 fn read_config(path: &Path) -> Result<GenerateRequest, Failure> {
+    if path.extension().is_some_and(|suffix| suffix == "json") {
+        return json_file::read(path);
+    }
     let bad = |reason: &dyn std::fmt::Display| {
         Failure::message(Exit::BadInput, format_args!("{}: {reason}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
-    if path.extension().is_some_and(|suffix| suffix == "json") {
-        serde_json::from_str(&text).map_err(|error| bad(&error))
-    } else {
-        toml::from_str(&text).map_err(|error| bad(&error))
-    }
+    toml::from_str(&text).map_err(|error| bad(&error))
 }
 
 fn format(args: &MoleculesArgs) -> Result<Format, Failure> {

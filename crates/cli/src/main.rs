@@ -14,6 +14,7 @@ mod exit;
 mod forward;
 mod generate;
 mod inspect;
+mod json_file;
 mod likelihood;
 mod merge;
 mod progress;

@@ -13,6 +13,7 @@ pub mod clip;
 pub mod ema;
 mod error;
 mod interpolant_loss;
+pub mod noise_level_classifier;
 mod objective;
 mod order;
 mod run_folder;

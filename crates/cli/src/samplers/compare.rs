@@ -1,18 +1,18 @@
 //! `equidrift samplers compare`: error against network calls.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use equidrift_sampler::SamplerConfig;
 use equidrift_sampler::plan::AdaptiveConfig;
+use equidrift_sampler::{Plan, SamplerConfig};
 use serde::Serialize;
 
 use super::exact_problems::{self, ExactErrors};
 use super::model_quality::{self, Quality};
 use super::plot::{Curve, Plot};
 use crate::exit::{CliResult, Exit, Failure};
-use crate::{progress, stdout};
+use crate::{json_file, progress, stdout};
 
 /// Compare samplers by what they cost and how far from the right law they end
 #[derive(Debug, Args)]
@@ -39,9 +39,13 @@ pub(crate) struct CompareArgs {
     /// Samplers, by name [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     samplers: Vec<String>,
-    /// A sampler with options as JSON, for instance '{"name": "predictor-corrector", "snr": [0.3, 0.45]}'; may be repeated
-    #[arg(long = "sampler", value_name = "JSON")]
+    /// A sampler with options as JSON, for instance '{"name": "s4", "snr": [0.3, 0.45]}', after a label of its own if you like:
+    /// 'my s4={"name": ...}'; may be repeated
+    #[arg(long = "sampler", value_name = "[LABEL=]JSON")]
     configured: Vec<String>,
+    /// A compiled plan (JSON), for instance one of `samplers search`, after a label if you like; needs --model; may be repeated
+    #[arg(long = "plan", value_name = "[LABEL=]FILE.json", requires = "name")]
+    plans: Vec<String>,
     /// Network calls per sample
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "5,10,20,50,100,200",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -113,6 +117,15 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
             }
         }
     }
+    if let Some(judge) = &judge {
+        for text in &args.plans {
+            let (label, path) = text.rsplit_once('=').unwrap_or((text, text));
+            let plan: Plan = json_file::read(Path::new(path))?;
+            let quality = judge.measure_plan(&plan, judge.args.seed)?;
+            let (calls, steps) = (quality.calls, Some(plan.steps.len()));
+            lines.push(Line { sampler: label.to_owned(), calls, steps, figures: Figures::Model(quality) });
+        }
+    }
     if let Some(path) = &args.plot {
         plots(&lines, judge.is_some()).write(path)?;
     }
@@ -157,11 +170,13 @@ fn chosen(args: &CompareArgs) -> Result<Vec<(String, Chosen)>, Failure> {
         samplers.push((name.clone(), sampler));
     }
     for text in &args.configured {
-        let sampler: SamplerConfig = serde_json::from_str(text)
+        let start = text.find('{').unwrap_or(0);
+        let label = text[..start].trim_end().strip_suffix('=').unwrap_or(text);
+        let sampler: SamplerConfig = serde_json::from_str(&text[start..])
             .map_err(|error| Failure::message(Exit::Usage, format_args!("--sampler {text}: {error}")))?;
-        samplers.push((text.clone(), Chosen::Planned(sampler)));
+        samplers.push((label.to_owned(), Chosen::Planned(sampler)));
     }
-    if samplers.is_empty() {
+    if samplers.is_empty() && args.plans.is_empty() {
         let planned = SamplerConfig::all();
         samplers.extend(planned.into_iter().map(|s| (s.name().to_owned(), Chosen::Planned(s))));
         if !args.model.is_given() {

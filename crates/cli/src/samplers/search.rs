@@ -1,6 +1,5 @@
 //! `equidrift samplers search`: the best options of a sampler for one model and number of calls.
 
-use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,13 +13,12 @@ use equidrift_sampler::drive::{
 };
 use equidrift_sampler::plan::{PerComponent, PredictorCorrector};
 use equidrift_sampler::{Plan, SamplerConfig};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::model_quality::{Judge, ModelArgs, Quality};
 use crate::exit::{CliResult, Exit, Failure};
-use crate::{progress, signal, stdout};
+use crate::{json_file, progress, signal, stdout};
 
 /// Search the options of a sampler for one model and number of calls, and keep the best plan
 #[derive(Debug, Args)]
@@ -118,7 +116,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     }
     if let Some(path) = &args.plan {
         // The start is one of the numbers that change.
-        let plan = started(&judge, read_json(path)?)?;
+        let plan = started(&judge, json_file::read(path)?)?;
         let space = ModulationSpace { plan, known: Vec::new(), jitter: 0.15 };
         return search_in::<Modulation>(args, &judge, &space, &Ok, &|_| None);
     }
@@ -300,7 +298,7 @@ fn sampler_and_options(args: &SearchArgs) -> Result<(SamplerConfig, Vec<Searched
             )),
         };
     };
-    Ok((sampler, read_json(path)?))
+    Ok((sampler, json_file::read(path)?))
 }
 
 /// What may change of a predictor–corrector: its step sizes and their noise, for each component, at the first and at the last
@@ -348,7 +346,7 @@ fn open_record<G: Genome>(
     if !args.resume || !path.exists() {
         return Ok(None);
     }
-    let record: Record<G> = read_json(path)?;
+    let record: Record<G> = json_file::read(path)?;
     if record.identity != identity {
         let message = "it is of another search: model, sampler, options, calls, samples, seed, prior or reference differ";
         return Err(Failure::message(Exit::Mismatch, format_args!("{}: {message}", path.display())));
@@ -363,14 +361,6 @@ fn identity(judge: &Judge<'_>, space: &Value) -> String {
         "match_prior": judge.args.match_prior, "reference": judge.reference_digest,
     });
     sha256(parts.to_string().as_bytes())
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let bad = |error: &dyn std::fmt::Display| {
-        Failure::message(Exit::BadInput, format_args!("{}: {error}", path.display()))
-    };
-    let text = fs::read_to_string(path).map_err(|error| bad(&error))?;
-    serde_json::from_str(&text).map_err(|error| bad(&error))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {

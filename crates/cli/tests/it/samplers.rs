@@ -76,6 +76,25 @@ fn samplers_are_compared_on_a_model() {
     let matched = in_folder(folder.path(), &format!("{line} --match-prior"));
     assert!(code(&matched) == 0 && !stderr(&matched).contains("biased"), "{}", stderr(&matched));
     assert_refused(&in_folder(folder.path(), "samplers compare --num 7"), 2, "--model");
+    // Samplers with options and plans have labels.
+    let show = in_folder(folder.path(), "samplers show s4 --steps 4 --model model --json");
+    fs::write(folder.path().join("plan.json"), stdout(&show)).unwrap();
+    let mut command = equidrift();
+    command.args([
+        "samplers", "compare", "--model", "model", "--num", "40", "--seed", "3", "--calls", "4", "--json",
+    ]);
+    command.args([
+        "--sampler",
+        r#"mine={"name": "s4"}"#,
+        "--plan",
+        "stored=plan.json",
+        "--reference",
+        "reference.smi",
+    ]);
+    let both = command.current_dir(&folder).output().unwrap();
+    let both: Value = serde_json::from_str(&stdout(&both)).unwrap();
+    assert_eq!((&both[0]["sampler"], &both[1]["sampler"]), (&json!("mine"), &json!("stored")));
+    assert_eq!((&both[0]["nspdk"], &both[0]["calls"]), (&both[1]["nspdk"], &json!(4)));
 }
 
 #[test]
