@@ -21,8 +21,8 @@ Without --model the samplers are judged on two problems whose answers are known,
 VP(0.1, 20):
   gaussian   data N(0.7, 0.4^2); the 2-Wasserstein distance between the law of the samples, computed exactly from the
              plan, and the data; only for samplers whose plan is linear
-  mixture    two normals, 64 starting points; root mean square distance to the exact probability flow; only for
-             deterministic samplers
+  mixture    two normals, 64 starting points; root mean square distance to where the exact probability flow takes them (to the
+             data; for adaptive samplers to t = 0.001, where they stop); only for deterministic samplers
 
 With --model the samplers draw --num molecules each. Validity is before repair. FCD and NSPDK need --reference, FCD also
 --chemnet (see `equidrift evaluate molecules --help`). Every sampler sees the same sizes and starting noise.

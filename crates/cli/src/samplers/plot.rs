@@ -24,7 +24,10 @@ pub(super) struct Plot {
     panels: Vec<Panel>,
 }
 
-const PANEL: (u32, u32) = (560, 420);
+const PANEL: (u32, u32) = (520, 420);
+
+/// Width of the list of curves.
+const LEGEND: u32 = 180;
 
 /// Colours that stay apart for most eyes (Okabe & Ito 2008), then again with other markers.
 const COLOURS: [RGBColor; 8] = [
@@ -64,10 +67,18 @@ impl Plot {
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-        let columns = self.panels.len().max(1);
-        let area = SVGBackend::with_string(svg, (PANEL.0 * columns as u32, PANEL.1)).into_drawing_area();
+        let columns = self.panels.len().max(1) as u32;
+        let area = SVGBackend::with_string(svg, (PANEL.0 * columns + LEGEND, PANEL.1)).into_drawing_area();
         area.fill(&WHITE)?;
-        for (part, panel) in area.split_evenly((1, columns)).iter().zip(&self.panels) {
+        let (panels, legend) = area.split_horizontally(PANEL.0 * columns);
+        // A curve has one colour in all panels.
+        let mut labels: Vec<&str> = Vec::new();
+        for curve in self.panels.iter().flat_map(|panel| &panel.curves) {
+            if !labels.contains(&curve.label.as_str()) {
+                labels.push(&curve.label);
+            }
+        }
+        for (part, panel) in panels.split_evenly((1, columns as usize)).iter().zip(&self.panels) {
             let points = || panel.curves.iter().flat_map(|curve| curve.points.iter().copied());
             let range = |values: &mut dyn Iterator<Item = f64>| {
                 values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
@@ -80,12 +91,17 @@ impl Plot {
             let across = (left / 1.15..right * 1.15).log_scale();
             if panel.logarithmic {
                 let chart = chart.build_cartesian_2d(across, (low / 1.4..high * 1.4).log_scale())?;
-                self.lines(chart, &panel.curves)?;
+                self.lines(chart, &panel.curves, &labels)?;
             } else {
                 let room = 0.05 * (high - low).max(1e-9);
                 let chart = chart.build_cartesian_2d(across, low - room..high + room)?;
-                self.lines(chart, &panel.curves)?;
+                self.lines(chart, &panel.curves, &labels)?;
             }
+        }
+        for (index, label) in labels.iter().enumerate() {
+            let line = 50 + 20 * index as i32;
+            legend.draw(&Circle::new((12, line), 4, marker(index)))?;
+            legend.draw(&Text::new((*label).to_owned(), (24, line - 7), ("sans-serif", 13)))?;
         }
         area.present()?;
         Ok(())
@@ -99,6 +115,7 @@ impl Plot {
             Cartesian2d<plotters::coord::combinators::LogCoord<f64>, Y>,
         >,
         curves: &[Curve],
+        labels: &[&str],
     ) -> Result<(), Box<dyn std::error::Error>>
     where
         Y: plotters::coord::ranged1d::Ranged<ValueType = f64>,
@@ -107,32 +124,28 @@ impl Plot {
             .configure_mesh()
             .light_line_style(WHITE)
             .x_desc(self.axis)
-            .x_label_formatter(&|x| format!("{x}"))
+            .x_label_formatter(&|x| {
+                // 1, 2 and 5 times a power of ten: the others would run into one another.
+                let leading = x / 10f64.powf(x.log10().floor() + 1e-9);
+                let shown = [1.0, 2.0, 5.0].iter().any(|digit| (leading - digit).abs() < 1e-3);
+                if shown { format!("{x}") } else { String::new() }
+            })
             .y_label_formatter(&|y| {
                 if *y != 0.0 && y.abs() < 0.01 { format!("{y:.0e}") } else { format!("{y}") }
             })
             .draw()?;
-        for (index, curve) in curves.iter().enumerate() {
+        for curve in curves {
+            let index = labels.iter().position(|label| *label == curve.label).unwrap_or(0);
             let colour = COLOURS[index % COLOURS.len()];
-            let filled = index < COLOURS.len();
-            let marker = move |at: (f64, f64)| {
-                let style = if filled { colour.filled() } else { colour.stroke_width(1) };
-                Circle::new(at, 3, style)
-            };
-            chart
-                .draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(1)))?
-                .label(curve.label.clone())
-                .legend(move |(x, y)| {
-                    let style = if filled { colour.filled() } else { colour.stroke_width(1) };
-                    Circle::new((x + 8, y), 3, style)
-                });
-            chart.draw_series(curve.points.iter().map(|&at| marker(at)))?;
+            chart.draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(1)))?;
+            chart.draw_series(curve.points.iter().map(|&at| Circle::new(at, 3, marker(index))))?;
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .label_font(("sans-serif", 11))
-            .draw()?;
         Ok(())
     }
+}
+
+/// The marker of curve `index`: hollow where the colours begin again.
+fn marker(index: usize) -> ShapeStyle {
+    let colour = COLOURS[index % COLOURS.len()];
+    if index < COLOURS.len() { colour.filled() } else { colour.stroke_width(1) }
 }
