@@ -47,7 +47,7 @@ fn main() -> Result<(), equidrift::Error> {
             println!(
                 "{:20} {steps:5} {:5} {:9.1} {:9.1} {:12.1}",
                 sampler.name(),
-                generator.plan().evaluations(),
+                generator.course().evaluations().unwrap_or(0),
                 share(valid, molecules.len()),
                 share(distinct.len(), found.len()),
                 molecules.len() as f64 / seconds,

@@ -36,7 +36,7 @@ fn main() -> Result<(), equidrift::Error> {
         molecules.len(),
         distinct.len(),
         molecules.len() as f64 / seconds,
-        generator.plan().evaluations(),
+        generator.course().evaluations().unwrap_or(0),
     );
     Ok(())
 }

@@ -9,6 +9,7 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::{Correction, Format};
 use equidrift_sampler::SamplerConfig;
+use equidrift_sampler::plan::AdaptiveConfig;
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::{json_file, progress, signal};
@@ -37,12 +38,13 @@ Examples:
   equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
   equidrift generate molecules --num 20 | head -3
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
+  equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
   equidrift generate molecules --num 1000 --plan searched.json -o fast.smi
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 
-A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, plan,
-match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
+A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, adaptive,
+plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
 struct MoleculesArgs {
     /// How many samples to draw, over all shards [default: 100]
     #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -62,11 +64,14 @@ struct MoleculesArgs {
     /// Sampler, see `equidrift samplers list` [default: the model's]
     #[arg(long, value_name = "NAME")]
     sampler: Option<String>,
+    /// Relative and absolute tolerance of an adaptive sampler [default: the sampler's]
+    #[arg(long, requires = "sampler", conflicts_with = "steps")]
+    tolerance: Option<f64>,
     /// Steps of the sampler [default: the model's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
     /// A compiled plan (JSON) in place of a sampler, as `samplers show --json` and `samplers search` write it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps", "match_prior"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps", "match_prior", "tolerance"])]
     plan: Option<PathBuf>,
     /// Start from a prior with the mean and variance of the noised training data; helps samplers of few steps where the
     /// model's path does not end in its prior
@@ -195,7 +200,17 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     set(&mut request.num, args.num);
     set(&mut request.seed, args.seed);
     set(&mut request.model, args.model.clone());
-    if let Some(name) = &args.sampler {
+    if let Some(sampler) = args.sampler.as_deref().and_then(|name| AdaptiveConfig::by_name(name).ok()) {
+        request.adaptive = Some(match args.tolerance {
+            Some(tolerance) => sampler.with_tolerance(tolerance),
+            None => {
+                request.adaptive.filter(|given| given.info().name == sampler.info().name).unwrap_or(sampler)
+            }
+        });
+        (request.sampler, request.steps, request.plan) = (None, None, None);
+        (request.snr, request.scale_eps) = (None, None);
+    } else if let Some(name) = &args.sampler {
+        request.adaptive = None;
         // Options of the file for the same sampler stay; those of another make no sense here.
         if request.sampler.as_ref().is_none_or(|sampler| sampler.name() != name) {
             let sampler = SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
@@ -205,6 +220,7 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     request.steps = args.steps.map(|steps| steps as usize).or(request.steps);
     if let Some(path) = &args.plan {
         (request.plan, request.sampler, request.steps) = (Some(json_file::read(path)?), None, None);
+        request.adaptive = None;
         (request.snr, request.scale_eps, request.match_prior) = (None, None, false);
     } else if args.sampler.is_some() || args.steps.is_some() {
         request.plan = None;
@@ -219,6 +235,9 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     set(&mut request.shard, args.shard);
     if args.no_repair {
         request.correction = Correction::None;
+    }
+    if args.tolerance.is_some() && request.adaptive.is_none() {
+        return Err(Failure::message(Exit::Usage, "--tolerance: only adaptive samplers have one"));
     }
     request.check()?;
     Ok(request)
@@ -269,10 +288,16 @@ fn report(summary: &Summary, json: bool) {
         line("model", format!("{} ({} on {})", summary.model, summary.engine, summary.device)),
         line(
             "sampler",
-            format!(
-                "{}, {} steps, {} network evaluations (NFE) per sample",
-                summary.sampler, summary.steps, summary.evaluations_per_sample
-            ),
+            match summary.steps {
+                0 => format!(
+                    "{}, adaptive, {} network evaluations (NFE) per sample on average",
+                    summary.sampler, summary.evaluations_per_sample
+                ),
+                steps => format!(
+                    "{}, {steps} steps, {} network evaluations (NFE) per sample",
+                    summary.sampler, summary.evaluations_per_sample
+                ),
+            },
         ),
         line("samples", format!("{} of {}", summary.samples, summary.requested)),
         line("valid before repair", percent(summary.validity_before_repair)),

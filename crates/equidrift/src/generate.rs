@@ -16,10 +16,11 @@ use equidrift_molecule::{
     Chemistry, Decoded, Format, GeneratedMolecule, MolecularGraph, MoleculeError, SmilesLines, decode,
 };
 use equidrift_sampler::{
-    DType, Denoiser, Device, Executor, KeyedNoise, Observer, PathConfig, Plan, State, Support,
+    DType, Denoiser, Device, Executor, KeyedNoise, Observer, PathConfig, State, Support,
 };
 
 use crate::batching::{Batch, Batches};
+use crate::course::Course;
 use crate::error::Error;
 use crate::manifest::{Diverged, FORMAT_VERSION, Identity, Manifest, Progress};
 use crate::model::Model;
@@ -93,7 +94,7 @@ pub struct Job<'a> {
 pub struct Generator {
     request: GenerateRequest,
     model: Model,
-    plan: Plan,
+    course: Course,
     node_counts: NodeCounts,
     paths: [PathConfig; 2],
     denoiser: Arc<dyn Denoiser>,
@@ -109,6 +110,8 @@ pub struct Sample {
     pub molecule: GeneratedMolecule,
     /// Set where the sample became infinite or not a number.
     pub diverged: Option<Diverged>,
+    /// Network evaluations it took.
+    pub evaluations: usize,
 }
 
 impl Generator {
@@ -125,15 +128,24 @@ impl Generator {
         let request = request.resolve(&config.sampler, config.steps)?;
         let Some(engine) = request.engine else { unreachable!("`resolve` fills it in") };
         let paths = [config.paths.x.clone(), config.paths.adj.clone()];
-        let plan = match (&request.plan, &request.sampler, request.steps) {
+        let start = request.match_prior.then(|| model.matched_prior()).transpose()?;
+        let course = match (&request.plan, &request.adaptive, &request.sampler, request.steps) {
             (Some(plan), ..) => {
                 plan.validate()?;
                 plan.check_paths(&paths)?;
-                plan.clone()
+                Course::Plan(plan.clone())
             }
-            (None, Some(sampler), Some(steps)) => {
+            (None, Some(sampler), ..) => {
+                // Options out of range are found before the first batch.
+                sampler.planner().source(&paths)?;
+                Course::Adaptive { sampler: sampler.clone(), start }
+            }
+            (None, None, Some(sampler), Some(steps)) => {
                 let plan = sampler.plan(&paths, steps)?;
-                if request.match_prior { model.matched_prior()?.apply(plan)? } else { plan }
+                Course::Plan(match start {
+                    Some(start) => start.apply(plan)?,
+                    None => plan,
+                })
             }
             _ => unreachable!("`resolve` fills these in"),
         };
@@ -152,7 +164,7 @@ impl Generator {
         Ok(Self {
             request,
             model,
-            plan,
+            course,
             node_counts,
             paths,
             denoiser,
@@ -167,9 +179,9 @@ impl Generator {
         &self.request
     }
 
-    /// The sampler's plan.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    /// How samples get from noise to data.
+    pub fn course(&self) -> &Course {
+        &self.course
     }
 
     /// All molecules of the request, in order of id. For many samples use [`Generator::run`], which holds only a few
@@ -218,12 +230,17 @@ impl Generator {
         let state =
             State::prior(&["x", "adj"], &self.paths, supports, &batch.ids, &noise, &self.device, DType::F32)?;
         let mut watch = Watch { rows: rows as u64, progress };
-        let outcome = Executor::new(&*self.denoiser, &noise)
-            .with_cancel(stop.at_once())
-            .with_observer(&mut watch)
-            .run(&self.plan, state, &batch.ids)?;
+        let mut executor = Executor::new(&*self.denoiser, &noise).with_cancel(stop.at_once());
+        if self.course.steps().is_some() {
+            executor = executor.with_observer(&mut watch);
+        }
+        let outcome = self.course.run(&mut executor, &self.paths, state, &batch.ids)?;
         if outcome.cancelled {
             return Ok(None);
+        }
+        if self.course.steps().is_none() {
+            // Where the number of steps is not known before, a sample is one.
+            progress(Report::Steps { sample_steps: rows as u64 });
         }
         let [x, adj] = &outcome.state.components[..] else {
             unreachable!("the executor returns the two components it was given")
@@ -238,7 +255,7 @@ impl Generator {
             };
             let molecule = self.finish(id, decoded)?;
             let diverged = diverged.map(|failure| Diverged { id, step: failure.step as u64 });
-            Ok(Sample { molecule, diverged })
+            Ok(Sample { molecule, diverged, evaluations: outcome.row_evaluations[row] })
         });
         samples.collect::<Result<Vec<_>, Error>>().map(Some)
     }
@@ -262,7 +279,7 @@ impl Generator {
 
     fn start(&self, done: u64) -> Report {
         let ids = self.request.ids();
-        Report::Start { samples: ids.end - ids.start, done, steps: self.plan.steps.len() as u64 }
+        Report::Start { samples: ids.end - ids.start, done, steps: self.course.steps().unwrap_or(1) as u64 }
     }
 
     /// The manifest of a run of which nothing is done yet.
@@ -274,7 +291,7 @@ impl Generator {
             identity: Identity {
                 request_sha256: self.request.digest()?,
                 model_sha256: self.model.sha256().to_owned(),
-                plan_sha256: sha256_of_json(&self.plan)?,
+                plan_sha256: sha256_of_json(&self.course)?,
                 chemistry: self.chemistry.name().to_owned(),
                 format: format_name(format).to_owned(),
             },
@@ -292,7 +309,7 @@ impl Generator {
         &self,
         manifest: &Manifest,
         distinct: &Distinct,
-        ran: u64,
+        (ran, evaluations): (u64, u64),
         seconds: f64,
         file: Option<&Path>,
     ) -> Summary {
@@ -301,9 +318,12 @@ impl Generator {
         let complete = manifest.progress == Progress::Complete;
         Summary {
             model: self.model.name().to_owned(),
-            sampler: self.plan.planner.clone(),
-            steps: self.plan.steps.len(),
-            evaluations_per_sample: self.plan.evaluations(),
+            sampler: self.course.name().to_owned(),
+            steps: self.course.steps().unwrap_or(0),
+            evaluations_per_sample: self
+                .course
+                .evaluations()
+                .unwrap_or_else(|| evaluations.div_ceil(ran.max(1)) as usize),
             engine: request.engine.map(|engine| engine.to_string()).unwrap_or_default(),
             device: request.device.to_string(),
             chemistry: self.chemistry.name().to_owned(),
@@ -343,6 +363,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
         Destination::File { path, .. } => Some(path),
         Destination::Stream(_) => None,
     };
+    let mut evaluations = 0;
     let (manifest, ran) = match job.destination {
         Destination::Stream(stream) => {
             let mut manifest = fresh;
@@ -351,6 +372,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
             let ending = generator.run(first, job.stop, job.progress, |id, sample| {
                 let record = record(&sample.molecule, job.format, generator.request.seed)?;
                 stream.write_all(&record).map_err(|source| Error::Stream { source })?;
+                evaluations += sample.evaluations as u64;
                 distinct.add(&sample.molecule.smiles);
                 manifest.tally.add(&counts(&sample));
                 manifest.diverged.extend(sample.diverged);
@@ -383,6 +405,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
                     let ending = generator.run(first, job.stop, job.progress, |id, sample| {
                         let record = record(&sample.molecule, job.format, generator.request.seed)?;
                         distinct.add(&sample.molecule.smiles);
+                        evaluations += sample.evaluations as u64;
                         output.append(id, &record, &counts(&sample), sample.diverged)
                     })?;
                     let manifest = match ending {
@@ -395,7 +418,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
             }
         }
     };
-    Ok(generator.summary(&manifest, &distinct, ran, start.elapsed().as_secs_f64(), file))
+    Ok(generator.summary(&manifest, &distinct, (ran, evaluations), start.elapsed().as_secs_f64(), file))
 }
 
 /// The chemistry library of this build.

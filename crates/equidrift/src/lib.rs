@@ -16,6 +16,7 @@
 //! ```
 
 mod batching;
+mod course;
 mod error;
 mod generate;
 pub mod likelihood;
@@ -32,6 +33,7 @@ mod workers;
 mod written;
 
 pub use batching::{Batch, Batches};
+pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{Destination, Generator, Job, Report, Sample, chemistry, generate};
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
-use equidrift_sampler::plan::{NormScope, PerComponent};
+use equidrift_sampler::plan::{AdaptiveConfig, NormScope, PerComponent};
 use equidrift_sampler::{Op, Plan, SamplerConfig};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -37,6 +37,9 @@ pub struct GenerateRequest {
     pub sampler: Option<SamplerConfig>,
     /// Its number of steps; none means the model's own default.
     pub steps: Option<usize>,
+    /// A sampler that chooses its steps sample by sample, in place of `sampler` and `steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<AdaptiveConfig>,
     /// A compiled plan, for instance one that a search has found, in place of a sampler with its steps and options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -70,6 +73,7 @@ impl Default for GenerateRequest {
             model: DEFAULT_MODEL.to_owned(),
             sampler: None,
             steps: None,
+            adaptive: None,
             plan: None,
             match_prior: false,
             snr: None,
@@ -90,18 +94,26 @@ impl GenerateRequest {
         self.shard.ids(self.num)
     }
 
-    /// Fills in what the request left to the model: afterwards `engine` and either `plan` or `sampler` (with `snr` and
-    /// `scale_eps` in it) and `steps` are there, and equal runs have equal requests.
+    /// Fills in what the request left to the model: afterwards `engine` and one of `plan`, `adaptive`, or `sampler` (with
+    /// `snr` and `scale_eps` in it) and `steps` are there, and equal runs have equal requests.
     ///
     /// # Errors
     /// [`Error::Request`] where an option is given that the sampler does not have.
     pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
         let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
+        let options = self.snr.is_some() || self.scale_eps.is_some();
+        let planned = options || self.sampler.is_some() || self.steps.is_some();
         if self.plan.is_some() {
-            let options = self.snr.is_some() || self.scale_eps.is_some();
-            if options || self.match_prior || self.sampler.is_some() || self.steps.is_some() {
+            if planned || self.match_prior || self.adaptive.is_some() {
                 let reason = "a plan is a sampler with its steps and options: give one or the other";
                 return Err(Error::Request { field: "plan", reason });
+            }
+            return Ok(Self { engine, ..self.clone() });
+        }
+        if self.adaptive.is_some() {
+            if planned {
+                let reason = "an adaptive sampler chooses its steps by its tolerance, and has no corrector";
+                return Err(Error::Request { field: "adaptive", reason });
             }
             return Ok(Self { engine, ..self.clone() });
         }

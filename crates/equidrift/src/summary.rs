@@ -82,9 +82,10 @@ pub struct Summary {
     pub model: String,
     /// Name of the sampler.
     pub sampler: String,
-    /// Its number of steps.
+    /// Its number of steps; 0 where every sample has its own.
     pub steps: usize,
-    /// Network evaluations per sample (each evaluates the node and the edge network once).
+    /// Network evaluations per sample (each evaluates the node and the edge network once); where every sample has its own
+    /// number, the mean over this process's samples, rounded up.
     pub evaluations_per_sample: usize,
     /// The engine that evaluated the networks.
     pub engine: String,

@@ -163,7 +163,7 @@ impl Judge<'_> {
             _ => None,
         };
         Ok(Quality {
-            calls: generator.plan().evaluations(),
+            calls: generator.course().evaluations().unwrap_or(0),
             samples: molecules.len(),
             validity_before_repair: share(
                 molecules.iter().filter(|molecule| molecule.valid_without_correction).count(),

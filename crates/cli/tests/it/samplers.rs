@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use equidrift_sampler::plan::AdaptiveConfig;
 use equidrift_sampler::{Op, Plan};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -143,6 +144,36 @@ fn a_plan_is_run_as_it_is_and_only_on_its_paths() {
         config.as_object_mut().unwrap().remove("edge_moments");
     });
     refused("--match-prior", 2, "edge_moments");
+}
+
+#[test]
+fn adaptive_samplers_draw_molecules_whatever_the_batch() {
+    let folder = folder();
+    let model = folder.path().join("model");
+    let draw = |line: &str| {
+        let result = generate(&model, None, &format!("--num 24 --seed 5 --json {line}")).output().unwrap();
+        assert_drawn(&result);
+        let summary: Value = serde_json::from_str(&stderr(&result)).unwrap();
+        (stdout(&result), summary["evaluations_per_sample"].as_u64().unwrap(), summary["sampler"].clone())
+    };
+    for name in AdaptiveConfig::names() {
+        let (loose, few, named) = draw(&format!("--sampler {name} --tolerance 1e-1"));
+        let (tight, many, _) = draw(&format!("--sampler {name} --tolerance 1e-4"));
+        assert!(named == name && few < many, "{name}: {few} and {many}");
+        let again = draw(&format!("--sampler {name} --tolerance 1e-4 --batch 5 --threads 1"));
+        assert!(again.0 == tight && loose.lines().count() == 24, "{name}");
+        assert_ne!(draw(&format!("--sampler {name} --tolerance 1e-4 --match-prior")).0, tight);
+    }
+    let config = folder.path().join("run.json");
+    fs::write(&config, r#"{"adaptive": {"name": "dormand-prince", "rtol": 1e-4, "atol": 1e-4}}"#).unwrap();
+    let from_file = draw(&format!("--config {}", config.display()));
+    assert_eq!(from_file.0, draw("--sampler dormand-prince --tolerance 1e-4").0);
+    let refused = |line: &str, message: &str| {
+        assert_refused(&generate(&model, None, line).output().unwrap(), 2, message);
+    };
+    refused("--sampler heun --tolerance 1e-3", "adaptive");
+    refused("--sampler dormand-prince --steps 5", "adaptive");
+    refused("--sampler dormand-prince --tolerance 0", "rtol");
 }
 
 #[test]
