@@ -158,7 +158,7 @@ impl Judge<'_> {
         let smiles: Vec<String> = valid.iter().map(|molecule| molecule.smiles.clone()).collect();
         let distances = match (&self.reference, self.statistics(&smiles)?) {
             (Some(reference), Some(generated)) => {
-                Some(generated.distances(reference).map_err(|error| equidrift::Error::from(error))?)
+                Some(generated.distances(reference).map_err(equidrift::Error::from)?)
             }
             _ => None,
         };

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use plotters::coord::combinators::LogCoord;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 
 use crate::exit::{Exit, Failure};
@@ -107,18 +109,14 @@ impl Plot {
         Ok(())
     }
 
-    fn lines<'a, Y: plotters::coord::ranged1d::ValueFormatter<f64>>(
+    fn lines<'a, Y>(
         &self,
-        mut chart: ChartContext<
-            'a,
-            SVGBackend<'a>,
-            Cartesian2d<plotters::coord::combinators::LogCoord<f64>, Y>,
-        >,
+        mut chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<LogCoord<f64>, Y>>,
         curves: &[Curve],
         labels: &[&str],
     ) -> Result<(), Box<dyn std::error::Error>>
     where
-        Y: plotters::coord::ranged1d::Ranged<ValueType = f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
         chart
             .configure_mesh()
