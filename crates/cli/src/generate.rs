@@ -64,6 +64,9 @@ struct MoleculesArgs {
     /// Sampler, see `equidrift samplers list` [default: the model's]
     #[arg(long, value_name = "NAME")]
     sampler: Option<String>,
+    /// Statistics of the model for dpm-solver-v3, as `samplers statistics` measures them
+    #[arg(long, value_name = "FILE.json", requires = "sampler")]
+    statistics: Option<PathBuf>,
     /// Relative and absolute tolerance of an adaptive sampler [default: the sampler's]
     #[arg(long, requires = "sampler", conflicts_with = "steps")]
     tolerance: Option<f64>,
@@ -235,6 +238,12 @@ fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
     set(&mut request.shard, args.shard);
     if args.no_repair {
         request.correction = Correction::None;
+    }
+    if let Some(path) = &args.statistics {
+        let Some(SamplerConfig::DpmSolverV3(sampler)) = &mut request.sampler else {
+            return Err(Failure::message(Exit::Usage, "--statistics: only dpm-solver-v3 has a use for them"));
+        };
+        sampler.statistics = Some(json_file::read(path)?);
     }
     if args.tolerance.is_some() && request.adaptive.is_none() {
         return Err(Failure::message(Exit::Usage, "--tolerance: only adaptive samplers have one"));

@@ -337,7 +337,7 @@ impl Error {
                 | SamplerError::UnsupportedPath { .. }
                 | SamplerError::TooFewSteps { .. } => ErrorKind::Usage,
                 SamplerError::PathParameter { .. } | SamplerError::InvalidPlan { .. } => ErrorKind::BadInput,
-                SamplerError::OtherPaths { .. } => ErrorKind::Mismatch,
+                SamplerError::OtherPaths { .. } | SamplerError::Statistics { .. } => ErrorKind::Mismatch,
                 _ => ErrorKind::Failure,
             },
             Self::Molecule(error) => match error {

@@ -15,8 +15,9 @@ use equidrift_molecule::metrics::TrainingSet;
 use equidrift_molecule::{
     Chemistry, Decoded, Format, GeneratedMolecule, MolecularGraph, MoleculeError, SmilesLines, decode,
 };
+use equidrift_sampler::plan::DpmSolverV3;
 use equidrift_sampler::{
-    DType, Denoiser, Device, Executor, KeyedNoise, Observer, PathConfig, State, Support,
+    DType, Denoiser, Device, Executor, KeyedNoise, Observer, PathConfig, SamplerConfig, State, Support,
 };
 
 use crate::batching::{Batch, Batches};
@@ -141,6 +142,10 @@ impl Generator {
                 Course::Adaptive { sampler: sampler.clone(), start }
             }
             (None, None, Some(sampler), Some(steps)) => {
+                if let SamplerConfig::DpmSolverV3(DpmSolverV3 { statistics: Some(statistics), .. }) = sampler
+                {
+                    statistics.check_checkpoint(model.sha256())?;
+                }
                 let plan = sampler.plan(&paths, steps)?;
                 Course::Plan(match start {
                     Some(start) => start.apply(plan)?,

@@ -14,15 +14,12 @@
 //! dropped, as the networks see graphs. p is the density of the probability-flow ODE that starts from the model's prior at
 //! t = 1, with Hutchinson's estimate of the divergence unless all of the trace is asked for.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{BurnEngine, GdssDenoiser, Precision, Task};
-use equidrift_molecule::{BadLine, MoleculeError, OnBadLine, SmilesReader, SmilesRecord, molecule};
 use equidrift_sampler::likelihood::Probe;
 use equidrift_sampler::plan::DormandPrince;
 use equidrift_sampler::{
@@ -33,8 +30,8 @@ use serde::Serialize;
 
 use crate::batching::{Batch, Batches};
 use crate::error::Error;
-use crate::generate::chemistry;
 use crate::model::Model;
+use crate::molecule_graphs::{MoleculeGraph, Skipped, dense, read};
 use crate::workers::{Ending, StopSignal, in_order};
 
 /// The time whose density is computed.
@@ -160,28 +157,6 @@ pub struct LikelihoodReport {
     pub graphs: Vec<GraphLikelihood>,
 }
 
-/// A line without a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Skipped {
-    /// 1-based line of the file.
-    pub line: u64,
-    /// Why.
-    pub reason: String,
-}
-
-impl From<BadLine> for Skipped {
-    fn from(BadLine { line, reason }: BadLine) -> Self {
-        Self { line, reason }
-    }
-}
-
-/// A molecule as the networks see it.
-struct Graph {
-    line: u64,
-    classes: Vec<usize>,
-    bonds: Vec<(usize, usize, u8)>,
-}
-
 /// Computes the likelihood of the molecules of a file. `progress` is called with the number of molecules found, then for
 /// each that is done with 0.
 ///
@@ -196,14 +171,7 @@ pub fn likelihood(
     let start = Instant::now();
     let model = Model::open(&request.model)?;
     model.expect_task(Task::Molecules)?;
-    let (graphs, skipped) = read(request, &model)?;
-    if graphs.is_empty() {
-        let reason = skipped.first().map(|first| format!("line {}: {}", first.line, first.reason));
-        return Err(Error::NoUsableMolecules {
-            path: request.data.clone(),
-            reason: reason.unwrap_or_else(|| "the file holds none".to_owned()),
-        });
-    }
+    let (graphs, skipped) = read(&request.data, request.rows.as_deref(), request.num, &model)?;
     let run = Run::new(request, &model)?;
     progress(graphs.len());
     let ids = 0..graphs.len() as u64;
@@ -214,7 +182,7 @@ pub fn likelihood(
     };
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let work = |batch: &Batch| {
-        let members: Vec<&Graph> = batch.ids.iter().map(|&id| &graphs[id as usize]).collect();
+        let members: Vec<&MoleculeGraph> = batch.ids.iter().map(|&id| &graphs[id as usize]).collect();
         run.batch(&members).map(|found| {
             members.iter().for_each(|_| progress(0));
             Some(found)
@@ -261,72 +229,6 @@ pub fn likelihood(
         seconds: start.elapsed().as_secs_f64(),
         graphs: done,
     })
-}
-
-/// The molecules asked for, and the lines that cannot be used.
-fn read(request: &LikelihoodRequest, model: &Model) -> Result<(Vec<Graph>, Vec<Skipped>), Error> {
-    let rows = request.rows.as_deref().map(read_rows).transpose()?;
-    let wanted = |line: u64| rows.as_ref().is_none_or(|rows| rows.contains(&(line - 1)));
-    let last = rows.as_ref().map(|rows| rows.last().copied().unwrap_or(0));
-    let num = request.num.unwrap_or(usize::MAX);
-    let mut reader = SmilesReader::open(&request.data, chemistry(), OnBadLine::Skip)?;
-    let (mut graphs, mut skipped) = (Vec::new(), Vec::new());
-    while graphs.len() < num
-        && let Some(record) = reader.next()
-    {
-        let record = record?;
-        let line = record.line;
-        if last.is_some_and(|last| line - 1 > last) {
-            break;
-        }
-        if wanted(line) {
-            match featurise(&record, model) {
-                Ok(graph) => graphs.push(graph),
-                Err(reason) => skipped.push(Skipped { line, reason }),
-            }
-        }
-    }
-    skipped.extend(reader.into_bad_lines().into_iter().map(Skipped::from).filter(|bad| wanted(bad.line)));
-    skipped.sort_by_key(|skipped| skipped.line);
-    Ok((graphs, skipped))
-}
-
-/// The graph of a molecule, or why the model has none.
-fn featurise(record: &SmilesRecord, model: &Model) -> Result<Graph, String> {
-    let (vocabulary, most) = (model.vocabulary(), model.gdss().config().max_nodes);
-    let class = |element| {
-        let position = vocabulary.iter().position(|known| *known == element);
-        position.ok_or_else(|| format!("atom {element} is not in the model's vocabulary"))
-    };
-    let classes =
-        record.graph.node_weights().map(|atom| class(atom.element)).collect::<Result<Vec<_>, _>>()?;
-    if classes.len() > most {
-        return Err(format!("{} atoms; the model makes at most {most}", classes.len()));
-    }
-    let bonds: Vec<(usize, usize, u8)> =
-        molecule::bonds(&record.graph).map(|(a, b, order)| (a, b, order.number())).collect();
-    let bonded = |atom: usize| bonds.iter().any(|&(a, b, _)| a == atom || b == atom);
-    if let Some(atom) = (0..classes.len()).find(|&atom| !bonded(atom)) {
-        return Err(format!("atom {} has no bond; the model has no such atoms", atom + 1));
-    }
-    if classes.is_empty() {
-        return Err("no atoms".to_owned());
-    }
-    Ok(Graph { line: record.line, classes, bonds })
-}
-
-/// Row numbers, one a line. Blank lines and lines that begin with `#` are skipped.
-fn read_rows(path: &Path) -> Result<BTreeSet<u64>, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let lines = (1..).zip(text.lines()).map(|(line, text)| (line, text.trim()));
-    let lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
-    let rows = lines.map(|(line, text)| {
-        text.parse().map_err(|_| {
-            let reason = format!("expected a row number, found {text:?}");
-            MoleculeError::Line { path: path.to_owned(), line, reason }.into()
-        })
-    });
-    rows.collect()
 }
 
 /// Everything that is the same for all batches.
@@ -381,7 +283,7 @@ impl Run {
     }
 
     /// One result per graph, all of one size; a reason where the integration of one failed.
-    fn batch(&self, graphs: &[&Graph]) -> Result<Vec<Result<GraphLikelihood, String>>, Error> {
+    fn batch(&self, graphs: &[&MoleculeGraph]) -> Result<Vec<Result<GraphLikelihood, String>>, Error> {
         match self.try_batch(graphs) {
             // The others need not suffer; alone they have the same bits.
             Err(Error::Sampler(SamplerError::StepSize { .. })) if graphs.len() > 1 => {
@@ -393,21 +295,12 @@ impl Run {
         }
     }
 
-    fn try_batch(&self, graphs: &[&Graph]) -> Result<Vec<Result<GraphLikelihood, String>>, Error> {
+    fn try_batch(&self, graphs: &[&MoleculeGraph]) -> Result<Vec<Result<GraphLikelihood, String>>, Error> {
         let (rows, nodes) = (graphs.len(), graphs.first().map_or(0, |graph| graph.classes.len()));
         let mask = vec![vec![true; nodes]; rows];
         let supports = [Support::nodes(mask.clone(), self.features), Support::symmetric_pairs(mask)];
         let ids: Vec<u64> = graphs.iter().map(|graph| graph.line - 1).collect();
-        let mut clean = [vec![0.0; rows * nodes * self.features], vec![0.0; rows * nodes * nodes]];
-        for (row, graph) in graphs.iter().enumerate() {
-            for (node, class) in graph.classes.iter().enumerate() {
-                clean[0][(row * nodes + node) * self.features + class] = 1.0;
-            }
-            for &(a, b, order) in &graph.bonds {
-                clean[1][(row * nodes + a) * nodes + b] = f64::from(order);
-                clean[1][(row * nodes + b) * nodes + a] = f64::from(order);
-            }
-        }
+        let clean = dense(graphs, nodes, self.features);
         let noise = KeyedNoise::new(self.seed);
         let mut components = Vec::with_capacity(2);
         // log q(x|x₀) − log d(x₀|x) of every row.
@@ -458,6 +351,8 @@ fn log_posterior(value: f64, clean: f64, alpha: f64, sigma: f64, levels: usize) 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -478,21 +373,6 @@ mod tests {
     }
 
     const SMILES: &str = "CCO\nC\nnothing\nCC#N\nCCCl\nCCCCCCCCCCCC\nC1CC1\nCC(=O)NC\n";
-
-    #[test]
-    fn lines_without_a_graph_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let model = Model::open(crate::request::DEFAULT_MODEL).unwrap();
-        let (graphs, skipped) = read(&request(&folder, SMILES), &model).unwrap();
-        assert_eq!(graphs.iter().map(|graph| graph.line).collect::<Vec<_>>(), [1, 4, 7, 8]);
-        assert_eq!(skipped.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [2, 3, 5, 6]);
-        let rows = folder.path().join("rows.txt");
-        fs::write(&rows, "# held out\n3\n4\n0\n").unwrap();
-        let held_out = LikelihoodRequest { rows: Some(rows), num: Some(2), ..request(&folder, SMILES) };
-        let (graphs, skipped) = read(&held_out, &model).unwrap();
-        assert_eq!(graphs.iter().map(|graph| graph.line).collect::<Vec<_>>(), [1, 4]);
-        assert!(skipped.is_empty());
-    }
 
     /// The numbers of a molecule depend on nothing but the molecule, its row and the seed.
     #[test]

@@ -1,10 +1,11 @@
-//! `equidrift samplers list|show NAME|compare|search`
+//! `equidrift samplers list|show NAME|compare|search|statistics`
 
 mod compare;
 mod exact_problems;
 mod model_quality;
 mod plot;
 mod search;
+mod statistics;
 
 use clap::{Args, Subcommand};
 use equidrift_sampler::plan::{AdaptiveConfig, PlannerInfo};
@@ -37,6 +38,7 @@ Examples:
     Show(ShowArgs),
     Compare(compare::CompareArgs),
     Search(search::SearchArgs),
+    Statistics(statistics::StatisticsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +98,7 @@ pub(crate) fn run(args: &SamplersArgs) -> CliResult {
         What::Show(args) => show(args),
         What::Compare(args) => compare::run(args),
         What::Search(args) => search::run(args),
+        What::Statistics(args) => statistics::run(args),
     }
 }
 

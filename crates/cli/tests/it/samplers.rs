@@ -177,6 +177,40 @@ fn adaptive_samplers_draw_molecules_whatever_the_batch() {
 }
 
 #[test]
+fn statistics_are_measured_once_and_belong_to_their_model() {
+    let folder = folder();
+    let model = folder.path().join("model");
+    let measure = "samplers statistics --model model --data reference.smi --levels 40";
+    let measured = in_folder(folder.path(), &format!("{measure} -o s.json"));
+    assert!(code(&measured) == 0 && stderr(&measured).contains("6 molecules"), "{}", stderr(&measured));
+    assert_eq!(code(&in_folder(folder.path(), &format!("{measure} -o again.json"))), 0);
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(read("s.json"), read("again.json"));
+    let draw = |line: &str| {
+        generate(&model, None, &format!("--seed 2 {line}")).current_dir(&folder).output().unwrap()
+    };
+    let (with, without) = (
+        draw("--num 40 --sampler dpm-solver-v3 --steps 3 --statistics s.json"),
+        draw("--num 40 --sampler dpm-solver-v3 --steps 3"),
+    );
+    assert_drawn(&with);
+    assert_ne!(stdout(&with), stdout(&without));
+    assert_refused(&draw("--sampler heun --statistics s.json"), 2, "dpm-solver-v3");
+    assert_refused(&draw("--num 8 --sampler dpm-solver-v3 --statistics reference.smi"), 3, "reference.smi");
+    assert_refused(
+        &in_folder(folder.path(), "samplers statistics --data nothing.smi -o x.json"),
+        3,
+        "nothing.smi",
+    );
+    reconfigure(&model, |config| config["steps"] = json!(11));
+    assert_refused(
+        &draw("--sampler dpm-solver-v3 --steps 20 --statistics s.json"),
+        4,
+        "measured on checkpoint",
+    );
+}
+
+#[test]
 fn a_search_is_recorded_resumed_and_leaves_a_plan() {
     let folder = folder();
     let line = "samplers search --model model --num 30 --calls 6 --reference reference.smi --match-prior";
