@@ -131,8 +131,6 @@ pub(crate) fn propagate(
                     let noise = scale * libm::sqrt(2.0 * size);
                     add_noise(&mut transition, target, (Stream::Corrector, *draw), noise);
                 }
-                // One-dimensional components fill their support.
-                Op::Project { .. } => {}
                 _ => return Err(LawError::NotLinear { step, op: op.to_string() }),
             }
             mean = &transition * mean + offset;

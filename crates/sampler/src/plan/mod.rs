@@ -69,7 +69,7 @@ pub use predictor_corrector::{Predictor, PredictorCorrector};
 pub use reverse_diffusion::ReverseDiffusion;
 pub use s4::S4;
 pub use sde_dpm_solver_plus_plus::SdeDpmSolverPlusPlus;
-pub use source::{FixedPlan, PlanSource};
+pub use source::PlanSource;
 pub use thresholding::Thresholding;
 pub use uni_pc::{UniPc, UniPcVariant};
 pub use unified::{Expansion, FirstPrediction, StepCorrector, StepStrategy, UnifiedSchedule};
@@ -121,7 +121,7 @@ impl Plan {
     /// follow from the plan.
     #[must_use]
     pub fn is_linear(&self) -> bool {
-        self.ops().all(|op| matches!(op, Op::Eval { .. } | Op::Combine { .. } | Op::Project { .. }))
+        self.ops().all(|op| matches!(op, Op::Eval { .. } | Op::Combine { .. }))
     }
 
     /// All operations in order.
