@@ -212,8 +212,8 @@ impl VectorJacobian for GaussianDenoiser {
             for b in 0..c {
                 let conversion = PredictionKind::Score.convert(self.kinds[b], &marginals[b]);
                 out[b][row] += conversion.state * cotangents[b][row];
-                for a in 0..c {
-                    out[a][row] += conversion.prediction * score.gain[(b, a)] * cotangents[b][row];
+                for (a, out) in out.iter_mut().enumerate() {
+                    out[row] += conversion.prediction * score.gain[(b, a)] * cotangents[b][row];
                 }
             }
         }
