@@ -80,6 +80,8 @@ pub enum StochasticScheme {
 /// Velocity and score are two answers of one evaluation: two heads of the network, or one head and a conversion where
 /// the path ends in noise. Near t = 0, where σ vanishes, a learned score is at its worst and on noising paths large; so by
 /// default the last step to t = 0 is an Euler step of the ODE, which has the same marginals.
+///
+/// Source: Albergo, Boffi & Vanden-Eijnden 2023 (arXiv 2303.08797); the scheme `noise-first` is that of its programmes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterpolantSde {
