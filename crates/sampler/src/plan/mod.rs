@@ -110,9 +110,10 @@ impl Plan {
     #[must_use]
     pub fn is_deterministic(&self) -> bool {
         self.ops().all(|op| match op {
-            Op::Combine { noise, .. } => noise.is_none(),
+            Op::Combine { noise: Some(noise), .. } | Op::Impose { noise, .. } => {
+                noise.coefficients.iter().all(|&sigma| sigma == 0.0)
+            }
             Op::Langevin { .. } => false,
-            Op::Impose { noise, .. } => noise.coefficients.iter().all(|&sigma| sigma == 0.0),
             _ => true,
         })
     }
