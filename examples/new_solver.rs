@@ -148,3 +148,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     Ok(())
 }
+
+/// `cargo test` runs the example, whose laws and orders are asserted, and holds it to its promise of brevity.
+#[test]
+fn the_solver_is_short_and_keeps_its_promises() -> Result<(), Box<dyn std::error::Error>> {
+    let lines = lines_of_the_solver();
+    assert!((20..80).contains(&lines), "{lines} lines");
+    main()
+}

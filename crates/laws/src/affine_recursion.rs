@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use equidrift_sampler::path::Marginal;
-use equidrift_sampler::plan::{NormScope, Register, STATE};
+use equidrift_sampler::plan::{NormScope, Register, STATE, Term};
 use equidrift_sampler::{Op, Plan, PredictionKind, Stream};
 use nalgebra::{DMatrix, DVector};
 
@@ -18,6 +18,44 @@ pub(crate) struct AffineField {
 
 /// The field of a kind of prediction at a time.
 pub(crate) type Fields<'f> = &'f dyn Fn(f64, &[Marginal], PredictionKind) -> Result<AffineField, LawError>;
+
+/// A variable that an operation writes: `Σ coefficient · variable + offset` and independent noise of variance `noise`.
+struct Row {
+    target: usize,
+    terms: Vec<(usize, f64)>,
+    offset: f64,
+    noise: f64,
+}
+
+/// Writes the rows at once, each from the variables as they were. Only their own rows and columns of the covariance change,
+/// which for long plans with many registers is far less than the whole matrix.
+fn assign(rows: &[Row], mean: &mut DVector<f64>, covariance: &mut DMatrix<f64>) {
+    let means: Vec<f64> = rows
+        .iter()
+        .map(|row| row.offset + row.terms.iter().map(|(k, c)| c * mean[*k]).sum::<f64>())
+        .collect();
+    // Covariances of the new variables with all old ones.
+    let crosses: Vec<DVector<f64>> = rows
+        .iter()
+        .map(|row| {
+            let mut cross = DVector::zeros(mean.len());
+            row.terms.iter().for_each(|(k, c)| cross.axpy(*c, &covariance.column(*k), 1.0));
+            cross
+        })
+        .collect();
+    for ((row, cross), new) in rows.iter().zip(&crosses).zip(means) {
+        mean[row.target] = new;
+        covariance.set_column(row.target, cross);
+        covariance.set_row(row.target, &cross.transpose());
+    }
+    for (i, (row, cross)) in rows.iter().zip(&crosses).enumerate() {
+        for (j, other) in rows.iter().enumerate() {
+            let shared = if i == j { row.noise } else { 0.0 };
+            covariance[(row.target, other.target)] =
+                shared + other.terms.iter().map(|(k, c)| c * cross[*k]).sum::<f64>();
+        }
+    }
+}
 
 /// Moments of the state that `plan` returns, for one-dimensional components that start with these moments, known `given`
 /// registers (one value per component) and predictions that are affine in the state.
@@ -60,49 +98,47 @@ pub(crate) fn propagate(
         covariance[(draw, draw)] = 1.0;
     }
     let values = |register: Register| given.iter().find(|(r, _)| *r == register).map(|(_, values)| values);
+    // Noise of this scale on the variable `target`: a term of the row, or a variance of its own.
+    let noisy = |mut row: Row, key: (Stream, u32), scale: f64| match draws.get(&key) {
+        Some(draw) => {
+            row.terms.push(((plan.registers + draw) * c + row.target % c, scale));
+            row
+        }
+        None => Row { noise: scale * scale, ..row },
+    };
     for (step, operations) in plan.steps.iter().enumerate() {
         for op in &operations.ops {
-            let mut transition = DMatrix::identity(size, size);
-            let mut offset = DVector::zeros(size);
-            let mut noise = DVector::zeros(size);
-            let mut add_noise =
-                |transition: &mut DMatrix<f64>, target: usize, key, scale: f64| match draws.get(&key) {
-                    Some(draw) => transition[(target, (plan.registers + draw) * c + target % c)] += scale,
-                    None => noise[target] = scale * scale,
-                };
+            let mut rows: Vec<Row> = Vec::new();
             match op {
                 Op::Eval { time, inputs, marginals, outputs } => {
                     for output in outputs {
                         let field = fields(*time, marginals, output.want)?;
                         for row in 0..c {
-                            let target = output.into * c + row;
-                            transition.row_mut(target).fill(0.0);
-                            offset[target] = field.offset[row];
-                            for (column, register) in inputs.iter().enumerate() {
-                                transition[(target, register * c + column)] += field.gain[(row, column)];
-                            }
+                            let read = |(column, register): (usize, &Register)| {
+                                (register * c + column, field.gain[(row, column)])
+                            };
+                            let terms = inputs.iter().enumerate().map(read).collect();
+                            let (target, offset) = (output.into * c + row, field.offset[row]);
+                            rows.push(Row { target, terms, offset, noise: 0.0 });
                         }
                     }
                 }
                 Op::Combine { out, terms, constant, noise: fresh } => {
                     for component in 0..c {
-                        let target = out * c + component;
-                        transition.row_mut(target).fill(0.0);
-                        for term in terms {
-                            transition[(target, term.register * c + component)] +=
-                                term.coefficients[component];
-                        }
-                        if let Some(constant) = constant {
-                            offset[target] = constant[component];
-                        }
-                        if let Some(fresh) = fresh {
-                            add_noise(
-                                &mut transition,
-                                target,
-                                (fresh.stream, fresh.step),
-                                fresh.coefficients[component],
-                            );
-                        }
+                        let read =
+                            |term: &Term| (term.register * c + component, term.coefficients[component]);
+                        let row = Row {
+                            target: out * c + component,
+                            terms: terms.iter().map(read).collect(),
+                            offset: constant.as_ref().map_or(0.0, |constant| constant[component]),
+                            noise: 0.0,
+                        };
+                        rows.push(match fresh {
+                            Some(fresh) => {
+                                noisy(row, (fresh.stream, fresh.step), fresh.coefficients[component])
+                            }
+                            None => row,
+                        });
                     }
                 }
                 Op::Impose { register, observed, mask, alpha, noise: fresh } => {
@@ -111,10 +147,10 @@ pub(crate) fn propagate(
                     };
                     for component in 0..c {
                         let (target, known) = (register * c + component, mask[component]);
-                        transition[(target, target)] = 1.0 - known;
-                        offset[target] = known * alpha[component] * observed[component];
+                        let offset = known * alpha[component] * observed[component];
+                        let row = Row { target, terms: vec![(target, 1.0 - known)], offset, noise: 0.0 };
                         let scale = known * fresh.coefficients[component];
-                        add_noise(&mut transition, target, (fresh.stream, fresh.step), scale);
+                        rows.push(noisy(row, (fresh.stream, fresh.step), scale));
                     }
                 }
                 Op::Langevin { component, from, out, score, alpha, snr, scale, norm, step: draw }
@@ -124,19 +160,13 @@ pub(crate) fn propagate(
                     let at = score * c + component;
                     let ratio = snr * mean_modulus(0.0, 1.0) / mean_modulus(mean[at], covariance[(at, at)]);
                     let size = 2.0 * alpha * ratio * ratio;
-                    let (target, moved) = (out * c + component, from * c + component);
-                    transition.row_mut(target).fill(0.0);
-                    transition[(target, moved)] = 1.0;
-                    transition[(target, at)] += size;
-                    let noise = scale * libm::sqrt(2.0 * size);
-                    add_noise(&mut transition, target, (Stream::Corrector, *draw), noise);
+                    let terms = vec![(from * c + component, 1.0), (at, size)];
+                    let row = Row { target: out * c + component, terms, offset: 0.0, noise: 0.0 };
+                    rows.push(noisy(row, (Stream::Corrector, *draw), scale * libm::sqrt(2.0 * size)));
                 }
-                // One-dimensional components fill their support.
-                Op::Project { .. } => {}
                 _ => return Err(LawError::NotLinear { step, op: op.to_string() }),
             }
-            mean = &transition * mean + offset;
-            covariance = &transition * covariance * transition.transpose() + DMatrix::from_diagonal(&noise);
+            assign(&rows, &mut mean, &mut covariance);
         }
     }
     Ok(Moments {

@@ -1,5 +1,6 @@
 use crate::denoiser::DenoiseError;
 use crate::prediction::PredictionKind;
+use crate::support::Layout;
 
 /// What can go wrong in the sampler core.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +125,28 @@ pub enum SamplerError {
         expected: [usize; 2],
         /// Shape found.
         found: [usize; 2],
+    },
+    /// The rows of a matrix are not orthonormal.
+    #[error("rows {} and {} of a basis are not orthonormal: their product is {found}, not {expected}", rows.0, rows.1)]
+    NotOrthogonal {
+        /// The two rows; the same one twice where its length is not 1.
+        rows: (usize, usize),
+        /// Their product in an orthogonal matrix.
+        expected: f64,
+        /// Their product.
+        found: f64,
+    },
+    /// A component cannot be turned into a basis.
+    #[error(
+        "component {component:?}: a basis of {expected} coordinates needs full rows of layout Vector with as many entries, found {found:?}"
+    )]
+    Basis {
+        /// Name of the component.
+        component: String,
+        /// Coordinates of the basis.
+        expected: usize,
+        /// The component's layout.
+        found: Layout,
     },
     /// Values are neither f32 nor f64, or could not be read back from the device.
     #[error("component {component:?}: values cannot be read as f32 or f64: {reason}")]

@@ -57,7 +57,7 @@ pub fn of_plan(plan: &Plan, component: usize, variance: f64) -> Option<f64> {
                 errors[*out] =
                     terms.iter().map(|term| term.coefficients[component] * errors[term.register]).sum();
             }
-            Op::Project { .. } | Op::Impose { .. } | Op::Compare { .. } => {}
+            Op::Impose { .. } | Op::Compare { .. } => {}
             _ => return None,
         }
     }

@@ -52,7 +52,7 @@ pub enum LevelChoice {
 /// dominates, which also lifts the levels. A second-order step over the whole way from a middle level is unstable: with
 /// one or two closing evaluations take x̂₀ or an Euler step (DDIM), with Heun at least three steps before it. Between remote modes the chain passes through high levels only.
 ///
-/// Source: Kim & Ye, ICML 2023 (arXiv 2209.14593); η 0.5 to 1.6 and `skip` about 10 there.
+/// Source: Kim & Ye, ICML 2023 (arXiv 2209.14593); η 0.5 to 1.6 and `skip` about 10 there, see [`DenoisingMcmc::published`].
 #[derive(Debug)]
 pub struct DenoisingMcmc<'p> {
     /// The components' paths; one clock for all.
@@ -123,13 +123,31 @@ impl Chains {
 
 const NAME: &str = "denoising MCMC";
 
-impl DenoisingMcmc<'_> {
-    /// The times of the levels, increasing.
+impl<'p> DenoisingMcmc<'p> {
+    /// The published settings: step size η = 0.5, the lower end of the published 0.5 to 1.6, which biases the chain least;
+    /// `skip` 10; 1000 levels; the most probable of them. For draws of the joint law set `choice` to [`LevelChoice::Draw`].
+    ///
+    /// What denoises is the caller's choice. The paper's KAR1 is [`Heun`](crate::plan::Heun) with its defaults on a Karras
+    /// grid; KAR2 adds `s_churn` 80, `s_noise` 1.007 and the window `s_min` 0.05 to `s_max` 1. `t_end` is the last time of
+    /// that planner. A sample costs 10 evaluations and those of `denoise_steps` steps.
+    #[must_use]
+    pub fn published(
+        paths: Vec<PathConfig>,
+        planner: &'p dyn Planner,
+        denoise_steps: usize,
+        t_end: f64,
+    ) -> Self {
+        let (step_size, skip, levels, choice) = (0.5, 10, 1000, LevelChoice::MostProbable);
+        Self { paths, step_size, skip, levels, choice, planner, denoise_steps, t_end }
+    }
+
+    /// The times of the levels, increasing. The first is 0, or `t_end` where a path has no noise at 0 and so no score.
     #[must_use]
     pub fn level_times(&self) -> Vec<f64> {
         let built: Vec<_> = self.paths.iter().map(PathConfig::build).collect();
-        let start = start_time(&built);
-        (0..self.levels).map(|level| linspace(0.0, start, self.levels, level)).collect()
+        let noisy = built.iter().all(|path| path.sigma(0.0) > 0.0);
+        let (lowest, start) = (if noisy { 0.0 } else { self.t_end }, start_time(&built));
+        (0..self.levels).map(|level| linspace(lowest, start, self.levels, level)).collect()
     }
 
     /// The Langevin step at time `t`.

@@ -30,14 +30,25 @@ pub struct Condition {
 /// variance); where the target moves by d a tick, the guess settles d/(1 − factor) behind. Choose the number of steps by
 /// [`RecedingHorizon::steps_for`].
 ///
-/// Source: real-time iteration for diffusion policy (2025).
+/// Entries with two values only (a gripper that is open or closed) are not repaired by the last steps at all, for a guess
+/// between the values looks like noise of a high level. [`RecedingHorizon::clipping`] snaps them to the nearer value first.
+///
+/// Source: RTI for diffusion policy (warm-started receding horizon), with its "clip" variant for discrete entries.
 #[derive(Clone, Debug)]
 pub struct RecedingHorizon {
     chain: Plan,
     last_steps: usize,
     frames: usize,
+    clip: Option<Clip>,
     tick: u32,
     previous: Option<State>,
+}
+
+/// Entries of a guess that are snapped to ±`value`, component by component; the same in every row.
+#[derive(Clone, Debug)]
+struct Clip {
+    discrete: Vec<Vec<bool>>,
+    value: f64,
 }
 
 impl RecedingHorizon {
@@ -55,7 +66,27 @@ impl RecedingHorizon {
             return Err(SamplerError::Count { what, expected, found: last_steps });
         }
         tail(&chain, last_steps).validate()?;
-        Ok(Self { chain, last_steps, frames, tick: 0, previous: None })
+        Ok(Self { chain, last_steps, frames, clip: None, tick: 0, previous: None })
+    }
+
+    /// The same with discrete entries: where `discrete[c]`, which has one flag per entry of a row of component c, is set, a
+    /// guess is snapped to 1/`factor` or −1/`factor` by its sign (0 counts as positive) before the last steps. `factor` is
+    /// what the model's discrete entries, ±1 in the data, were divided by; 1 if they were not.
+    ///
+    /// # Errors
+    /// [`SamplerError::Option`] if `factor` is not a positive finite number; [`SamplerError::Count`] if there is not one
+    /// list per component of the chain.
+    pub fn clipping(mut self, discrete: Vec<Vec<bool>>, factor: f64) -> Result<Self, SamplerError> {
+        if !(factor.is_finite() && factor > 0.0) {
+            let (planner, option, expected) = ("receding horizon", "factor", "a finite number above 0");
+            return Err(SamplerError::Option { planner, option, value: factor, expected });
+        }
+        if discrete.len() != self.chain.components {
+            let (what, expected) = ("components with discrete entries", self.chain.components);
+            return Err(SamplerError::Count { what, expected, found: discrete.len() });
+        }
+        self.clip = Some(Clip { discrete, value: 1.0 / factor });
+        Ok(self)
     }
 
     /// What a tick leaves of an error of its guess, for a law of this variance; see [`contraction::of_plan`].
@@ -111,7 +142,7 @@ impl RecedingHorizon {
         self.advance_from(executor, guess, ids, condition)
     }
 
-    /// As [`RecedingHorizon::advance`] from a guess of the caller, for instance one whose discrete entries were rounded.
+    /// As [`RecedingHorizon::advance`] from a guess of the caller, which is run as it is.
     ///
     /// # Errors
     /// As [`Executor::run`].
@@ -126,14 +157,15 @@ impl RecedingHorizon {
         self.run(executor, plan, guess, ids, condition)
     }
 
-    /// The last result with its first frame dropped and its last repeated; `None` before the first tick.
+    /// The last result with its first frame dropped and its last repeated, its discrete entries snapped; `None` before the
+    /// first tick.
     ///
     /// # Errors
-    /// If a component cannot be cut into frames.
+    /// If a component cannot be cut into frames, or has another number of entries than were said to be discrete or not.
     pub fn guess(&self) -> Result<Option<State>, SamplerError> {
         let Some(previous) = &self.previous else { return Ok(None) };
         let mut shifted = Vec::with_capacity(previous.components.len());
-        for component in &previous.components {
+        for (index, component) in previous.components.iter().enumerate() {
             let width = component.support.width();
             let pairs = matches!(component.support.layout(), Layout::SymmetricPairs { .. });
             if pairs || !width.is_multiple_of(self.frames) {
@@ -145,6 +177,9 @@ impl RecedingHorizon {
             for row in values.chunks_exact_mut(width.max(1)) {
                 // What is left in the last place is the last frame, repeated.
                 row.copy_within(frame.., 0);
+            }
+            if let Some(clip) = &self.clip {
+                clip.snap(index, width, &mut values)?;
             }
             shifted.push(values);
         }
@@ -178,6 +213,23 @@ impl RecedingHorizon {
             self.tick += 1;
         }
         Ok(outcome)
+    }
+}
+
+impl Clip {
+    /// Snaps the discrete entries of rows of component `index`.
+    fn snap(&self, index: usize, width: usize, values: &mut [f64]) -> Result<(), SamplerError> {
+        let discrete = self.discrete.get(index).map_or(&[][..], Vec::as_slice);
+        if discrete.len() != width {
+            let (what, found) = ("flags of discrete entries, one per entry of a row", discrete.len());
+            return Err(SamplerError::Count { what, expected: width, found });
+        }
+        for row in values.chunks_exact_mut(width.max(1)) {
+            for (value, _) in row.iter_mut().zip(discrete).filter(|(_, discrete)| **discrete) {
+                *value = if *value >= 0.0 { self.value } else { -self.value };
+            }
+        }
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::state::State;
 /// [`contraction`](super::contraction); and noise to a high level forgets the draft's details as well as its errors.
 ///
 /// Source: Meng et al., ICLR 2022 (arXiv 2108.01073) for images; trajectory refinement by a warm start as in Trajectory
-/// Diffuser (2024).
+/// Diffuser.
 ///
 /// ```
 /// use equidrift_sampler::drive::WarmStart;

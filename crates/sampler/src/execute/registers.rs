@@ -187,12 +187,6 @@ impl Registers {
                 self.langevin(noise, ops, watched)?;
                 Ok(vec![*out])
             }
-            Op::Project { register } => {
-                for component in 0..self.names.len() {
-                    self.inspect(*register, component)?;
-                }
-                Ok(vec![*register])
-            }
             Op::Threshold { register, .. } => {
                 self.threshold(ops, *register)?;
                 Ok(vec![*register])

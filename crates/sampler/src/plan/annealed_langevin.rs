@@ -29,6 +29,11 @@ use crate::prediction::PredictionKind;
 /// whatever s is ([`AnnealedLangevin::variance_excess`]); the mean has no error beyond that of the start. It is below a
 /// given bound for the r of [`AnnealedLangevin::relative_step_for`], as long as the bound is above `δ/2M`, its value at
 /// the limit r = 2 of stability: more accuracy needs more levels or more steps on each.
+///
+/// Order: it solves no equation; its law converges as levels and steps grow, the variance by the formula above. Cost of n
+/// levels: n M evaluations, and one more with `final_denoise`.
+///
+/// Source: Song & Ermon, NeurIPS 2019 (arXiv 1907.05600); Song & Ermon, NeurIPS 2020 (arXiv 2006.09011).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnnealedLangevin {

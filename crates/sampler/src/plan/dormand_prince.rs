@@ -16,6 +16,10 @@ use crate::prediction::PredictionKind;
 /// and after a rejection h does not grow with the next acceptance.
 ///
 /// Velocities are finite down to t = 0 only where σ is; start and end inside (0, 1].
+///
+/// Order: 5, with an error estimate of order 4. Cost: 6 evaluations for every step tried, and one at the start.
+///
+/// Source: Dormand & Prince, J. Comput. Appl. Math. 1980; for the probability flow Song et al., ICLR 2021 (arXiv 2011.13456).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DormandPrince {

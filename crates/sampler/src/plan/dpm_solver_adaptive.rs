@@ -37,6 +37,10 @@ pub enum IntegratedPrediction {
 ///
 /// Where components have different paths, h is a step of their mean λ, and each has its own r₁, r₂ and h.
 /// The state at `t_end` is returned, without a final denoising.
+///
+/// Order: 3 with an error estimate of order 2, or 2 with one of order 1. Cost: 3 or 2 evaluations for every step tried.
+///
+/// Source: Lu et al., NeurIPS 2022 (arXiv 2206.00927).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DpmSolverAdaptive {

@@ -9,6 +9,10 @@ use crate::path::{Path, PathConfig};
 
 /// `x ← x + (f − g² s) dt + g √|dt| z` with dt = −1/M on M even times from 1 to `eps` (Song et al. 2021); on a path
 /// that starts before t = 1 the step is as much shorter.
+///
+/// Order: weak 1; strong 1 as well, because the noise does not depend on the state. Cost of n steps: n evaluations.
+///
+/// Source: Maruyama 1955; Song et al., ICLR 2021 (arXiv 2011.13456).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EulerMaruyama {

@@ -101,9 +101,7 @@ fn writes_state(op: &Op) -> bool {
     match op {
         Op::Eval { outputs, .. } => outputs.iter().any(|output| output.into == STATE),
         Op::Combine { out, .. } | Op::Langevin { out, .. } => *out == STATE,
-        Op::Project { register } | Op::Threshold { register, .. } | Op::Impose { register, .. } => {
-            *register == STATE
-        }
+        Op::Threshold { register, .. } | Op::Impose { register, .. } => *register == STATE,
         Op::Compare { .. } => false,
     }
 }

@@ -60,19 +60,28 @@ pub enum StochasticScheme {
     /// Euler–Maruyama: drift at the start of the step.
     #[default]
     EulerMaruyama,
-    /// Noise first, then Heun's average of two drifts, both at the end of the step.
+    /// Heun's average of the drifts at both ends of the step, with the same noise in the trial and in the result. As the
+    /// noise does not depend on the state, its weak order is 2.
     Heun,
+    /// As published: noise first, then Heun's average of two drifts, both at the end of the step. Weak order 1, because
+    /// the drift at the end of the step contracts noise that came in all over it.
+    NoiseFirst,
 }
 
 /// `dx = (b − ε s) dt + √(2ε) dW̄` from the base (t = 1) to the data (t = 0), with the velocity b and the score s.
 ///
 /// For every ε(t) ≥ 0 its marginals are those of the path. With h = t − s < 0 and `u = b − ε s`:
-/// - Euler–Maruyama: `x ← x + h u(s, x) + √(2ε(s)|h|) z`;
-/// - Heun: `y = x + √(2ε(s)|h|) z`, `y' = y + h u(t, y)`, `x ← y + h (u(t, y) + u(t, y'))/2`.
+/// - Euler–Maruyama, weak order 1: `x ← x + h u(s, x) + √(2ε(s)|h|) z`;
+/// - Heun, weak order 2: `n = √((ε(s) + ε(t))|h|) z`, `x' = x + h u(s, x) + n`, `x ← x + h (u(s, x) + u(t, x'))/2 + n`;
+/// - noise first, weak order 1: `y = x + √(2ε(s)|h|) z`, `y' = y + h u(t, y)`, `x ← y + h (u(t, y) + u(t, y'))/2`.
+///
+/// Cost of n steps: n evaluations with Euler–Maruyama. Of the other two 2n, and 2n − 1 where the last step is the ODE's.
 ///
 /// Velocity and score are two answers of one evaluation: two heads of the network, or one head and a conversion where
 /// the path ends in noise. Near t = 0, where σ vanishes, a learned score is at its worst and on noising paths large; so by
 /// default the last step to t = 0 is an Euler step of the ODE, which has the same marginals.
+///
+/// Source: Albergo, Boffi & Vanden-Eijnden 2023 (arXiv 2303.08797); the scheme `noise-first` is that of its programmes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterpolantSde {
@@ -87,8 +96,8 @@ pub struct InterpolantSde {
     pub t_start: Option<f64>,
     /// Last time.
     pub t_end: f64,
-    /// Whether the last step to t = 0 is as the others, noise included. Heun's then evaluates at t = 0 itself, which needs
-    /// a network that predicts velocities and scores, for σ = 0 there. If not, it is an Euler step of the ODE.
+    /// Whether the last step to t = 0 is as the others, noise included. Schemes of two drifts then evaluate at t = 0 itself,
+    /// which needs a network that predicts velocities and scores, for σ = 0 there. If not, it is an Euler step of the ODE.
     pub score_at_data: bool,
 }
 
@@ -138,9 +147,9 @@ impl Planner for InterpolantSde {
         PlannerInfo {
             name: NAME,
             description: "dx = (b - eps s) dt + sqrt(2 eps) dW on any path, with any eps(t); robust to errors of b and s",
-            formula: "x <- x + h (b - eps s) + sqrt(2 eps |h|) z, h = t - s; or noise first, then Heun",
-            order: "weak 1",
-            cost: "n (Heun: 2n - 1, or 2n with the score at the data or t_end > 0)",
+            formula: "x <- x + h (b - eps s) + sqrt(2 eps |h|) z, h = t - s; or Heun's average of two drifts",
+            order: "weak 1 (Heun: weak 2)",
+            cost: "n (two drifts: 2n - 1, or 2n with the score at the data or t_end > 0)",
             citation: "Albergo, Boffi & Vanden-Eijnden 2023 (arXiv 2303.08797)",
         }
     }
@@ -153,44 +162,55 @@ impl Planner for InterpolantSde {
             return Err(SamplerError::Option { planner: NAME, option: "diffusion", value: factor, expected });
         }
         let nodes = interpolant_nodes(NAME, &self.grid, paths, steps, self.t_start, self.t_end)?;
-        let heun = self.scheme == StochasticScheme::Heun;
         let first = Drift::new(&mut builder);
-        let (trial, second) =
-            if heun { (builder.register(), Drift::new(&mut builder)) } else { (STATE, first) };
+        let (trial, second) = match self.scheme {
+            StochasticScheme::EulerMaruyama => (STATE, first),
+            _ => (builder.register(), Drift::new(&mut builder)),
+        };
         let ones = vec![1.0; paths.len()];
         for (index, pair) in nodes.windows(2).enumerate() {
             let (s, t) = (pair[0], pair[1]);
             let h = t - s;
-            let diffusion = builder.each(|path| self.diffusion.at(path, s));
-            let noise = Some(NoiseTerm {
-                stream: Stream::Predictor,
-                step: index as u32,
-                coefficients: diffusion.iter().map(|epsilon| libm::sqrt(-2.0 * epsilon * h)).collect(),
-            });
+            let state = (STATE, ones.clone());
             builder.begin_step(s);
-            let mut terms = vec![(STATE, ones.clone())];
             if !evaluates(t, self.score_at_data) {
                 builder.eval_state(s, PredictionKind::Velocity, first.velocity);
-                terms.push((first.velocity, vec![h; paths.len()]));
-                builder.combine(STATE, terms, None);
+                builder.combine(STATE, vec![state, (first.velocity, vec![h; paths.len()])], None);
                 continue;
             }
-            if !heun {
-                first.eval(&mut builder, s, STATE);
-                terms.extend(first.terms(h, &diffusion));
-                builder.combine(STATE, terms, noise);
-                continue;
+            let before = builder.each(|path| self.diffusion.at(path, s));
+            let after = builder.each(|path| self.diffusion.at(path, t));
+            // The variance that comes in over the step is twice the integral of the diffusion.
+            let noise = |at_start: &[f64], at_end: &[f64]| {
+                let deviation = |(a, b): (&f64, &f64)| libm::sqrt(-(a + b) * h);
+                let coefficients = at_start.iter().zip(at_end).map(deviation).collect();
+                Some(NoiseTerm { stream: Stream::Predictor, step: index as u32, coefficients })
+            };
+            let terms = |drifts: &[(Drift, f64, &[f64])]| -> Vec<(Register, Vec<f64>)> {
+                let moves = drifts.iter().flat_map(|(drift, h, diffusion)| drift.terms(*h, diffusion));
+                std::iter::once(state.clone()).chain(moves).collect()
+            };
+            match self.scheme {
+                StochasticScheme::EulerMaruyama => {
+                    first.eval(&mut builder, s, STATE);
+                    builder.combine(STATE, terms(&[(first, h, &before)]), noise(&before, &before));
+                }
+                StochasticScheme::Heun => {
+                    first.eval(&mut builder, s, STATE);
+                    builder.combine(trial, terms(&[(first, h, &before)]), noise(&before, &after));
+                    second.eval(&mut builder, t, trial);
+                    let average = terms(&[(first, 0.5 * h, &before), (second, 0.5 * h, &after)]);
+                    builder.combine(STATE, average, noise(&before, &after));
+                }
+                StochasticScheme::NoiseFirst => {
+                    builder.combine(STATE, terms(&[]), noise(&before, &before));
+                    first.eval(&mut builder, t, STATE);
+                    builder.combine(trial, terms(&[(first, h, &after)]), None);
+                    second.eval(&mut builder, t, trial);
+                    let average = terms(&[(first, 0.5 * h, &after), (second, 0.5 * h, &after)]);
+                    builder.combine(STATE, average, None);
+                }
             }
-            builder.combine(STATE, terms.clone(), noise);
-            let diffusion = builder.each(|path| self.diffusion.at(path, t));
-            first.eval(&mut builder, t, STATE);
-            terms.extend(first.terms(h, &diffusion));
-            builder.combine(trial, terms, None);
-            second.eval(&mut builder, t, trial);
-            let mut terms = vec![(STATE, ones.clone())];
-            terms.extend(first.terms(0.5 * h, &diffusion));
-            terms.extend(second.terms(0.5 * h, &diffusion));
-            builder.combine(STATE, terms, None);
         }
         builder.finish()
     }
@@ -198,7 +218,7 @@ impl Planner for InterpolantSde {
     fn evaluations(&self, steps: usize, _components: usize) -> usize {
         match self.scheme {
             StochasticScheme::EulerMaruyama => steps,
-            StochasticScheme::Heun => {
+            StochasticScheme::Heun | StochasticScheme::NoiseFirst => {
                 2 * steps - usize::from(!evaluates(last_time(&self.grid, self.t_end), self.score_at_data))
             }
         }

@@ -71,7 +71,7 @@ pub use predictor_corrector::{Predictor, PredictorCorrector};
 pub use reverse_diffusion::ReverseDiffusion;
 pub use s4::S4;
 pub use sde_dpm_solver_plus_plus::SdeDpmSolverPlusPlus;
-pub use source::{FixedPlan, PlanSource};
+pub use source::PlanSource;
 pub use thresholding::Thresholding;
 pub use uni_pc::{UniPc, UniPcVariant};
 pub use unified::{Expansion, FirstPrediction, StepCorrector, StepStrategy, UnifiedSchedule};
@@ -112,9 +112,10 @@ impl Plan {
     #[must_use]
     pub fn is_deterministic(&self) -> bool {
         self.ops().all(|op| match op {
-            Op::Combine { noise, .. } => noise.is_none(),
+            Op::Combine { noise: Some(noise), .. } | Op::Impose { noise, .. } => {
+                noise.coefficients.iter().all(|&sigma| sigma == 0.0)
+            }
             Op::Langevin { .. } => false,
-            Op::Impose { noise, .. } => noise.coefficients.iter().all(|&sigma| sigma == 0.0),
             _ => true,
         })
     }
@@ -123,7 +124,7 @@ impl Plan {
     /// follow from the plan.
     #[must_use]
     pub fn is_linear(&self) -> bool {
-        self.ops().all(|op| matches!(op, Op::Eval { .. } | Op::Combine { .. } | Op::Project { .. }))
+        self.ops().all(|op| matches!(op, Op::Eval { .. } | Op::Combine { .. }))
     }
 
     /// All operations in order.

@@ -94,11 +94,6 @@ pub enum Op {
         /// Tells the draws of stream `corrector` apart.
         step: u32,
     },
-    /// Orthogonal projection of a register onto the components' supports.
-    Project {
-        /// The register projected.
-        register: Register,
-    },
     /// Dynamic thresholding of each row of a register (Saharia et al. 2022): with s the larger of `max` and the `ratio`
     /// quantile of the absolute values, entries are cut to [−s, s] and scaled by `max`/s, so that they end in
     /// [−max, max]. The quantile is over the row's free coordinates. For data in a known range; not for coordinates.
@@ -168,8 +163,7 @@ impl Op {
                 Self::Langevin { component, from, out, score, norm, .. },
                 Self::Langevin { component: c, from: f, out: o, score: s, norm: n, .. },
             ) => (component, from, out, score, norm) == (c, f, o, s, n),
-            (Self::Project { register: a }, Self::Project { register: b })
-            | (Self::Threshold { register: a, .. }, Self::Threshold { register: b, .. }) => a == b,
+            (Self::Threshold { register: a, .. }, Self::Threshold { register: b, .. }) => a == b,
             (
                 Self::Impose { register, observed, mask, noise, .. },
                 Self::Impose { register: r, observed: o, mask: m, noise: n, .. },
@@ -269,7 +263,6 @@ impl Op {
                 exists(*out)?;
                 written[*out][*component] = true;
             }
-            Self::Project { register } => readable(register, written)?,
             Self::Threshold { register, ratio, max } => {
                 finite(&[*ratio, *max])?;
                 if *ratio <= 0.0 || *ratio > 1.0 || *max <= 0.0 {
@@ -347,7 +340,6 @@ impl fmt::Display for Op {
                 f,
                 "r{out}.{component} = langevin(r{from}.{component}, score r{score}; alpha {alpha:.6}, snr {snr}, scale {scale}, {norm:?}) + z(Corrector, {step})"
             ),
-            Self::Project { register } => write!(f, "r{register} = project(r{register})"),
             Self::Threshold { register, ratio, max } => {
                 write!(f, "r{register} = threshold(r{register}; ratio {ratio}, max {max})")
             }

@@ -59,6 +59,15 @@ pub(super) struct PredictorStep {
 /// Cost of n steps: n for the predictor (2n − 1 for `heun`), plus n times the corrector's: 0 for `none`,
 /// 1 + (`n_steps` − 1) C for `langevin` and C components, `n_steps` for `annealed-langevin`; plus `equilibration`. With
 /// `share_evaluation` the corrector is free but in the `separate_last` steps.
+///
+/// With the defaults a step is `x ← x + e s + c √(2e) z`, `e = 2α (snr |z|/|s|)²`, c = `scale_eps`, then
+/// `x ← x − F_k(x) + G_k² s + G_k z` with the discretised F, G of M scales.
+///
+/// Order: weak 1 for the predictors of a chain and for `sde-dpm-solver++`, 1 for `ddim`, 2 for `heun`, and one more with
+/// `predictor_order` 2. A correction keeps the law of its level only up to its step size ([`Corrector`]), so with one the
+/// result is biased whatever the number of steps.
+///
+/// Source: Song et al., ICLR 2021 (arXiv 2011.13456); for systems of SDEs Jo, Lee & Hwang, ICML 2022 (arXiv 2202.02514).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictorCorrector {

@@ -18,6 +18,11 @@ use crate::prediction::PredictionKind;
 /// 2. the exact transition over dt/2;
 /// 3. the kick `x ← x − g(t)² s dt`;
 /// 4. the exact transition over dt/2; the last step returns its mean.
+///
+/// Order: weak 1, because the score is held over the step; the splitting itself has order 2. Cost of n steps: n evaluations,
+/// half of predictor–corrector.
+///
+/// Source: Jo, Lee & Hwang, ICML 2022 (arXiv 2202.02514).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S4 {

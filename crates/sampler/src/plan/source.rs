@@ -1,10 +1,9 @@
 //! Plans that are made step by step, hearing how each step went.
 
-use super::{Plan, PlanStep};
+use super::PlanStep;
 use crate::error::SamplerError;
 
-/// The plan of one sample, step by step. An adaptive method chooses its next step by the error of the last one; a fixed
-/// plan is a source that does not listen.
+/// The plan of one sample, step by step. An adaptive method chooses its next step by the error of the last one.
 ///
 /// A run asks one source per sample, so that the steps of a sample never depend on its batch. The steps that the
 /// sources of a run give at the same time must be congruent (the same operations with other times, coefficients
@@ -16,22 +15,4 @@ pub trait PlanSource: Send {
     /// # Errors
     /// If the method cannot go on, for instance because its step size has become too small.
     fn next(&mut self, error: Option<f64>) -> Result<Option<PlanStep>, SamplerError>;
-}
-
-/// A plan as a source.
-#[derive(Clone, Debug)]
-pub struct FixedPlan {
-    steps: std::vec::IntoIter<PlanStep>,
-}
-
-impl From<Plan> for FixedPlan {
-    fn from(plan: Plan) -> Self {
-        Self { steps: plan.steps.into_iter() }
-    }
-}
-
-impl PlanSource for FixedPlan {
-    fn next(&mut self, _error: Option<f64>) -> Result<Option<PlanStep>, SamplerError> {
-        Ok(self.steps.next())
-    }
 }

@@ -68,7 +68,7 @@ fn gaussian_error(planner: &dyn Planner, steps: usize) -> f64 {
     starts.iter().zip(&ends).map(error).fold(0.0, f64::max)
 }
 
-fn gaussian_statistics() -> ModelStatistics {
+pub(crate) fn gaussian_statistics() -> ModelStatistics {
     let denoiser = GaussianDenoiser::new(GaussianData::single(0.7, 0.5), vec![PATH], PredictionKind::Score);
     let data = normals(64, 0).into_iter().map(|z| 0.7 + 0.5 * z).collect();
     estimation(479).measure(&denoiser, &column(data), &[PATH], "gaussian", &mut |_, _| {}).unwrap()

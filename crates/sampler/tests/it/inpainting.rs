@@ -19,7 +19,7 @@ use nalgebra::{DMatrix, DVector};
 const PATH: PathConfig = PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 };
 
 /// Four coupled coordinates; 1 and 3 are observed.
-fn four() -> GaussianData {
+pub(crate) fn four() -> GaussianData {
     let sd = [1.0, 0.8, 0.6, 0.9];
     let covariance =
         DMatrix::from_fn(4, 4, |i, j| sd[i] * sd[j] * 0.7f64.powi(i32::try_from(i.abs_diff(j)).unwrap()));
@@ -39,7 +39,11 @@ fn two() -> GaussianData {
 const KNOWN_OF_TWO: [(usize, f64); 1] = [(1, 0.4)];
 
 /// Values of the given registers, observations and mask.
-fn registers(plan: &Plan, components: usize, known: &[(usize, f64)]) -> Vec<(Register, DVector<f64>)> {
+pub(crate) fn registers(
+    plan: &Plan,
+    components: usize,
+    known: &[(usize, f64)],
+) -> Vec<(Register, DVector<f64>)> {
     let (mut observed, mut mask) = (DVector::zeros(components), DVector::zeros(components));
     for &(component, y) in known {
         (observed[component], mask[component]) = (y, 1.0);
@@ -49,7 +53,7 @@ fn registers(plan: &Plan, components: usize, known: &[(usize, f64)]) -> Vec<(Reg
 
 /// Errors of the free coordinates: the largest of the means in exact deviations, and of the covariance relative to the
 /// exact one (Frobenius norms).
-fn errors(data: &GaussianData, known: &[(usize, f64)], got: &Moments) -> (f64, f64) {
+pub(crate) fn errors(data: &GaussianData, known: &[(usize, f64)], got: &Moments) -> (f64, f64) {
     let exact = data.conditional(known).unwrap();
     let free: Vec<usize> =
         (0..data.mean.len()).filter(|component| known.iter().all(|(k, _)| k != component)).collect();

@@ -147,7 +147,11 @@ fn cost_is_as_announced() {
             let plan = plan(&ode, path, 7);
             assert_eq!((plan.evaluations(), ode.evaluations(7, 1)), (steps, steps));
         }
-        for (scheme, steps) in [(StochasticScheme::EulerMaruyama, 7), (StochasticScheme::Heun, 13)] {
+        for (scheme, steps) in [
+            (StochasticScheme::EulerMaruyama, 7),
+            (StochasticScheme::Heun, 13),
+            (StochasticScheme::NoiseFirst, 13),
+        ] {
             let sde = InterpolantSde { scheme, ..InterpolantSde::default() };
             assert_eq!((plan(&sde, path, 7).evaluations(), sde.evaluations(7, 1)), (steps, steps));
         }
@@ -184,8 +188,9 @@ fn executor_agrees_with_the_recursion() {
         assert!((mean - exact.mean[0]).abs() < 4.5 * (expected / n).sqrt(), "{mean} {}", exact.mean[0]);
         assert!((variance / expected - 1.0).abs() < 4.5 * (2.0 / n).sqrt(), "{variance} {expected}");
     };
-    let sampler = sde(0.5, StochasticScheme::Heun);
-    for (_, path) in TWO_SIDED {
+    let schemes = [StochasticScheme::Heun, StochasticScheme::NoiseFirst];
+    for ((_, path), scheme) in TWO_SIDED.into_iter().flat_map(|pair| schemes.map(|scheme| (pair, scheme))) {
+        let sampler = sde(0.5, scheme);
         let two_headed = denoiser(ends(), path);
         let plan = plan(&sampler, path, 12);
         let start = normal_state(-0.5, 1.2, &ids, &noise);

@@ -75,6 +75,7 @@ fn the_page_of_the_book_is_up_to_date() {
         crate::adaptive::figures(),
         crate::likelihood::figures(),
         crate::inpainting::figures(),
+        crate::change_of_basis::figures(),
         crate::interpolants::figures(),
         crate::mean_reverting::figures(),
         crate::poisson::figures(),

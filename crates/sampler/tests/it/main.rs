@@ -4,16 +4,20 @@
 
 mod adaptive;
 mod boundary_search;
+mod change_of_basis;
+mod compiled_plans;
 mod denoising_mcmc;
 mod dpm_solver_v3;
 mod executor;
 mod front_ends;
+mod graph_drivers;
 mod inpainting;
 mod interpolant_runs;
 mod interpolants;
 mod kinetic_optimal;
 mod laboratory;
 mod likelihood;
+mod lower_order_final;
 mod mean_reverting;
 mod mixture;
 mod moments;

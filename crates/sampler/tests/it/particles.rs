@@ -84,7 +84,13 @@ pub(crate) fn figures() -> &'static [Figure] {
             mean(&nearness(&outcome.state).unwrap())
         };
         // The mean of 60 runs has a standard deviation of 1.7.
-        figures.push(Figure::new("C8", "L5, reward of a single sample, 60 runs", -17.4, Accept::Absolute(4.0), single));
+        figures.push(Figure::new(
+            "C8",
+            "L5, reward of a single sample, 60 runs",
+            -17.4,
+            Accept::Absolute(4.0),
+            single,
+        ));
         // On the clock of the flow the published noise level finds the mode too; on VP it does not, see `Process`.
         let flow_path = PathConfig::Interpolant(Interpolant::OneSided { family: OneSidedFamily::Linear });
         let flow = RingDenoiser::new(Ring::eight_modes(), flow_path.clone(), PredictionKind::X0);
@@ -148,12 +154,17 @@ pub(crate) fn figures() -> &'static [Figure] {
         for (name, trained) in [("VE", VE), ("a linear flow", linear)] {
             figures.push(Figure::new(
                 "C8",
-                format!("{name} sampled on VP: largest difference of predicted data at equal signal-to-noise ratio"),
+                format!("{name} sampled on VP: largest difference of x0-hat at equal signal-to-noise ratio"),
                 1e-10,
                 Accept::AtMost,
                 conversion_error(&trained),
             ));
         }
+        let (runs, most) = budget_runs();
+        let what = "random rewards, budgets and numbers of steps: runs of every search";
+        figures.push(Figure::new("C8", what, 1000.0, Accept::AtLeast, runs as f64));
+        let what = "the same: largest number of evaluations used over the budget";
+        figures.push(Figure::new("C8", what, 1.0, Accept::AtMost, most));
         for temperature in [1.0, 0.1] {
             let (found, exact, resampled) = tilted(temperature);
             assert!(temperature == 1.0 || resampled > 0, "a steep reward must bring about resampling");
@@ -176,7 +187,8 @@ pub(crate) fn figures() -> &'static [Figure] {
     })
 }
 
-/// The predicted data of the ring through a model of `trained` used on VP, against the ring's own on VP.
+/// Largest difference between x̂₀ of the ring through a model of `trained` used on VP, whatever the model predicts, and the
+/// ring's own on VP. All levels have σ/α below 1000, where x̂₀ is well conditioned.
 fn conversion_error(trained: &PathConfig) -> f64 {
     let noise = KeyedNoise::new(2);
     let ids: Vec<u64> = (0..200).collect();
@@ -195,13 +207,13 @@ fn conversion_error(trained: &PathConfig) -> f64 {
         let x = state.components[0].to_host().unwrap();
         let direct = host(&direct[0]);
         for (row, &time) in times.iter().enumerate() {
-            let conversion = given.convert(PredictionKind::X0, &VP.build().marginal(time));
-            // ε̂ and x̂₀ are the same numbers up to their condition at this level; compare in the answer's own kind.
-            let back = PredictionKind::X0.convert(given, &VP.build().marginal(time));
+            let marginal = VP.build().marginal(time);
+            assert!(marginal.sigma / marginal.alpha <= 1e3);
+            let conversion = given.convert(PredictionKind::X0, &marginal);
             for i in 2 * row..2 * row + 2 {
-                let same = back.state * x[i] + back.prediction * direct[i];
-                worst = worst.max((prediction[i] - same).abs());
-                assert!((conversion.state * x[i] + conversion.prediction * prediction[i]).is_finite());
+                let clean = conversion.state * x[i] + conversion.prediction * prediction[i];
+                assert!(clean.is_finite());
+                worst = worst.max((clean - direct[i]).abs());
             }
         }
     }
@@ -252,12 +264,11 @@ const RBF: Search<'static> = &|executor, budget, branching, reward, start, ids| 
 };
 
 /// 1000 runs with random rewards, budgets and numbers of steps, of every search: what it says it used is what the network
-/// was asked for, and never more than the budget.
-#[test]
-fn no_search_exceeds_its_budget() {
+/// was asked for. Gives the number of runs and the largest share of a budget that was used.
+fn budget_runs() -> (usize, f64) {
     let ring = Counted::new(RingDenoiser::new(Ring::eight_modes(), VP, PredictionKind::X0));
     let noise = KeyedNoise::new(6);
-    let mut runs = 0;
+    let (mut runs, mut most) = (0, 0.0f64);
     for round in 0..25u64 {
         let steps = 1 + (round % 6) as usize;
         let budget = 5 + steps + (round * 7 % 53) as usize;
@@ -277,7 +288,9 @@ fn no_search_exceeds_its_budget() {
             };
             let used: usize = selected.evaluations.iter().sum();
             assert_eq!(used, ring.samples() - before, "{name}");
-            assert!(selected.evaluations.iter().all(|used| *used <= budget), "{name}");
+            for used in &selected.evaluations {
+                most = most.max(*used as f64 / budget as f64);
+            }
             if matches!(name, "rbf" | "svdd") {
                 assert!(selected.evaluations.iter().all(|used| *used == budget), "{name} spends all it has");
             }
@@ -290,7 +303,11 @@ fn no_search_exceeds_its_budget() {
             assert!(matches!(refused, Err(SamplerError::Budget { .. })), "{refused:?}");
         }
     }
-    assert_eq!(runs, 1000);
+    (runs, most)
+}
+
+#[test]
+fn a_budget_is_never_exceeded() {
     let mut budget = Budget::new(3);
     budget.spend(3).unwrap();
     assert!(matches!(budget.spend(1), Err(SamplerError::Budget { limit: 3, used: 3, asked: 1 })));

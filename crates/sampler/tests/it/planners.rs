@@ -6,9 +6,11 @@ use equidrift_sampler::plan::{
     Ancestral, AncestralChain, AncestralVariance, AnnealedLangevin, Corrector, Ddim, DpmMethod, DpmSolver,
     DpmSolverPlusPlus, DpmSolverV3, EulerMaruyama, Heun, InterpolantOde, InterpolantSde, PlannerInfo,
     Predictor, PredictorCorrector, ReverseDiffusion, S4, SdeDpmSolverPlusPlus, Term, ThirdOrder,
-    Thresholding, UniPc, UniPcVariant,
+    Thresholding, UniPc, UniPcVariant, V3Corrector,
 };
 use equidrift_sampler::{Op, PathConfig, Plan, Planner, SamplerConfig, SamplerError, TimeGrid};
+
+use crate::dpm_solver_v3::gaussian_statistics;
 
 const VP: PathConfig = PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 20.0 };
 const VE: PathConfig = PathConfig::VarianceExploding { beta_min: 0.01, beta_max: 20.0 };
@@ -120,6 +122,23 @@ fn exponential_solvers() -> Vec<Case> {
         case(uni_pc(2, Bh1, false), ode(2.0)),
         case(SamplerConfig::DpmSolverV3(DpmSolverV3::default()), denoised(2.0)),
     ];
+    // Statistics of another normal law belong to one path; between their nodes they are smooth.
+    for order in 1..=3u8 {
+        for corrector in [V3Corrector::None, V3Corrector::Full] {
+            let statistics = Some(gaussian_statistics());
+            let (t_end, denoise, lower_order_final) = (Some(END), false, false);
+            let default = DpmSolverV3::default();
+            let solver =
+                DpmSolverV3 { order, corrector, statistics, t_end, denoise, lower_order_final, ..default };
+            let convergence = Convergence {
+                systems: vec![vec![VP]],
+                steps: [32, 64],
+                ..Convergence::ode(f64::from(order), END)
+            };
+            let promise = Promise { paths: vec![VP], ..Promise::linear(convergence) };
+            cases.push(case(SamplerConfig::DpmSolverV3(solver), promise));
+        }
+    }
     for order in 1..=3u8 {
         let p = f64::from(order);
         cases.extend([
@@ -210,13 +229,16 @@ fn correcting_solvers() -> Vec<Case> {
             cases.push(case(SamplerConfig::PredictorCorrector(planner), Promise::linear(convergence)));
         }
     }
-    for (predictor, noise, order) in [
-        (Predictor::Ddim, 0.0, 1.0),
-        (Predictor::SdeDpmSolverPlusPlus, 1.0, 1.0),
-        (Predictor::Heun, 0.0, 2.0),
+    for (predictor, predictor_order, noise, order) in [
+        (Predictor::Ddim, 1, 0.0, 1.0),
+        (Predictor::Ddim, 2, 0.0, 2.0),
+        (Predictor::SdeDpmSolverPlusPlus, 1, 1.0, 1.0),
+        (Predictor::SdeDpmSolverPlusPlus, 2, 1.0, 2.0),
+        (Predictor::Heun, 1, 0.0, 2.0),
     ] {
         let planner = PredictorCorrector {
             predictor,
+            predictor_order,
             corrector: Corrector::None,
             eps: END,
             grid: Some(TimeGrid::UniformLambda),
@@ -228,20 +250,28 @@ fn correcting_solvers() -> Vec<Case> {
     cases
 }
 
-/// Samplers of interpolants; their exact laws are checked beside them.
+/// Samplers of interpolants. On noising paths the ODE is the probability flow; the SDE's own diffusion is checked beside them,
+/// as are the exact laws between two ends.
 fn interpolant_solvers() -> Vec<Case> {
     let interpolant = PathConfig::Interpolant(Interpolant::TwoSided {
         family: TwoSidedFamily::Linear,
         gamma: Gamma::Brownian { a: 1.0 },
     });
     let promise = Promise { paths: vec![interpolant; 3], ..Promise::not_linear() };
-    vec![
+    let mut cases = vec![
         case(SamplerConfig::InterpolantOde(InterpolantOde::default()), promise.clone()),
         case(
             SamplerConfig::InterpolantSde(InterpolantSde::default()),
             Promise { noise_free_end: false, ..promise },
         ),
-    ]
+    ];
+    for order in [1, 2] {
+        for grid in [TimeGrid::UniformTime, TimeGrid::UniformLambda] {
+            let planner = InterpolantOde { order, grid, t_end: END, ..InterpolantOde::default() };
+            cases.push(case(SamplerConfig::InterpolantOde(planner), ode(f64::from(order))));
+        }
+    }
+    cases
 }
 
 /// Every planner with its variants.

@@ -6,11 +6,12 @@ use burn::tensor::{DType, Device};
 use equidrift_laws::autoregressive::SeriesDenoiser;
 use equidrift_laws::figures::{Accept, Figure};
 use equidrift_laws::gaussian::GaussianData;
+use equidrift_laws::mixture::{Mixture, MixtureDenoiser};
 use equidrift_sampler::drive::{Condition, RecedingHorizon, contraction};
 use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 use equidrift_sampler::plan::{Ancestral, AncestralChain, AncestralVariance, DpmSolverPlusPlus};
 use equidrift_sampler::{
-    Component, Executor, KeyedNoise, PathConfig, Plan, Planner, PredictionKind, State, Support,
+    Component, Executor, KeyedNoise, PathConfig, Plan, Planner, PredictionKind, SamplerError, State, Support,
 };
 use nalgebra::{DMatrix, DVector};
 
@@ -201,4 +202,52 @@ fn every_tick_draws_its_own_noise() {
         ends.push(outcome.state.components[0].to_host().unwrap()[0]);
     }
     assert!(ends[0] != ends[1] && ends[1] != ends[2] && ends[0] != ends[2], "{ends:?}");
+}
+
+/// Discrete entries of a guess are snapped by their sign, the others left alone; and the last steps end nearer to the two
+/// values for it.
+#[test]
+fn discrete_entries_are_clipped() {
+    let (rows, frames) = (200, 3);
+    let noise = KeyedNoise::new(14);
+    let ids: Vec<u64> = (0..rows as u64).collect();
+    let modes = |sd: f64| {
+        let mixture = Mixture { weights: vec![0.5; 2], means: vec![-0.5, 0.5], sds: vec![sd; 2] };
+        MixtureDenoiser::new(mixture, path(), PredictionKind::X0)
+    };
+    // Two entries a frame, the second of which is ±1 in the data and divided by 2 for the model.
+    let discrete = [false, true].repeat(frames);
+    let horizon = RecedingHorizon::new(chain(), 3, frames).unwrap();
+    // An unsure model leaves the guess between the values, the next one knows them.
+    let rest = |mut horizon: RecedingHorizon| {
+        let unsure = modes(0.25);
+        let mut executor = Executor::new(&unsure, &noise);
+        horizon.begin(&mut executor, prior(rows, 2 * frames, &noise), &ids, None).unwrap();
+        let guess = horizon.guess().unwrap().unwrap().components[0].to_host().unwrap();
+        let sure = modes(0.05);
+        let mut executor = Executor::new(&sure, &noise);
+        let end = horizon.advance(&mut executor, &ids, None).unwrap().state.components[0].to_host().unwrap();
+        let miss = |x: &f64| (x.abs() - 0.5) * (x.abs() - 0.5);
+        let worst = end.iter().skip(1).step_by(2).map(miss).sum::<f64>() / (rows * frames) as f64;
+        (guess, worst.sqrt())
+    };
+    let (plain, loose) = rest(horizon.clone());
+    let (clipped, tight) = rest(horizon.clone().clipping(vec![discrete.clone()], 2.0).unwrap());
+    for (place, (plain, clipped)) in plain.iter().zip(&clipped).enumerate() {
+        let expected = if discrete[place % (2 * frames)] { 0.5f64.copysign(*plain) } else { *plain };
+        assert_eq!(*clipped, expected);
+    }
+    println!("root mean square distance from ±0.5: {loose:.4}, clipped {tight:.4}");
+    assert!(tight < 0.06 && tight < 0.5 * loose, "{tight} {loose}");
+    for factor in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+        let refused = horizon.clone().clipping(vec![discrete.clone()], factor);
+        assert!(matches!(refused, Err(SamplerError::Option { option: "factor", .. })));
+    }
+    assert!(matches!(horizon.clone().clipping(Vec::new(), 1.0), Err(SamplerError::Count { .. })));
+    // Flags of another width are noticed when there is a guess to snap.
+    let mut narrow = horizon.clipping(vec![vec![true]], 1.0).unwrap();
+    let denoiser = modes(0.25);
+    let mut executor = Executor::new(&denoiser, &noise);
+    narrow.begin(&mut executor, prior(rows, 2 * frames, &noise), &ids, None).unwrap();
+    assert!(matches!(narrow.guess(), Err(SamplerError::Count { expected: 6, found: 1, .. })));
 }
