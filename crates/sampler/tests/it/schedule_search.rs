@@ -387,7 +387,10 @@ fn numbers_of_a_plan_are_searched() {
     assert!(found.is_congruent(&plan) && best < 0.7 * start, "{start} {best}");
 
     // Corrections, predictor, noise and start all change, each component by itself; times and evaluations do not.
-    let paths = [PATH, PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }];
+    let paths = [
+        PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
+        PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 },
+    ];
     let moments = [DataMoments { mean: 0.3, variance: 0.2 }, DataMoments { mean: 1.0, variance: 2.0 }];
     let corrected = PredictorCorrector::default().plan(&paths, 4).unwrap();
     let plan = MatchedPrior::new(&paths, &moments).unwrap().apply(corrected).unwrap();
