@@ -39,7 +39,7 @@ search() { # name, calls, evaluations of options, evaluations of numbers
     --sampler '{"name": "predictor-corrector", "snr": 0.22, "share_evaluation": true}'
   "$equidrift" samplers search "${against[@]}" --plan "$out/options-$1.json" --evaluations "$4" --resume -o "$out/plan-$1.json"
 }
-search 20 20 100 200 | tee "$out/search-20.txt"
+search 20 20 100 120 | tee "$out/search-20.txt"
 
 echo "== the same with a matched prior"
 "$equidrift" samplers compare "${against[@]}" --match-prior --calls 5,10,20,50,100,200,2000 --plot "$out/matched.svg" \
