@@ -33,6 +33,19 @@ echo "== the published checkpoint"
   --sampler 'published={"name": "predictor-corrector"}' \
   --sampler "tuned={$tuned}" | tee "$out/model.txt"
 
+echo "== sizes of the corrector, 25 steps"
+sizes=()
+for snr in 0.2 0.25 0.3 0.35 0.4; do sizes+=(--sampler "snr-$snr={\"name\": \"predictor-corrector\", \"snr\": $snr}"); done
+for scale in 0.6 0.85 1.0; do
+  sizes+=(--sampler "snr-0.3-scale-$scale={\"name\": \"predictor-corrector\", \"snr\": 0.3, \"scale_eps\": $scale}")
+done
+"$equidrift" samplers compare "${against[@]}" --calls 50 "${sizes[@]}" | tee "$out/corrector.txt"
+
+echo "== one evaluation for both halves of a step, or two"
+"$equidrift" samplers compare "${against[@]}" --match-prior --calls 20,50 \
+  --sampler 'shared={"name": "predictor-corrector", "snr": 0.22, "share_evaluation": true}' \
+  --sampler 'separate={"name": "predictor-corrector", "snr": 0.3}' | tee "$out/shared.txt"
+
 echo "== searches"
 search() { # name, calls, evaluations of options, evaluations of numbers
   "$equidrift" samplers search "${against[@]}" --calls "$2" --match-prior --evaluations "$3" --resume -o "$out/options-$1.json" \
@@ -47,3 +60,12 @@ echo "== the same with a matched prior"
   --sampler 'published={"name": "predictor-corrector"}' \
   --sampler "tuned={$tuned}" \
   --plan "searched=$out/plan-20.json" | tee "$out/matched.txt"
+
+# The tables of the page.
+markdown() {
+  echo "| sampler | calls | valid before repair | fragmented | unique | FCD | NSPDK |"
+  echo "| --- | --- | --- | --- | --- | --- | --- |"
+  awk 'NR > 1 { printf "| %s | %d | %.2f %% | %.2f %% | %.2f %% | %s | %s |\n", $1, $2, $4, 100 - $6, $8, $10, $11 }' "$1"
+}
+markdown "$out/model.txt" >"$out/model.md"
+markdown "$out/matched.txt" >"$out/matched.md"
