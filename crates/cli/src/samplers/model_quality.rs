@@ -44,7 +44,8 @@ pub(super) struct ModelArgs {
 /// How good the molecules are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Quality {
-    #[serde(skip)]
+    /// Network calls a sample took.
+    #[serde(rename = "calls_per_sample")]
     pub(super) calls: usize,
     pub(super) samples: usize,
     /// Samples whose valences fitted as decoded / samples.

@@ -229,6 +229,9 @@ fn a_search_is_recorded_resumed_and_leaves_a_plan() {
     assert_eq!(code(&search("--evaluations 3 -o part.json")), 0);
     let resumed = search("--evaluations 6 -o part.json --resume");
     assert!(code(&resumed) == 0 && stdout(&resumed).contains("after 6 plans"), "{}", stdout(&resumed));
+    let model_line =
+        stdout(&resumed).lines().find(|line| line.starts_with("the model's sampler")).unwrap().to_owned();
+    assert_eq!(model_line.split_whitespace().nth(3), Some("20"), "its calls, recorded before the stop");
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("part.json"), read("whole.json"));
     let scores = |name: &str| -> Vec<Value> {
