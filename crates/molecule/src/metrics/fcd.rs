@@ -1,7 +1,7 @@
 //! Fréchet ChemNet Distance (Preuer, Renz, Unterthiner, Hochreiter & Klambauer, J. Chem. Inf. Model. 58, 1736, 2018).
 //!
 //! FCD = |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), the squared 2-Wasserstein distance of two normal laws with the means
-//! and covariances of [`ChemNet`](super::chemnet::ChemNet)'s activations of two sets of molecules. Protocol, as in MOSES and
+//! and covariances of [`ChemNet`]'s activations of two sets of molecules. Protocol, as in MOSES and
 //! GDSS: all valid molecules of a set, repetitions kept, as canonical SMILES *of one back end for both sets*: the network
 //! reads strings, so another spelling of the same molecules is another set to it. The covariance is the unbiased one.
 //!
