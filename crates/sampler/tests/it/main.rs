@@ -28,6 +28,7 @@ mod planners;
 mod plans;
 mod poisson;
 mod prediction;
+mod predictor_corrector;
 mod prior_mismatch;
 mod receding_horizon;
 mod schedule_search;
