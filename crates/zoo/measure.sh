@@ -35,7 +35,10 @@ row() { # label, samples, options...
 }
 pc="--sampler predictor-corrector"
 row "predictor–corrector, 1000 steps, snr 0.2, scale 0.7 (the paper's)" "$samples" $pc --steps 1000 --snr 0.2 --scale-eps 0.7
+plan=crates/zoo/plans/$(basename "$model")-20.json
+[ ! -f "$plan" ] || row "searched plan (\`--plan $plan\`)" "$samples" --plan "$plan"
 few=$((samples / 5))
+row "predictor–corrector, 25 steps, snr 0.3, \`--match-prior\`" "$few" $pc --steps 25 --snr 0.3 --scale-eps 0.7 --match-prior
 row "predictor–corrector, 100 steps, snr 0.4" "$few" $pc --steps 100 --snr 0.4 --scale-eps 0.7
 row "predictor–corrector, 25 steps, snr 0.4" "$few" $pc --steps 25 --snr 0.4 --scale-eps 0.7
 row "predictor–corrector, 10 steps, snr 0.4" "$few" $pc --steps 10 --snr 0.4 --scale-eps 0.7

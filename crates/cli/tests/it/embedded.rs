@@ -27,6 +27,24 @@ fn every_embedded_model_opens_and_draws() {
     }
 }
 
+/// Plans that were searched for embedded models, in the folder of the zoo.
+#[test]
+fn searched_plans_fit_their_models() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../zoo/plans");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let (model, calls) = stem.rsplit_once('-').unwrap();
+        let plan = path.to_string_lossy().into_owned();
+        let drawn =
+            run(["generate", "molecules", "--model", model, "--num", "200", "--plan", &plan, "--json"]);
+        assert_eq!(code(&drawn), 0, "{stem}: {}", stderr(&drawn));
+        let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
+        assert_eq!(summary["evaluations_per_sample"].to_string(), calls, "{stem}");
+        assert!(summary["validity_before_repair"].as_f64().unwrap() > 0.9, "{stem}: {summary}");
+    }
+}
+
 #[test]
 fn the_default_model_needs_no_flag() {
     let drawn = run(["generate", "molecules", "--num", "20", "--seed", "7", "--steps", "20"]);
