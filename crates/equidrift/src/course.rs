@@ -1,7 +1,7 @@
 //! How a run gets from noise to data: a plan, or an adaptive sampler that makes its steps on the way.
 
 use equidrift_sampler::plan::{AdaptiveConfig, MatchedPrior};
-use equidrift_sampler::{Executor, Outcome, PathConfig, Plan, SamplerError, State};
+use equidrift_sampler::{Executor, Failure, Outcome, PathConfig, Plan, SamplerError, State};
 use serde::Serialize;
 
 /// The course of a run; as JSON, what tells one from another.
@@ -67,10 +67,54 @@ impl Course {
                         Plan { planner, components, registers: 1, given: Vec::new(), steps: Vec::new() };
                     state = executor.run(&start.apply(nothing)?, state, ids)?.state;
                 }
-                let planner = sampler.planner();
-                let mut sources = planner.sources(paths, ids.len())?;
-                executor.run_sources(&mut sources, planner.registers(), state, ids)
+                adaptive(sampler, executor, paths, state, ids)
             }
         }
+    }
+}
+
+/// Runs a batch of an adaptive sampler. A sample whose tolerance cannot be met is given up as one that diverged; the others
+/// need not suffer, and alone they have the same bits.
+fn adaptive(
+    sampler: &AdaptiveConfig,
+    executor: &mut Executor<'_>,
+    paths: &[PathConfig],
+    state: State,
+    ids: &[u64],
+) -> Result<Outcome, SamplerError> {
+    let planner = sampler.planner();
+    let mut sources = planner.sources(paths, ids.len())?;
+    match executor.run_sources(&mut sources, planner.registers(), state.clone(), ids) {
+        Err(SamplerError::StepSize { .. }) if ids.len() > 1 => {
+            let mut whole = Outcome {
+                state: state.clone(),
+                evaluations: 0,
+                row_evaluations: Vec::with_capacity(ids.len()),
+                failures: Vec::new(),
+                cancelled: false,
+            };
+            let mut rows = Vec::with_capacity(ids.len());
+            for (row, &id) in ids.iter().enumerate() {
+                let alone = adaptive(sampler, executor, paths, state.select(&[row]), &[id])?;
+                whole.evaluations += alone.evaluations;
+                whole.row_evaluations.extend(alone.row_evaluations);
+                whole.failures.extend(alone.failures.into_iter().map(|failure| Failure { row, ..failure }));
+                whole.cancelled |= alone.cancelled;
+                rows.push(alone.state);
+            }
+            whole.state = State::concat(&rows)?;
+            Ok(whole)
+        }
+        Err(SamplerError::StepSize { .. }) => {
+            let zeros = state.to_host()?.into_iter().map(|values| vec![0.0; values.len()]).collect();
+            Ok(Outcome {
+                state: state.with_values(zeros)?,
+                evaluations: 0,
+                row_evaluations: vec![0; ids.len()],
+                failures: ids.iter().map(|&id| Failure { id, row: 0, step: 0 }).collect(),
+                cancelled: false,
+            })
+        }
+        result => result,
     }
 }

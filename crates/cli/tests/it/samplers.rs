@@ -164,6 +164,12 @@ fn adaptive_samplers_draw_molecules_whatever_the_batch() {
         assert!(again.0 == tight && loose.lines().count() == 24, "{name}");
         assert_ne!(draw(&format!("--sampler {name} --tolerance 1e-4 --match-prior")).0, tight);
     }
+    // What no step can meet is a sample that diverged, not the end of a run.
+    let hopeless =
+        generate(&model, None, "--num 3 --sampler dormand-prince --tolerance 1e-30 --json").output().unwrap();
+    assert_eq!(code(&hopeless), 5, "{}", stderr(&hopeless));
+    let summary: Value = serde_json::from_str(&stderr(&hopeless)).unwrap();
+    assert_eq!((summary["diverged"].as_array().unwrap().len(), &summary["samples"]), (3, &json!(3)));
     let config = folder.path().join("run.json");
     fs::write(&config, r#"{"adaptive": {"name": "dormand-prince", "rtol": 1e-4, "atol": 1e-4}}"#).unwrap();
     let from_file = draw(&format!("--config {}", config.display()));
