@@ -6,7 +6,7 @@
 #
 # CHECKPOINT.json is the published configuration with its weights beside it, as `equidrift convert gdss` takes it. The reference
 # of the distances is the first 3,000 molecules of TEST_ROWS.txt, in its order. Everything is drawn with seed 1, 3,000
-# molecules a line; the searches take most of the time (an hour on two cores). OUT gets the tables, the plots and the plans; a
+# molecules a line; the searches take most of the time. OUT gets the tables, the plots and the plans; a
 # search that stands there already is not repeated.
 set -euo pipefail
 [ $# -eq 5 ] || { sed -n '2,13p' "$0" >&2; exit 2; }

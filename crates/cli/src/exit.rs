@@ -94,6 +94,12 @@ impl Failure {
     }
 }
 
+impl From<equidrift_sampler::SamplerError> for Failure {
+    fn from(error: equidrift_sampler::SamplerError) -> Self {
+        equidrift::Error::from(error).into()
+    }
+}
+
 impl From<equidrift::Error> for Failure {
     fn from(error: equidrift::Error) -> Self {
         if error.is_broken_pipe() {

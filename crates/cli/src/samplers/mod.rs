@@ -135,7 +135,7 @@ fn show(args: &ShowArgs) -> CliResult {
         }
         None => std::array::from_fn(|_| PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }),
     };
-    let plan = sampler.plan(&paths, args.steps as usize).map_err(equidrift::Error::from)?;
+    let plan = sampler.plan(&paths, args.steps as usize)?;
     if let Some(model) = &model
         && plan.is_deterministic()
     {

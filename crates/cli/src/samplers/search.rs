@@ -117,7 +117,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     if let Some(path) = &args.plan {
         // The start is one of the numbers that change.
         let plan = started(&judge, json_file::read(path)?)?;
-        let space = ModulationSpace { plan, known: Vec::new(), jitter: 0.15 };
+        let space = ModulationSpace { plan, jitter: 0.15 };
         return search_in::<Modulation>(args, &judge, &space, &Ok, &|_| None);
     }
     let (sampler, options) = sampler_and_options(args)?;
@@ -127,7 +127,6 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     };
     let space = OptionSpace {
         sampler,
-        known: Vec::new(),
         options,
         paths: vec![paths.x.clone(), paths.adj.clone()],
         evaluations: calls as usize,
@@ -167,15 +166,14 @@ where
         seed: judge.args.seed,
         ..SearchSettings::default()
     };
-    let mut search = ScheduleSearch::<G>::resume(space, settings, Vec::new(), record.search.clone())
-        .map_err(equidrift::Error::from)?;
+    let mut search = ScheduleSearch::<G>::resume(space, settings, Vec::new(), record.search.clone())?;
     let bar = progress::bar(u64::from(args.evaluations), "plans");
     let mut interrupted = false;
     while search.state().evaluated.len() < args.evaluations as usize {
         let before = search.state().evaluated.len();
         bar.set_position(before as u64);
         let mut best = None;
-        search.run::<SearchFailure>(
+        search.run::<Failure>(
             |plan| {
                 let quality = judge.measure_plan(&start(plan.clone())?, judge.args.seed)?;
                 let score = worst_ratio(&quality, &record.baseline);
@@ -200,7 +198,7 @@ where
         }
     }
     bar.finish_and_clear();
-    let Some((plan, score)) = search.best().map_err(equidrift::Error::from)? else {
+    let Some((plan, score)) = search.best()? else {
         return Err(Failure::message(Exit::Failure, "no plan of the search could be judged"));
     };
     let plan = start(plan)?;
@@ -228,40 +226,19 @@ where
     if args.json { stdout::json(&found) } else { stdout::text(&table(&found, &args.output)) }
 }
 
-/// Errors of the objective, which are the command's, and of the search.
-struct SearchFailure(Failure);
-
-impl From<Failure> for SearchFailure {
-    fn from(failure: Failure) -> Self {
-        Self(failure)
-    }
-}
-
-impl From<equidrift_sampler::SamplerError> for SearchFailure {
-    fn from(error: equidrift_sampler::SamplerError) -> Self {
-        Self(equidrift::Error::from(error).into())
-    }
-}
-
-impl From<SearchFailure> for Failure {
-    fn from(failure: SearchFailure) -> Self {
-        failure.0
-    }
-}
-
 /// The plan with the start that was asked for.
 fn started(judge: &Judge<'_>, plan: Plan) -> Result<Plan, Failure> {
     if !judge.args.match_prior {
         return Ok(plan);
     }
-    Ok(judge.model.matched_prior()?.apply(plan).map_err(equidrift::Error::from)?)
+    Ok(judge.model.matched_prior()?.apply(plan)?)
 }
 
 /// The model's own sampler.
 fn baseline(judge: &Judge<'_>, seed: u64) -> Result<Quality, Failure> {
     let config = judge.model.gdss().config();
     let paths = [config.paths.x.clone(), config.paths.adj.clone()];
-    let plan = config.sampler.plan(&paths, config.steps).map_err(equidrift::Error::from)?;
+    let plan = config.sampler.plan(&paths, config.steps)?;
     judge.measure_plan(&plan, seed)
 }
 

@@ -12,14 +12,12 @@ use crate::plan::{Op, Plan, STATE};
 pub struct ModulationSpace {
     /// The plan whose numbers change.
     pub plan: Plan,
-    /// Modulations worth starting from, besides none.
-    pub known: Vec<Modulation>,
     /// Standard deviation of a change of a logarithm.
     pub jitter: f64,
 }
 
 /// What of a plan is multiplied, for each component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Curve {
     /// Signal-to-noise ratio of Langevin corrections.
     Snr,
@@ -31,13 +29,14 @@ enum Curve {
     Noise,
 }
 
-const CURVES: [Curve; 4] = [Curve::Snr, Curve::Scale, Curve::Gain, Curve::Noise];
+/// Number of curves.
+const CURVES: usize = 4;
 
 /// Values of a curve at the first, the middle and the last step; a parabola joins them.
 const KNOTS: usize = 3;
 
 /// Numbers of a component: its curves, and mean and ratio of the start.
-const PER_COMPONENT: usize = CURVES.len() * KNOTS + 2;
+const PER_COMPONENT: usize = CURVES * KNOTS + 2;
 
 /// Factors on a plan's numbers that change smoothly from its first step to its last: on the step sizes and the noise of
 /// Langevin corrections, on what predictors add to the state and on their noise, component by component; and on mean and
@@ -60,8 +59,8 @@ impl Modulation {
     }
 
     /// The factor of a curve of a component, a share `at` of the way from the first step to the last.
-    fn factor(&self, component: usize, curve: usize, at: f64) -> f64 {
-        let start = component * PER_COMPONENT + curve * KNOTS;
+    fn factor(&self, component: usize, curve: Curve, at: f64) -> f64 {
+        let start = component * PER_COMPONENT + curve as usize * KNOTS;
         let [first, middle, last] = [0, 1, 2].map(|knot| self.logs.get(start + knot).copied().unwrap_or(0.0));
         // Lagrange's polynomial through 0, 1/2 and 1.
         let log = first * (2.0 * at - 1.0) * (at - 1.0)
@@ -72,12 +71,11 @@ impl Modulation {
 
     /// The factor on the mean (0) or the ratio (1) of the start.
     fn start(&self, component: usize, which: usize) -> f64 {
-        let place = component * PER_COMPONENT + CURVES.len() * KNOTS + which;
+        let place = component * PER_COMPONENT + CURVES * KNOTS + which;
         libm::exp(self.logs.get(place).copied().unwrap_or(0.0))
     }
 
     fn scale(&self, coefficients: &mut [f64], curve: Curve, at: f64) {
-        let curve = CURVES.iter().position(|known| *known == curve).unwrap_or(0);
         for (component, value) in coefficients.iter_mut().enumerate() {
             *value *= self.factor(component, curve, at);
         }
@@ -86,8 +84,8 @@ impl Modulation {
     fn change(&self, op: &mut Op, at: f64) {
         match op {
             Op::Langevin { component, snr, scale, .. } => {
-                *snr *= self.factor(*component, 0, at);
-                *scale *= self.factor(*component, 1, at);
+                *snr *= self.factor(*component, Curve::Snr, at);
+                *scale *= self.factor(*component, Curve::Scale, at);
             }
             Op::Combine { out: STATE, terms, constant: None, noise } => {
                 // A step that replaces the state (its last, which returns x0) is not an addition to it.
@@ -117,9 +115,7 @@ impl Genome for Modulation {
     type Space = ModulationSpace;
 
     fn seeds(space: &ModulationSpace) -> Vec<(String, Self)> {
-        let plain = Self::none(space.plan.components);
-        let known = space.known.iter().cloned().map(|known| ("known".to_owned(), known));
-        std::iter::once((space.plan.planner.clone(), plain)).chain(known).collect()
+        vec![(space.plan.planner.clone(), Self::none(space.plan.components))]
     }
 
     fn mutate(&self, space: &ModulationSpace, draws: &mut Draws) -> Self {

@@ -50,8 +50,6 @@ pub struct SearchedOption {
 pub struct OptionSpace {
     /// The sampler; its options as they are make the first genome.
     pub sampler: SamplerConfig,
-    /// The same sampler with other options worth starting from; they make the next genomes.
-    pub known: Vec<SamplerConfig>,
     /// The options that change. Where the JSON of the sampler leaves a field out, because it has its default, that counts as
     /// the first value of the range.
     pub options: Vec<SearchedOption>,
@@ -139,15 +137,12 @@ impl Genome for OptionGenome {
     type Space = OptionSpace;
 
     fn seeds(space: &OptionSpace) -> Vec<(String, Self)> {
-        let seed = |sampler: &SamplerConfig| {
-            let json = serde_json::to_value(sampler).ok()?;
-            let places = space.options.iter().map(|option| {
-                json.pointer(&option.field)
-                    .map_or_else(|| option.range.absent(), |value| option.range.place(value))
-            });
-            Some((sampler.name().to_owned(), Self { places: places.collect() }))
-        };
-        std::iter::once(&space.sampler).chain(&space.known).filter_map(seed).collect()
+        let Ok(json) = serde_json::to_value(&space.sampler) else { return Vec::new() };
+        let places = space.options.iter().map(|option| {
+            let value = json.pointer(&option.field);
+            value.map_or_else(|| option.range.absent(), |value| option.range.place(value))
+        });
+        vec![(space.sampler.name().to_owned(), Self { places: places.collect() })]
     }
 
     fn mutate(&self, space: &OptionSpace, draws: &mut Draws) -> Self {

@@ -344,7 +344,6 @@ fn options_of_a_sampler_are_searched() {
             option("/grid", OptionRange::Choice { values: grids.as_array().unwrap().clone() }),
             option("/t_end", OptionRange::Logarithmic { low: 1e-3, high: 1e-1 }),
         ],
-        known: Vec::new(),
         paths: vec![PATH],
         evaluations: 8,
         rate: 0.3,
@@ -375,7 +374,7 @@ fn options_of_a_sampler_are_searched() {
 fn numbers_of_a_plan_are_searched() {
     let ddim = Ddim { t_end: Some(1e-3), denoise: false, ..Default::default() };
     let plan = ddim.plan(&[PATH], 5).unwrap();
-    let space = ModulationSpace { plan: plan.clone(), known: Vec::new(), jitter: 0.2 };
+    let space = ModulationSpace { plan: plan.clone(), jitter: 0.2 };
     let seed = Modulation::seeds(&space).remove(0).1;
     assert_eq!(seed.plan(&space).unwrap(), plan, "no modulation, no change");
     let settings = SearchSettings { evaluations: 150, ..Default::default() };
@@ -394,7 +393,7 @@ fn numbers_of_a_plan_are_searched() {
     let moments = [DataMoments { mean: 0.3, variance: 0.2 }, DataMoments { mean: 1.0, variance: 2.0 }];
     let corrected = PredictorCorrector::default().plan(&paths, 4).unwrap();
     let plan = MatchedPrior::new(&paths, &moments).unwrap().apply(corrected).unwrap();
-    let space = ModulationSpace { plan: plan.clone(), known: Vec::new(), jitter: 0.2 };
+    let space = ModulationSpace { plan: plan.clone(), jitter: 0.2 };
     let seed = Modulation::seeds(&space).remove(0).1;
     let child = (0..8).fold(seed, |genome, index| genome.mutate(&space, &mut Draws::new(4, index)));
     let changed = child.plan(&space).unwrap();
