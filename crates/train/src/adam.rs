@@ -244,8 +244,7 @@ mod tests {
 
     #[test]
     fn decoupled_decay_shrinks_the_parameter_and_leaves_the_moments_alone() {
-        let config =
-            AdamConfig { weight_decay: 0.5, decay: WeightDecay::Decoupled, ..AdamConfig::default() };
+        let config = AdamConfig { weight_decay: 0.5, decay: WeightDecay::Decoupled, ..AdamConfig::default() };
         let (mut adam, mut plain) = (Adam::new(config), Adam::new(AdamConfig::default()));
         let (mut parameters, mut undecayed) = (set(&[("x.a", vec![2.0])]), set(&[("x.a", vec![2.0])]));
         let gradient = set(&[("x.a", vec![3.0])]);

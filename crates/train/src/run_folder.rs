@@ -262,8 +262,7 @@ impl RunFolder {
 /// # Errors
 /// [`TrainError::Io`]; [`TrainError::LogLine`] for any other line that is no report.
 pub fn read_log(path: &Path) -> Result<Vec<EpochReport>, TrainError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
+    let text = fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
     let (lines, mut reports) = (text.lines().count(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         match serde_json::from_str(line) {

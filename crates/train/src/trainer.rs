@@ -315,7 +315,12 @@ impl Trainer {
             return Ok(None);
         };
         for (name, &loss) in raw.iter().chain(&average) {
-            not_finite(epoch, self.state.progress.partial.steps, format!("the validation loss of {name}"), loss)?;
+            not_finite(
+                epoch,
+                self.state.progress.partial.steps,
+                format!("the validation loss of {name}"),
+                loss,
+            )?;
         }
         Ok(Some(ValidationReport { raw, average, best: false }))
     }

@@ -106,5 +106,7 @@ pub(crate) fn mean_losses(
         }
     }
     let count = examples.len() as f64 * draws as f64;
-    Ok(Some(objective.losses().iter().zip(sums).map(|(name, sum)| ((*name).to_owned(), sum / count)).collect()))
+    Ok(Some(
+        objective.losses().iter().zip(sums).map(|(name, sum)| ((*name).to_owned(), sum / count)).collect(),
+    ))
 }
