@@ -119,9 +119,7 @@ impl TrainingState {
         file.metadata.insert("format".to_owned(), FORMAT.to_owned());
         file.metadata.insert("state".to_owned(), json(serde_json::to_string(&counters))?);
         file.metadata.insert("run".to_owned(), json(serde_json::to_string(run))?);
-        let digest = sha256(&file.to_bytes()?);
-        file.metadata.insert("digest".to_owned(), digest);
-        Ok(file.write(path)?)
+        Ok(file.write_with_digest(path, "digest")?)
     }
 
     /// Reads a state written by [`TrainingState::write`] for a run with the same identity.
