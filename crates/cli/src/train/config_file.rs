@@ -43,7 +43,9 @@ impl<'a> ConfigFile<'a> {
 
     /// The settings of the preset with those of the file over them, only to see whether they are any.
     pub(super) fn check(&self, preset: Option<&str>) -> Result<(), Failure> {
-        let Err(error) = TrainingSettings::merge(preset, &[self.table.clone()]) else { return Ok(()) };
+        let Err(error) = TrainingSettings::merge(preset, std::slice::from_ref(&self.table)) else {
+            return Ok(());
+        };
         let line = self.culprit(preset).map_or(String::new(), |line| format!(":{line}"));
         let failure = Failure::from(error);
         let message = format!("{}{line}: {}", self.path.display(), failure.text());

@@ -224,8 +224,8 @@ impl LoopFlags {
         insert(&mut table, "optimiser", self.optimiser.map(named));
         insert(&mut table, "keep", self.keep.map(named));
         insert(&mut table, "weights", self.weights.map(named));
-        insert(&mut table, "csv", self.csv.then(|| json!(true)));
-        insert(&mut table, "plot", self.no_plot.then(|| json!(false)));
+        insert(&mut table, "csv", self.csv.then_some(Value::Bool(true)));
+        insert(&mut table, "plot", self.no_plot.then_some(Value::Bool(false)));
         table
     }
 }

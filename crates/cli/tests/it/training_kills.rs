@@ -21,7 +21,7 @@ const RUN: &str = "--epochs 16 --batch 20 --accumulate 2 --lr 0.02 --schedule pl
 
 /// Random numbers below `bound` that are the same in every run of the test.
 fn random(kill: u32, what: u32, bound: u64) -> u64 {
-    u64::from(philox4x32_10([kill, what, 0, 0], [2026, 11])[0]) * bound >> 32
+    (u64::from(philox4x32_10([kill, what, 0, 0], [2026, 11])[0]) * bound) >> 32
 }
 
 /// Optimiser steps in the newest checkpoint.

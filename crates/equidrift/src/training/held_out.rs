@@ -43,14 +43,12 @@ impl MoleculeSet {
     ) -> Result<bool, Error> {
         let ValidationSettings { rows, fraction, data, .. } = settings;
         let (mut graphs, unusable, digest) = match (rows, *fraction, data) {
-            (None, fraction, None) if fraction == 0.0 => return Ok(true),
-            (Some(path), fraction, None) if fraction == 0.0 => {
-                (self.take_rows(path, source.test_rows)?, 0, None)
-            }
+            (None, 0.0, None) => return Ok(true),
+            (Some(path), 0.0, None) => (self.take_rows(path, source.test_rows)?, 0, None),
             (None, fraction, None) if fraction > 0.0 && fraction < 1.0 => {
                 (self.take_fraction(fraction, seed), 0, None)
             }
-            (None, fraction, Some(path)) if fraction == 0.0 => {
+            (None, 0.0, Some(path)) => {
                 let atoms: Vec<String> =
                     self.vocabulary.iter().map(|element| element.symbol().to_owned()).collect();
                 let source = MoleculeSource {
