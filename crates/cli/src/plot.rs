@@ -118,7 +118,7 @@ impl Plot {
             chart.caption(&panel.title, ("sans-serif", 16)).margin(10);
             chart.x_label_area_size(36).y_label_area_size(58);
             let (across, along) = (left / 1.15..right * 1.15, 0.0..(right * 1.02).max(1.0));
-            let room = 0.05 * (high - low).max(1e-9);
+            let room = if high > low { 0.05 * (high - low) } else { 0.05 * high.abs().max(1e-9) };
             let (plain, stretched) = (low - room..high + room, (low / 1.4..high * 1.4).log_scale());
             // Over less than a decade a logarithmic axis would have hardly a number on it.
             match (self.axis, panel.logarithmic && high > 10.0 * low) {
@@ -160,20 +160,22 @@ impl Plot {
         };
         chart
             .configure_mesh()
+            .max_light_lines(1)
             .light_line_style(WHITE)
             .x_desc(name)
             .x_label_formatter(&|x| {
                 // 1, 2 and 5 times a power of ten: the others would run into one another.
                 let leading = x / 10f64.powf(x.log10().floor() + 1e-9);
-                let shown =
-                    !logarithmic || [1.0, 2.0, 5.0].iter().any(|digit| (leading - digit).abs() < 1e-3);
-                if shown { format!("{x}") } else { String::new() }
+                let round = [1.0, 2.0, 5.0].iter().any(|digit| (leading - digit).abs() < 1e-3);
+                let whole = (x - x.round()).abs() < 1e-9;
+                let shown = if logarithmic { round } else { whole };
+                if shown { rounded(*x).to_string() } else { String::new() }
             })
             .y_label_formatter(&|y| {
                 if *y != 0.0 && y.abs() < 0.01 {
                     format!("{y:.1e}").replace(".0e", "e")
                 } else {
-                    format!("{}", rounded(*y))
+                    rounded(*y).to_string()
                 }
             })
             .draw()?;

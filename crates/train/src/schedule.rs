@@ -95,12 +95,13 @@ impl LearningRate {
     pub fn at(&self, moment: Moment) -> f64 {
         let Moment { epoch, step, steps_per_epoch, reductions } = moment;
         let power = |factor: f64, count: u64| factor.powi(i32::try_from(count).unwrap_or(i32::MAX));
-        let warmup = self.warmup_steps + self.warmup_epochs * steps_per_epoch;
+        let epochs_to_steps = |epochs: u64| epochs.saturating_mul(steps_per_epoch);
+        let warmup = self.warmup_steps.saturating_add(epochs_to_steps(self.warmup_epochs));
         let rate = match self.schedule {
             Schedule::Constant => self.initial,
             Schedule::Exponential { factor } => self.initial * power(factor, epoch),
             Schedule::Cosine { floor, epochs } => {
-                let length = (epochs * steps_per_epoch).saturating_sub(warmup).max(1) as f64;
+                let length = epochs_to_steps(epochs).saturating_sub(warmup).max(1) as f64;
                 let part = (step.saturating_sub(warmup) as f64 / length).min(1.0);
                 floor + 0.5 * (self.initial - floor) * (1.0 + libm::cos(std::f64::consts::PI * part))
             }

@@ -33,7 +33,7 @@ pub(super) fn write(path: &Path, runs: &[(String, Vec<EpochReport>)]) -> Result<
             [
                 curve(run, "training", &|report| report.losses.get(&name).copied()),
                 curve(run, "validation", &|report| of_validation(report, false)),
-                curve(run, "validation, averaged weights", &|report| of_validation(report, true)),
+                curve(run, "validation, averaged", &|report| of_validation(report, true)),
             ]
         });
         plot.panel(&format!("loss {name}"), true, curves.collect());

@@ -95,6 +95,9 @@ pub fn train_molecules(
 ) -> Result<TrainSummary, Error> {
     let settings = &request.settings;
     settings.trainer().validate()?;
+    if settings.checkpoint_seconds.is_nan() || settings.checkpoint_seconds < 0.0 {
+        return Err(held_out::setting("checkpoint_seconds must be at least 0"));
+    }
     let source = MoleculeSource {
         data: &request.data,
         test_rows: request.test_rows.as_deref(),
