@@ -6,14 +6,21 @@
 // A test may stop at what it did not expect.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod adjacency;
 pub mod components;
 pub mod decode;
 pub mod error;
 pub mod file;
 pub mod graph;
+pub mod mmd;
+pub mod random;
+pub mod statistics;
+pub mod threads;
 
+pub use adjacency::Adjacency;
 pub use components::{components, is_connected};
 pub use decode::decode;
 pub use error::GraphError;
 pub use file::{Format, GraphFile, GraphWriter, ReadOptions};
 pub use graph::{AttributedGraph, Graph, graph_from_edges, sorted_edges};
+pub use statistics::Statistic;

@@ -4,5 +4,8 @@
 
 mod bad_files;
 mod files;
+mod graphs;
+mod mmd;
 mod networkx;
 mod reference;
+mod statistics;
