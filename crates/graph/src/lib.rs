@@ -11,6 +11,7 @@ pub mod components;
 pub mod decode;
 pub mod error;
 pub mod file;
+pub mod generators;
 pub mod graph;
 pub mod mmd;
 pub mod random;

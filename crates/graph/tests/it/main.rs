@@ -4,6 +4,7 @@
 
 mod bad_files;
 mod files;
+mod generators;
 mod graphs;
 mod mmd;
 mod networkx;
