@@ -71,6 +71,29 @@ impl Adjacency {
         let place = self.neighbours(first).binary_search(&(second as u32)).ok()?;
         Some(self.offsets[first] + place)
     }
+
+    /// Number of connected components.
+    #[must_use]
+    pub fn component_count(&self) -> usize {
+        let mut seen = vec![false; self.nodes()];
+        let mut to_visit = Vec::new();
+        let mut count = 0;
+        for start in 0..self.nodes() {
+            if std::mem::replace(&mut seen[start], true) {
+                continue;
+            }
+            count += 1;
+            to_visit.push(start);
+            while let Some(node) = to_visit.pop() {
+                for &neighbour in self.neighbours(node) {
+                    if !std::mem::replace(&mut seen[neighbour as usize], true) {
+                        to_visit.push(neighbour as usize);
+                    }
+                }
+            }
+        }
+        count
+    }
 }
 
 #[cfg(test)]
@@ -85,5 +108,6 @@ mod tests {
         assert_eq!(adjacency.neighbours(3), [0, 1, 2]);
         let slot = adjacency.slot(3, 2).unwrap();
         assert_eq!((adjacency.at(slot), adjacency.slot(1, 2)), (2, None));
+        assert_eq!(adjacency.component_count(), 2);
     }
 }

@@ -10,3 +10,4 @@ mod mmd;
 mod networkx;
 mod reference;
 mod statistics;
+mod validity;
