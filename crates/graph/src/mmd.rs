@@ -128,9 +128,9 @@ impl Bootstrap {
     /// No replicates.
     pub const NONE: Self = Self { replicates: 0, seed: 0 };
 
-    /// How often each of `count` items of the set `stream` is drawn in each replicate, `[count, replicates]`, row-major.
-    #[must_use]
-    pub fn multiplicities(self, count: usize, stream: u64) -> Vec<f64> {
+    /// How often each of `count` items of a set is drawn in each replicate, `[count, replicates]`, row-major.
+    fn multiplicities(self, count: usize, set: Resampling) -> Vec<f64> {
+        let Resampling::Stream(stream) = set else { return vec![1.0; count * self.replicates] };
         let mut times = vec![0.0; count * self.replicates];
         for replicate in 0..self.replicates {
             let mut random = Random::keyed(self.seed, &[stream, replicate as u64]);
@@ -142,13 +142,22 @@ impl Bootstrap {
     }
 }
 
+/// Whether a set is drawn again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resampling {
+    /// It stays as it is, as the test set of a benchmark does.
+    Fixed,
+    /// By a stream of random numbers of its own: in every comparison it is drawn again in the same way.
+    Stream(u64),
+}
+
 /// Statistics of a set of graphs.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
     /// One statistic per graph.
     pub statistics: &'a [Vec<f64>],
-    /// The set's own stream of random numbers: in every comparison it is drawn again in the same way.
-    pub stream: u64,
+    /// Whether it is drawn again.
+    pub resampling: Resampling,
 }
 
 /// The squared MMD between two sets, and its replicates.
@@ -169,7 +178,7 @@ pub fn squared_mmd(
     let length = first.statistics.iter().chain(second.statistics).map(Vec::len).max().unwrap_or(0);
     let weighted = |sample: Sample<'_>| Weighted {
         items: sample.statistics.iter().map(|statistic| kernel.prepare(statistic, length)).collect(),
-        times: bootstrap.multiplicities(sample.statistics.len(), sample.stream),
+        times: bootstrap.multiplicities(sample.statistics.len(), sample.resampling),
         replicates: bootstrap.replicates,
     };
     let (first, second) = (weighted(first), weighted(second));

@@ -11,10 +11,12 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::adjacency::Adjacency;
 use crate::graph::AttributedGraph;
 use crate::isomorphism::{Isomorphism, fingerprint, isomorphism};
-use crate::mmd::{Bootstrap, Replicated};
+use crate::mmd::Estimate;
 use crate::threads::map_in_threads;
 use crate::validity::Family;
 
@@ -23,12 +25,25 @@ use crate::validity::Family;
 pub struct Judgement {
     /// Whether it belongs to the family; `None` if no family was asked for.
     pub valid: Option<Vec<bool>>,
-    /// Whether it is the first of its isomorphism class.
-    pub unique: Vec<bool>,
+    /// Its isomorphism class; classes are numbered from 0 in the order in which they appear.
+    pub class: Vec<usize>,
     /// Whether the training set lacks it; `None` if there is no training set.
     pub novel: Option<Vec<bool>>,
     /// Pairs whose comparison was given up.
     pub undecided: u64,
+}
+
+/// Shares of the samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// Valid.
+    pub valid: Option<Estimate>,
+    /// Isomorphism classes.
+    pub unique: Estimate,
+    /// Novel.
+    pub novel: Option<Estimate>,
+    /// Isomorphism classes that are valid and novel; what is not known is left out of account.
+    pub vun: Estimate,
 }
 
 impl Judgement {
@@ -52,7 +67,7 @@ impl Judgement {
         let valid =
             family.map(|family| map_in_threads(&prepared, 1, threads, |graph| family.contains(&graph[0].1)));
         let mut classes = Classes::default();
-        let unique = prepared.iter().map(|(print, graph)| classes.insert(*print, graph)).collect();
+        let class = prepared.iter().map(|(print, graph)| classes.insert(*print, graph)).collect();
         let mut undecided = classes.undecided;
         let novel = training.map(|training| {
             let training = prepare(training);
@@ -62,69 +77,86 @@ impl Judgement {
             }
             // Only comparisons with the generated graphs matter here.
             known.undecided = 0;
-            let novel = prepared.iter().map(|(print, graph)| !known.contains(*print, graph)).collect();
+            let novel = prepared.iter().map(|(print, graph)| known.find(*print, graph).is_none()).collect();
             undecided += known.undecided;
             novel
         });
-        Self { valid, unique, novel, undecided }
+        Self { valid, class, novel, undecided }
     }
 
-    /// Whether each graph is valid, unique and novel; what is not known counts as true.
+    /// Shares of `samples` samples, of which the graphs are those that could be read: of the others nothing holds. Standard
+    /// errors are by the jackknife (for valid and novel: binomial): with `s` samples without which the count would be
+    /// less by one, `s (n - s) / (n^2 (n - 1))` is the variance. `None` if there are no samples.
     #[must_use]
-    pub fn all(&self) -> Vec<bool> {
-        let holds =
-            |which: &Option<Vec<bool>>, index: usize| which.as_ref().is_none_or(|values| values[index]);
-        let unique = self.unique.iter().enumerate();
-        unique
-            .map(|(index, unique)| *unique && holds(&self.valid, index) && holds(&self.novel, index))
-            .collect()
+    pub fn shares(&self, samples: usize) -> Option<Shares> {
+        if samples == 0 {
+            return None;
+        }
+        let n = samples as f64;
+        let estimate = |count: usize, alone: usize| {
+            let s = alone as f64;
+            let standard_error = (samples > 1).then(|| (s * (n - s) / (n * n * (n - 1.0))).sqrt());
+            Estimate { value: count as f64 / n, standard_error }
+        };
+        let of_flags = |flags: &Option<Vec<bool>>| {
+            let count = flags.as_ref()?.iter().filter(|holds| **holds).count();
+            Some(estimate(count, count))
+        };
+        // Members of a class are all valid or not, novel or not: its first stands for it.
+        let mut members = vec![0; self.class.iter().max().map_or(0, |last| last + 1)];
+        self.class.iter().for_each(|class| members[*class] += 1);
+        let holds = |flags: &Option<Vec<bool>>, index: usize| flags.as_ref().is_none_or(|flags| flags[index]);
+        let mut good = vec![true; members.len()];
+        for (index, class) in self.class.iter().enumerate() {
+            good[*class] &= holds(&self.valid, index) && holds(&self.novel, index);
+        }
+        let of_classes = |good: &[bool]| {
+            let of = |least: &dyn Fn(usize) -> bool| {
+                good.iter().zip(&members).filter(|(good, members)| **good && least(**members)).count()
+            };
+            estimate(of(&|_| true), of(&|members| members == 1))
+        };
+        Some(Shares {
+            valid: of_flags(&self.valid),
+            unique: of_classes(&vec![true; members.len()]),
+            novel: of_flags(&self.novel),
+            vun: of_classes(&good),
+        })
     }
-}
-
-/// The share of `samples` samples for which something holds, and its value when the samples are drawn again (with what is
-/// said of each held fixed). Samples beyond the length of `holds` are such that could not be read; it does not hold for
-/// them. `None` if there are no samples.
-#[must_use]
-pub fn share(holds: &[bool], samples: usize, bootstrap: Bootstrap, stream: u64) -> Option<Replicated> {
-    if samples == 0 {
-        return None;
-    }
-    let times = bootstrap.multiplicities(samples, stream);
-    let drawn = |replicate: usize| {
-        let held = (0..holds.len()).filter(|index| holds[*index]);
-        held.map(|index| times[index * bootstrap.replicates + replicate]).sum::<f64>() / samples as f64
-    };
-    let value = holds.iter().filter(|holds| **holds).count() as f64 / samples as f64;
-    Some(Replicated { value, replicates: (0..bootstrap.replicates).map(drawn).collect() })
 }
 
 /// One graph of every isomorphism class, by fingerprint.
 #[derive(Default)]
 struct Classes<'a> {
-    by_fingerprint: HashMap<u64, Vec<&'a Adjacency>>,
+    by_fingerprint: HashMap<u64, Vec<(usize, &'a Adjacency)>>,
+    count: usize,
     undecided: u64,
 }
 
 impl<'a> Classes<'a> {
-    fn contains(&mut self, print: u64, graph: &Adjacency) -> bool {
-        let Some(candidates) = self.by_fingerprint.get(&print) else { return false };
-        candidates.iter().any(|candidate| match isomorphism(candidate, graph) {
+    /// The class of a graph, if one was there before.
+    fn find(&mut self, print: u64, graph: &Adjacency) -> Option<usize> {
+        let candidates = self.by_fingerprint.get(&print)?;
+        let mut is_same = |candidate: &Adjacency| match isomorphism(candidate, graph) {
             Isomorphism::Isomorphic => true,
             Isomorphism::Different => false,
             Isomorphism::Undecided => {
                 self.undecided += 1;
                 false
             }
-        })
+        };
+        candidates.iter().find(|(_, candidate)| is_same(candidate)).map(|(class, _)| *class)
     }
 
-    /// Whether the graph is of a new class.
-    fn insert(&mut self, print: u64, graph: &'a Adjacency) -> bool {
-        let new = !self.contains(print, graph);
-        if new {
-            self.by_fingerprint.entry(print).or_default().push(graph);
+    /// The class of a graph, which may be a new one.
+    fn insert(&mut self, print: u64, graph: &'a Adjacency) -> usize {
+        if let Some(class) = self.find(print, graph) {
+            return class;
         }
-        new
+        let class = self.count;
+        self.count += 1;
+        self.by_fingerprint.entry(print).or_default().push((class, graph));
+        class
     }
 }
 
@@ -138,10 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn first_of_each_class_and_not_in_training() {
-        let path = [(0, 1), (1, 2)];
+    fn classes_are_found_and_compared_with_training() {
         let set = graphs(&[
-            (3, &path),
+            (3, &[(0, 1), (1, 2)]),
             (3, &[(0, 2), (0, 1)]),
             (3, &[(0, 1), (1, 2), (0, 2)]),
             (3, &[(0, 1)]),
@@ -151,22 +182,46 @@ mod tests {
         for threads in [1, 3] {
             let judged = Judgement::of(&set, Some(Family::Tree), Some(&training), threads);
             assert_eq!(judged.valid, Some(vec![true, true, false, false, true]));
-            assert_eq!(judged.unique, [true, false, true, true, true]);
+            assert_eq!(judged.class, [0, 0, 1, 2, 3]);
             assert_eq!(judged.novel, Some(vec![true, true, true, true, false]));
-            assert_eq!((judged.all(), judged.undecided), (vec![true, false, false, false, false], 0));
+            assert_eq!(judged.undecided, 0);
+            let shares = judged.shares(8).unwrap();
+            let values =
+                [shares.valid.unwrap(), shares.unique, shares.novel.unwrap(), shares.vun].map(|s| s.value);
+            assert_eq!(values, [3.0 / 8.0, 4.0 / 8.0, 4.0 / 8.0, 1.0 / 8.0]);
         }
-        let alone = Judgement::of(&set, None, None, 1);
-        assert_eq!(alone.all(), alone.unique);
+        let alone = Judgement::of(&set, None, None, 1).shares(5).unwrap();
+        assert_eq!((alone.valid, alone.novel, alone.vun), (None, None, alone.unique));
     }
 
     #[test]
-    fn shares_count_unreadable_samples() {
-        let bootstrap = Bootstrap { replicates: 4_000, seed: 1 };
-        let found = share(&[true, true, false], 4, bootstrap, 0).unwrap();
-        assert_eq!(found.value, 0.5);
-        // The standard error of a share: sqrt(p (1 - p) / n).
-        assert!((found.estimate().standard_error.unwrap() - 0.25).abs() < 0.01);
-        assert!(share(&[], 0, bootstrap, 0).is_none());
-        assert_eq!(share(&[], 2, Bootstrap::NONE, 0).unwrap().value, 0.0);
+    fn standard_errors_are_those_of_the_jackknife() {
+        let judgement = Judgement {
+            valid: Some(vec![true, true, true, false, true, true]),
+            class: vec![0, 1, 0, 2, 3, 1],
+            novel: None,
+            undecided: 0,
+        };
+        let samples = 7;
+        let shares = judgement.shares(samples).unwrap();
+        // Left out one by one; the seventh sample could not be read.
+        let figure = |left_out: usize, only_valid: bool| {
+            let kept = (0..6).filter(|index| *index != left_out);
+            let valid = |index: &usize| !only_valid || judgement.valid.as_ref().unwrap()[*index];
+            let mut classes: Vec<usize> = kept.filter(valid).map(|index| judgement.class[index]).collect();
+            classes.sort_unstable();
+            classes.dedup();
+            classes.len() as f64 / (samples - 1) as f64
+        };
+        for (only_valid, found) in [(false, shares.unique), (true, shares.vun)] {
+            let values: Vec<f64> = (0..samples).map(|left_out| figure(left_out, only_valid)).collect();
+            let mean = values.iter().sum::<f64>() / samples as f64;
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() * 6.0 / 7.0;
+            assert!((found.standard_error.unwrap() - variance.sqrt()).abs() < 1e-12, "{found:?}");
+        }
+        let valid = shares.valid.unwrap();
+        let binomial: f64 = 5.0 / 7.0 * (2.0 / 7.0) / 6.0;
+        assert!((valid.standard_error.unwrap() - binomial.sqrt()).abs() < 1e-12);
+        assert!(judgement.shares(0).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use equidrift_graph::generators::{Grid, Planar, RECIPES, Recipe, delaunay, draw_set, recipe};
-use equidrift_graph::mmd::{Bootstrap, Protocol, Sample, squared_mmd};
+use equidrift_graph::mmd::{Bootstrap, Protocol, Resampling, Sample, squared_mmd};
 use equidrift_graph::random::Random;
 use equidrift_graph::{Graph, Statistic, is_connected, sorted_edges};
 
@@ -163,8 +163,9 @@ fn drawn_sets_are_as_near_to_the_published_ones_as_these_to_themselves() {
             let (test, train, drawn) = (of(&test), of(&train), of(&drawn));
             let bootstrap = Bootstrap { replicates: 100, seed: 0 };
             let mmd = |first: &[Vec<f64>]| {
-                let [first, second] =
-                    [Sample { statistics: first, stream: 0 }, Sample { statistics: &test, stream: 1 }];
+                let first = Sample { statistics: first, resampling: Resampling::Stream(0) };
+                // Both sets are samples here.
+                let second = Sample { statistics: &test, resampling: Resampling::Stream(1) };
                 squared_mmd(Protocol::Spectre.kernel(statistic), first, second, bootstrap, 2)
                     .unwrap()
                     .estimate()

@@ -1,6 +1,6 @@
 //! Discrepancies against the reference, and laws they must keep.
 
-use equidrift_graph::mmd::{Bootstrap, Distance, Protocol, Replicated, Sample, squared_mmd};
+use equidrift_graph::mmd::{Bootstrap, Distance, Protocol, Replicated, Resampling, Sample, squared_mmd};
 use equidrift_graph::random::Random;
 use equidrift_graph::statistics::spectrum;
 use equidrift_graph::{Adjacency, Graph, Statistic};
@@ -11,7 +11,10 @@ use crate::reference::{data_set, reference_file};
 const PROTOCOLS: [Protocol; 2] = [Protocol::Gdss, Protocol::Spectre];
 
 fn samples<'a>(first: &'a [Vec<f64>], second: &'a [Vec<f64>]) -> [Sample<'a>; 2] {
-    [Sample { statistics: first, stream: 0 }, Sample { statistics: second, stream: 1 }]
+    [
+        Sample { statistics: first, resampling: Resampling::Stream(0) },
+        Sample { statistics: second, resampling: Resampling::Fixed },
+    ]
 }
 
 fn of_statistics(protocol: Protocol, statistic: Statistic, first: &[Vec<f64>], second: &[Vec<f64>]) -> f64 {
@@ -162,7 +165,10 @@ fn threads_change_nothing_and_replicates_follow_their_seed() {
     assert_ne!(mmd(50, 1, 1).replicates, mmd(50, 2, 1).replicates);
     assert_eq!(mmd(50, 1, 1).replicates[..20], mmd(20, 1, 1).replicates);
     assert_eq!(mmd(1, 1, 1).estimate().standard_error, None);
-    assert!(squared_mmd(kernel, a, Sample { statistics: &[], stream: 1 }, Bootstrap::NONE, 1).is_none());
+    assert!(
+        squared_mmd(kernel, a, Sample { statistics: &[], resampling: Resampling::Fixed }, Bootstrap::NONE, 1)
+            .is_none()
+    );
 }
 
 #[test]
@@ -175,26 +181,35 @@ fn functions_of_figures_are_taken_replicate_by_replicate() {
 
 #[test]
 fn the_standard_error_is_that_of_new_draws() {
-    // Many draws of both sets: the spread of the figures is what the bootstrap of one pair should say.
+    // Many draws against one reference: the spread of the figures is what the bootstrap of one draw should say.
     let kernel = Protocol::Gdss.kernel(Statistic::Degree);
-    let estimates: Vec<_> = (0..60)
-        .map(|draw| {
-            // Sizes must be drawn as well: sets of fixed sizes vary less than the bootstrap can know.
-            let mut random = Random::keyed(draw, &[]);
-            let mut drawn = |density| -> Vec<Vec<f64>> {
-                let graphs: Vec<Graph> =
-                    (0..50).map(|_| random_graph(5 + random.below(9), density, random.bits())).collect();
-                Statistic::Degree.of_each(&graphs, 1).unwrap()
-            };
-            let (first, second) = (drawn(0.3), drawn(0.45));
-            let [first, second] = samples(&first, &second);
-            let bootstrap = Bootstrap { replicates: 200, seed: draw };
-            squared_mmd(kernel, first, second, bootstrap, 2).unwrap().estimate()
-        })
-        .collect();
-    let values: Vec<f64> = estimates.iter().map(|estimate| estimate.value).collect();
-    let spread = equidrift_graph::mmd::standard_deviation(&values).unwrap();
-    let stated: f64 = estimates.iter().map(|e| e.standard_error.unwrap()).sum::<f64>() / 60.0;
-    println!("spread of 60 draws {spread:.5}, stated {stated:.5}");
-    assert!((0.75..1.35).contains(&(stated / spread)), "{stated} {spread}");
+    // Sizes must be drawn as well: sets of fixed sizes vary less than the bootstrap can know.
+    let drawn = |seed, density| -> Vec<Vec<f64>> {
+        let mut random = Random::keyed(seed, &[]);
+        let graphs: Vec<Graph> =
+            (0..50).map(|_| random_graph(5 + random.below(9), density, random.bits())).collect();
+        Statistic::Degree.of_each(&graphs, 1).unwrap()
+    };
+    let reference = drawn(1_000, 0.45);
+    let both = |resampling| {
+        let estimates: Vec<_> = (0..80)
+            .map(|seed| {
+                let first = drawn(seed, 0.3);
+                let second =
+                    if resampling == Resampling::Fixed { reference.clone() } else { drawn(500 + seed, 0.45) };
+                let bootstrap = Bootstrap { replicates: 200, seed };
+                let first = Sample { statistics: &first, resampling: Resampling::Stream(0) };
+                let second = Sample { statistics: &second, resampling };
+                squared_mmd(kernel, first, second, bootstrap, 2).unwrap().estimate()
+            })
+            .collect();
+        let values: Vec<f64> = estimates.iter().map(|estimate| estimate.value).collect();
+        let spread = equidrift_graph::mmd::standard_deviation(&values).unwrap();
+        let stated: f64 = estimates.iter().map(|e| e.standard_error.unwrap()).sum::<f64>() / 80.0;
+        println!("{resampling:?}: spread of 80 draws {spread:.5}, stated {stated:.5}");
+        // The spread of 80 draws is known to 8 %.
+        assert!((0.75..1.33).contains(&(stated / spread)), "{resampling:?}: {stated} {spread}");
+    };
+    both(Resampling::Fixed);
+    both(Resampling::Stream(1));
 }

@@ -325,6 +325,6 @@ fn regular_graphs_are_told_apart_or_given_up_in_time() {
     assert_eq!((rook.edge_count(), shrikhande.edge_count()), (48, 48));
     assert_eq!(compare(&rook, &shrikhande), Isomorphism::Different);
     assert_eq!(compare(&shrikhande, &permuted(&shrikhande, 1)), Isomorphism::Isomorphic);
-    let [first, second] = [&rook, &shrikhande].map(|graph| Adjacency::new(graph));
+    let [first, second] = [&rook, &shrikhande].map(Adjacency::new);
     assert_eq!(isomorphism_within(&first, &second, 1_000), Isomorphism::Undecided);
 }
