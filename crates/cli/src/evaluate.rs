@@ -14,6 +14,7 @@ use crate::exit::{CliResult, Exit, Failure};
 use crate::{progress, stdout};
 use set_distances::{Distances, Reference, Task};
 
+mod graphs;
 mod set_distances;
 
 /// Judge generated samples, or a model by held-out molecules
@@ -26,6 +27,7 @@ pub(crate) struct EvaluateArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     Molecules(MoleculesArgs),
+    Graphs(graphs::GraphsArgs),
     Likelihood(crate::likelihood::LikelihoodArgs),
 }
 
@@ -124,6 +126,7 @@ struct TrainingSize {
 pub(crate) fn run(args: &EvaluateArgs) -> CliResult {
     let args = match &args.what {
         What::Molecules(args) => args,
+        What::Graphs(args) => return graphs::run(args),
         What::Likelihood(args) => return crate::likelihood::run(args),
     };
     let chemistry = equidrift::chemistry();
