@@ -25,7 +25,7 @@ use equidrift_gdss::{
     initial_parameters, score_matching,
 };
 use equidrift_train::{
-    Ending, EpochReport, Observer, RunFolder, StepReport, TrainError, Trainer, TrainingState,
+    Ending, EpochReport, LossWeighting, Observer, RunFolder, StepReport, TrainError, Trainer, TrainingState,
 };
 
 pub use molecules::{MoleculeSet, MoleculeSource};
@@ -120,7 +120,8 @@ pub fn train_molecules(
 
     let engine = gradient_engine(settings, &config.networks, &trainer.state().parameters)?;
     let mut objective =
-        DenoisingScoreMatching::new(engine, &data.graphs, &settings.paths, settings.seed, threads(settings));
+        DenoisingScoreMatching::new(engine, &data.graphs, &settings.paths, settings.seed, threads(settings))
+            .weighted(settings.weighting);
     let mut observer = ModelFolder { watcher, folder: &folder, config: &config, failed: None };
     let ending = trainer.run(&mut objective, Some(&folder), &mut observer, stop);
     if let Some(error) = observer.failed {
@@ -238,7 +239,13 @@ fn identity(
         ("paths", json(serde_json::to_string(&settings.paths))?),
         ("networks", json(serde_json::to_string(&config.networks))?),
     ];
-    Ok(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    let mut entries: BTreeMap<_, _> =
+        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    // Runs from before there was a choice have no such entry.
+    if settings.weighting != LossWeighting::Uniform {
+        entries.insert("weighting".to_owned(), json(serde_json::to_string(&settings.weighting))?);
+    }
+    Ok(entries)
 }
 
 fn threads(settings: &TrainingSettings) -> NonZeroUsize {

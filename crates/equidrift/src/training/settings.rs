@@ -4,7 +4,7 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, NetworksConfig, PathsConfig, SamplingWeights};
 use equidrift_sampler::SamplerConfig;
 use equidrift_train::adam::AdamConfig;
-use equidrift_train::{LearningRate, TrainerConfig};
+use equidrift_train::{LearningRate, LossWeighting, TrainerConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -62,7 +62,9 @@ pub struct TrainingSettings {
     pub steps: usize,
     /// Default sampler of the model.
     pub sampler: SamplerConfig,
-    /// Noising paths.
+    /// Weights of the times in the loss.
+    pub weighting: LossWeighting,
+    /// Noising paths, what the networks predict and the scales of the data.
     pub paths: PathsConfig,
     /// Layer sizes; `max_feat_num` and `max_node_num` follow from the data.
     pub networks: NetworksConfig,
@@ -153,6 +155,7 @@ fn qm9() -> Value {
         "on_bad_line": "skip",
         "on_unknown_atom": "fail",
         "steps": 1000,
+        "weighting": {"type": "uniform"},
         "sampler": {
             "name": "predictor-corrector", "predictor": "reverse", "corrector": "langevin",
             "snr": 0.2, "scale_eps": 0.7, "n_steps": 1

@@ -100,6 +100,8 @@ struct Networks {
     x: NodeNetwork,
     adj: ScoreNetworkA,
     features: usize,
+    /// Features of the time.
+    time: usize,
     /// Length of the flat gradient of both.
     gradient_length: usize,
 }
@@ -119,7 +121,13 @@ impl Networks {
         };
         let EdgeNetworkConfig::ScoreNetworkA(sizes) = &config.adj;
         let adj = ScoreNetworkA::new(sizes, parameters, &mut offset)?;
-        Ok(Self { x, adj, features: config.features(), gradient_length: offset })
+        Ok(Self {
+            x,
+            adj,
+            features: config.features(),
+            time: config.time_features(),
+            gradient_length: offset,
+        })
     }
 
     fn unpack_gradient(&self, gradient: &[f64]) -> ParameterSet {

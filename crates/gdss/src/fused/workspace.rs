@@ -70,7 +70,7 @@ impl WithSimd for Allocate<'_> {
         Workspace {
             nodes,
             backward,
-            tile: Tile::new::<S>(nodes, networks.features, backward),
+            tile: Tile::new::<S>(nodes, networks.features, networks.time, backward),
             x: match &networks.x {
                 NodeNetwork::Convolution(x) => {
                     NodeBuffers::Convolution(Box::new(x.buffers::<S>(nodes, backward)))
