@@ -340,6 +340,10 @@ impl Objective for DenoisingScoreMatching<'_> {
     ) -> Result<Evaluation, TrainError> {
         let failed = |error: EngineError| TrainError::Objective(Box::new(error));
         self.engine.set_parameters(parameters).map_err(failed)?;
+        // Graphs of like sizes side by side need little padding.
+        let mut by_size = examples.to_vec();
+        by_size.sort_by_key(|&example| self.data.size(example));
+        let examples = &by_size;
         let mut losses = vec![0.0; 2];
         let mut sums: BTreeMap<String, (Vec<usize>, Vec<f64>)> = BTreeMap::new();
         for (size, shard) in self.shards(examples, epoch) {

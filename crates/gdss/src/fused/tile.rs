@@ -72,12 +72,13 @@ impl Tile {
         }
     }
 
-    /// Reads `count` graphs from `first` on. The other lanes become graphs without nodes.
+    /// Reads `count` graphs from `first` on, whose real nodes are among the first of the tile. The other lanes become graphs without nodes.
     #[inline(always)]
     pub(super) fn load<S: Simd>(&mut self, simd: S, batch: &GraphBatch<'_>, first: usize, count: usize) {
-        self.x.gather::<S>(batch.x, self.nodes * self.features, first, count);
-        self.adjacency.gather_pairs::<S>(batch.adj, self.nodes, first, count);
-        self.node_mask.gather::<S>(batch.mask, self.nodes, first, count);
+        let (nodes, features) = ((batch.nodes, self.nodes), self.features);
+        self.x.gather::<S>(batch.x, (nodes.0 * features, nodes.1 * features), first, count);
+        self.adjacency.gather_pairs::<S>(batch.adj, nodes, first, count);
+        self.node_mask.gather::<S>(batch.mask, nodes, first, count);
         self.load_times::<S>(&batch.times[first..first + count]);
         simd.vectorize(PairMasks {
             simd,
@@ -110,10 +111,11 @@ impl Tile {
         first: usize,
         count: usize,
     ) {
-        self.x_target.gather::<S>(batch.z_x, self.nodes * self.features, first, count);
-        self.x_scale.gather::<S>(batch.scale_x, 1, first, count);
-        self.adj_target.gather_pairs::<S>(batch.z_adj, self.nodes, first, count);
-        self.adj_scale.gather::<S>(batch.scale_adj, 1, first, count);
+        let (nodes, features) = ((batch.graphs.nodes, self.nodes), self.features);
+        self.x_target.gather::<S>(batch.z_x, (nodes.0 * features, nodes.1 * features), first, count);
+        self.x_scale.gather::<S>(batch.scale_x, (1, 1), first, count);
+        self.adj_target.gather_pairs::<S>(batch.z_adj, nodes, first, count);
+        self.adj_scale.gather::<S>(batch.scale_adj, (1, 1), first, count);
     }
 
     #[inline(always)]
