@@ -27,7 +27,7 @@ use crate::error::MoleculeError;
 
 pub mod chemnet;
 pub mod fcd;
-mod npz;
+pub(crate) mod npz;
 pub mod nspdk;
 pub mod set_statistics;
 mod threads;
