@@ -37,7 +37,7 @@ pub use error::GdssError;
 pub use folder::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE};
 pub use forward::{Precision, forward};
 pub use fused::FusedEngine;
-pub use graph_dataset::{CleanGraphs, GraphDataset, GraphDatasetError};
+pub use graph_dataset::{CleanGraphs, GraphDataset, GraphDatasetError, GraphSummary};
 pub use initialisation::initial_parameters;
 pub use model::{EngineKind, GdssModel, UnknownEngine};
 pub use model_card::model_card;

@@ -87,11 +87,12 @@ fn golden(folder: &Path, path: &Path) -> Golden {
     let config = TrainerConfig {
         epochs: 1,
         batch,
-        learning_rate: LearningRate { initial: train("lr"), factor: 1.0 },
+        learning_rate: LearningRate::exponential(train("lr"), 1.0),
         adam: AdamConfig { weight_decay: train("weight_decay"), ..AdamConfig::default() },
         clip_norm: train("grad_norm"),
         average_decay: train("ema"),
         seed: 0,
+        ..TrainerConfig::default()
     };
     Golden { name, file, networks, parameters, batches, config }
 }
@@ -266,11 +267,12 @@ fn small_config(epochs: u64) -> TrainerConfig {
     TrainerConfig {
         epochs,
         batch: 16,
-        learning_rate: LearningRate { initial: 0.01, factor: 0.999 },
+        learning_rate: LearningRate::exponential(0.01, 0.999),
         adam: AdamConfig { weight_decay: 1e-4, ..AdamConfig::default() },
         clip_norm: 1.0,
         average_decay: 0.999,
         seed: 5,
+        ..TrainerConfig::default()
     }
 }
 
