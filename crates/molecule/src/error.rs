@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::chemistry::ProblemKind;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,8 @@ pub enum MoleculeError {
     Smiles {
         /// The string, cut to its first 80 characters.
         smiles: String,
+        /// What kind of fault.
+        kind: ProblemKind,
         /// What the reader stumbled over.
         reason: String,
     },

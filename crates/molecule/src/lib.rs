@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod molecule;
 pub mod repair;
 pub mod smiles_file;
+pub mod text_lines;
 pub mod valence;
 pub mod write;
 
@@ -45,4 +46,5 @@ pub use repair::repair;
 pub use smiles_file::{
     BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
 };
+pub use text_lines::{LineFault, TextLine, TextLines};
 pub use write::{Format, MoleculeWriter};

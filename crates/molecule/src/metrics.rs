@@ -18,8 +18,6 @@
 //!
 //! A ratio over nothing is `None`.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::chemistry::Chemistry;
@@ -30,18 +28,20 @@ pub mod fcd;
 mod npz;
 pub mod nspdk;
 pub mod set_statistics;
+pub mod smiles_set;
 mod threads;
 
 pub use chemnet::ChemNet;
 pub use fcd::ActivationStatistics;
 pub use nspdk::NeighbourhoodMean;
 pub use set_statistics::{SetDistances, SetStatistics, Wanted};
-pub use threads::available_threads;
+pub use smiles_set::{SmilesDigest, SmilesSet};
+pub use threads::{available_threads, stream_in_threads};
 
-/// Canonical SMILES of a reference set. Cost: one string per distinct molecule.
+/// Canonical SMILES of a reference set. Memory: see [`smiles_set`].
 #[derive(Debug, Clone, Default)]
 pub struct TrainingSet {
-    canonical: HashSet<String>,
+    canonical: SmilesSet,
 }
 
 impl TrainingSet {
@@ -56,14 +56,25 @@ impl TrainingSet {
     /// # Errors
     /// [`MoleculeError::Smiles`] if the back end cannot read it.
     pub fn insert(&mut self, smiles: &str, chemistry: &dyn Chemistry) -> Result<(), MoleculeError> {
-        self.canonical.insert(chemistry.canonicalise(smiles)?);
+        self.canonical.insert(&chemistry.canonicalise(smiles)?);
         Ok(())
+    }
+
+    /// Add a molecule by the digest of its canonical SMILES.
+    pub fn insert_digest(&mut self, digest: SmilesDigest) {
+        self.canonical.insert_digest(digest);
     }
 
     /// Whether a canonical SMILES is in the set.
     #[must_use]
     pub fn contains(&self, canonical: &str) -> bool {
         self.canonical.contains(canonical)
+    }
+
+    /// Whether the canonical SMILES with this digest is in the set.
+    #[must_use]
+    pub fn contains_digest(&self, digest: SmilesDigest) -> bool {
+        self.canonical.contains_digest(digest)
     }
 
     /// Number of distinct molecules.
@@ -79,7 +90,7 @@ impl TrainingSet {
     }
 }
 
-/// Counts while samples stream by; memory grows with the number of distinct molecules.
+/// Counts while samples stream by. Memory grows with the number of distinct molecules: see [`smiles_set`].
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     samples: u64,
@@ -88,7 +99,7 @@ pub struct Tally {
     judged_before_repair: u64,
     valid_without_correction: u64,
     repaired: u64,
-    distinct: HashSet<String>,
+    distinct: SmilesSet,
 }
 
 /// The numbers of the protocol; `None` where there is nothing to divide by or nothing to compare with.
@@ -125,7 +136,7 @@ impl Tally {
     pub fn add_smiles(&mut self, smiles: &str, chemistry: &dyn Chemistry) -> bool {
         match chemistry.canonicalise(smiles) {
             Ok(canonical) => {
-                self.add_canonical(canonical);
+                self.add_canonical(&canonical);
                 true
             }
             Err(_) => {
@@ -136,11 +147,17 @@ impl Tally {
     }
 
     /// Count a valid sample by its canonical SMILES.
-    pub fn add_canonical(&mut self, canonical: String) {
+    pub fn add_canonical(&mut self, canonical: &str) {
+        self.add_digest(SmilesDigest::of(canonical), !canonical.contains('.'));
+    }
+
+    /// Count a valid sample by the digest of its canonical SMILES, and whether it is one fragment. Returns whether it is the
+    /// first of its kind.
+    pub fn add_digest(&mut self, digest: SmilesDigest, connected: bool) -> bool {
         self.samples += 1;
         self.valid += 1;
-        self.connected += u64::from(!canonical.contains('.'));
-        self.distinct.insert(canonical);
+        self.connected += u64::from(connected);
+        self.distinct.insert_digest(digest)
     }
 
     /// Count what a file records of a sample's history, beside [`Tally::add_smiles`].
@@ -159,8 +176,9 @@ impl Tally {
     #[must_use]
     pub fn metrics(&self, training: Option<&TrainingSet>) -> MoleculeMetrics {
         let distinct = self.distinct.len() as u64;
-        let novel =
-            |set: &TrainingSet| self.distinct.iter().filter(|smiles| !set.contains(smiles)).count() as u64;
+        let novel = |set: &TrainingSet| {
+            self.distinct.digests().filter(|digest| !set.contains_digest(*digest)).count() as u64
+        };
         MoleculeMetrics {
             samples: self.samples,
             valid: self.valid,
