@@ -21,6 +21,7 @@
 
 pub mod chemistry;
 pub mod decode;
+pub mod draw;
 pub mod element;
 pub mod error;
 pub mod fragments;
