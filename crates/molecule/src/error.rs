@@ -145,3 +145,15 @@ pub enum MoleculeError {
         found: usize,
     },
 }
+
+impl MoleculeError {
+    /// What kind of fault of a molecule, its SMILES or its line this is; [`ProblemKind::Other`] for faults of other things.
+    #[must_use]
+    pub fn problem_kind(&self) -> ProblemKind {
+        match self {
+            Self::Smiles { kind, .. } => *kind,
+            Self::UnknownElement { .. } => ProblemKind::UnknownAtom,
+            _ => ProblemKind::Other,
+        }
+    }
+}

@@ -24,6 +24,7 @@ pub mod decode;
 pub mod draw;
 pub mod element;
 pub mod error;
+pub mod evaluation;
 pub mod fragments;
 pub mod generated;
 pub mod metrics;

@@ -7,6 +7,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -42,6 +44,21 @@ pub struct TextLines {
     compressed: bool,
     line: u64,
     failed: bool,
+    bytes: Arc<AtomicU64>,
+}
+
+/// A reader that counts what it reads.
+struct Counted<R> {
+    inner: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 impl TextLines {
@@ -56,7 +73,9 @@ impl TextLines {
         } else {
             Box::new(File::open(path).map_err(file_error("open"))?)
         };
-        let mut file = BufReader::with_capacity(BUFFER, source);
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counted = Counted { inner: source, bytes: Arc::clone(&bytes) };
+        let mut file = BufReader::with_capacity(BUFFER, counted);
         let compressed = file.fill_buf().map_err(file_error("read"))?.starts_with(&[0x1f, 0x8b]);
         let input: Box<dyn BufRead + Send> = if compressed {
             Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
@@ -65,6 +84,7 @@ impl TextLines {
         };
         let mut lines = Self::new(path, input, longest);
         lines.compressed = compressed;
+        lines.bytes = bytes;
         let start = match lines.input.fill_buf() {
             Ok(start) => start,
             Err(source) => return Err(lines.failure(source)),
@@ -78,7 +98,14 @@ impl TextLines {
 
     /// Read from a stream; `path` is what error messages call it.
     pub fn new(path: &Path, input: Box<dyn BufRead + Send>, longest: usize) -> Self {
-        Self { path: path.to_owned(), input, longest, compressed: false, line: 0, failed: false }
+        let bytes = Arc::default();
+        Self { path: path.to_owned(), input, longest, compressed: false, line: 0, failed: false, bytes }
+    }
+
+    /// Counts the bytes of the file (as it lies on the disk) that have been read, for a display of progress.
+    #[must_use]
+    pub fn bytes_read(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
     }
 
     /// What error messages call the file.
