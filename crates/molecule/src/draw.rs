@@ -38,14 +38,18 @@ pub struct PictureSize {
 
 impl Default for PictureSize {
     fn default() -> Self {
-        Self { width: 200.0, height: 160.0, longest_bond: 22.0 }
+        Self { width: 200.0, height: 150.0, longest_bond: 24.0 }
     }
 }
 
 /// Length of a bond of the layout, Å.
 const LAYOUT_BOND: f64 = 1.5;
-/// Room for letters at the edge of the picture, in bond lengths.
-const MARGIN: f64 = 0.6;
+/// Room at the edge of the picture, in bond lengths.
+const MARGIN: f64 = 0.2;
+/// Between fragments, in bond lengths.
+const FRAGMENT_GAP: f64 = 0.8;
+/// Size of letters, in bond lengths.
+const FONT: f64 = 0.56;
 /// Distance between the lines of a double bond, in bond lengths.
 const GAP: f64 = 0.16;
 
@@ -64,11 +68,13 @@ const GAP: f64 = 0.16;
 /// # Ok::<(), equidrift_molecule::MoleculeError>(())
 /// ```
 pub fn svg(molecule: &MolecularGraph, size: PictureSize) -> Result<String, MoleculeError> {
-    let layout = Chematic.layout(molecule)?;
-    let (points, bond) = fit(&layout, size);
+    let layout = oriented(&Chematic.layout(molecule)?, size);
     let labels: Vec<Label> =
-        (0..molecule.node_count()).map(|atom| Label::of(molecule, atom, &points)).collect();
-    let font = (0.56 * bond).clamp(5.0, 13.0);
+        (0..molecule.node_count()).map(|atom| Label::of(molecule, atom, &layout)).collect();
+    let room: Vec<Room> = labels.iter().map(|label| label.room(FONT)).collect();
+    let layout = apart(molecule, layout, &room);
+    let (points, bond) = fit(&layout, &room, size);
+    let font = FONT * bond;
 
     let mut path = String::new();
     for (first, second, order) in bonds(molecule) {
@@ -103,32 +109,92 @@ pub fn svg(molecule: &MolecularGraph, size: PictureSize) -> Result<String, Molec
     Ok(text)
 }
 
-/// The layout turned so that it is wide rather than high, scaled and centred; and the length of a bond in pixels.
-fn fit(layout: &[Point], size: PictureSize) -> (Vec<Point>, f64) {
-    let extent = |points: &[Point], axis: usize| {
-        let values = || points.iter().map(|point| point[axis]);
-        (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+/// What a letter needs around its atom, to the left, to the right, above and below: in bond lengths.
+type Room = [f64; 4];
+
+/// The layout in bond lengths, y down, turned so that it is wide rather than high if the picture is.
+fn oriented(layout: &[Point], size: PictureSize) -> Vec<Point> {
+    let mut points: Vec<Point> = layout.iter().map(|[x, y]| [x / LAYOUT_BOND, -y / LAYOUT_BOND]).collect();
+    let span = |axis: usize| {
+        let (low, high) = extent(points.iter().map(|point| [point[axis]; 2]));
+        high - low
     };
-    let span = |points: &[Point], axis: usize| {
-        let (low, high) = extent(points, axis);
-        (high - low).max(0.0)
-    };
-    // The picture's y goes down.
-    let mut points: Vec<Point> = layout.iter().map(|[x, y]| [*x, -y]).collect();
-    if (span(&points, 1) > span(&points, 0)) == (size.width >= size.height) {
+    if (span(1) > span(0)) == (size.width >= size.height) {
         points.iter_mut().for_each(|point| *point = [point[1], -point[0]]);
     }
-    let room = |length: f64, span: f64| length / (span + 2.0 * MARGIN * LAYOUT_BOND);
-    let scale = room(size.width, span(&points, 0))
-        .min(room(size.height, span(&points, 1)))
-        .min(size.longest_bond / LAYOUT_BOND);
-    for (axis, length) in [(0, size.width), (1, size.height)] {
-        let (low, high) = extent(&points, axis);
-        points
-            .iter_mut()
-            .for_each(|point| point[axis] = length / 2.0 + scale * (point[axis] - (low + high) / 2.0));
+    points
+}
+
+/// The lowest and the highest of intervals.
+fn extent(intervals: impl Iterator<Item = [f64; 2]>) -> (f64, f64) {
+    intervals
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), [from, to]| (low.min(from), high.max(to)))
+}
+
+/// The interval an atom takes along an axis, letters included.
+fn taken(point: Point, room: Room, axis: usize) -> [f64; 2] {
+    [point[axis] - room[2 * axis], point[axis] + room[2 * axis + 1]]
+}
+
+/// Fragments side by side, their middles on one height; the layout lets letters of neighbouring ones touch.
+fn apart(molecule: &MolecularGraph, mut points: Vec<Point>, room: &[Room]) -> Vec<Point> {
+    let fragments = fragments(molecule);
+    if fragments.len() < 2 {
+        return points;
     }
-    (points, scale * LAYOUT_BOND)
+    let mut right = 0.0;
+    for fragment in fragments {
+        let along = |axis: usize| extent(fragment.iter().map(|atom| taken(points[*atom], room[*atom], axis)));
+        let ((left, end), (top, bottom)) = (along(0), along(1));
+        for atom in &fragment {
+            points[*atom][0] += right - left;
+            points[*atom][1] -= (top + bottom) / 2.0;
+        }
+        right += end - left + FRAGMENT_GAP;
+    }
+    points
+}
+
+/// Atoms of each connected part, in the order of their first atom.
+fn fragments(molecule: &MolecularGraph) -> Vec<Vec<usize>> {
+    let mut seen = vec![false; molecule.node_count()];
+    let mut fragments = Vec::new();
+    for first in 0..seen.len() {
+        if std::mem::replace(&mut seen[first], true) {
+            continue;
+        }
+        let mut fragment = vec![first];
+        let mut next = 0;
+        while let Some(&atom) = fragment.get(next) {
+            next += 1;
+            for other in neighbours(molecule, atom) {
+                if !std::mem::replace(&mut seen[other], true) {
+                    fragment.push(other);
+                }
+            }
+        }
+        fragments.push(fragment);
+    }
+    fragments
+}
+
+/// The layout scaled and centred in the picture; and the length of a bond in pixels.
+fn fit(layout: &[Point], room: &[Room], size: PictureSize) -> (Vec<Point>, f64) {
+    let along = |axis: usize| extent(layout.iter().zip(room).map(|(point, room)| taken(*point, *room, axis)));
+    let lengths = [size.width, size.height];
+    let extents = [along(0), along(1)];
+    let scale = |axis: usize| {
+        let (low, high) = extents[axis];
+        lengths[axis] / (high - low + 2.0 * MARGIN)
+    };
+    let bond = scale(0).min(scale(1)).min(size.longest_bond);
+    let place = |point: &Point| {
+        std::array::from_fn(|axis| {
+            let (low, high) = extents[axis];
+            lengths[axis] / 2.0 + bond * (point[axis] - (low + high) / 2.0)
+        })
+    };
+    (layout.iter().map(place).collect(), bond)
 }
 
 /// The lines of one bond; `clear` is how much at each end belongs to the atom's letters.
@@ -185,6 +251,18 @@ mod tests {
     }
 
     #[test]
+    fn fragments_do_not_touch() {
+        let picture = picture("[NH4+].[Cl-]");
+        let at: Vec<f64> = picture
+            .split("<text x=\"")
+            .skip(1)
+            .map(|text| text.split('"').next().unwrap().parse().unwrap())
+            .collect();
+        // N, its hydrogens, Cl, its charge.
+        assert!(at.len() == 4 && at[2] - at[1] > 25.0, "{at:?}");
+    }
+
+    #[test]
     fn every_bond_has_its_lines_and_only_atoms_that_need_it_have_letters() {
         // Six ring bonds, three of them double; the bond to nitrogen; the triple bond.
         let picture = picture("c1ccccc1C#N");
@@ -232,7 +310,7 @@ mod tests {
     #[test]
     fn the_inner_line_of_a_ring_bond_is_inside() {
         let benzene = Chematic.parse_smiles("c1ccccc1").unwrap();
-        let (points, _) = fit(&Chematic.layout(&benzene).unwrap(), PictureSize::default());
+        let points = oriented(&Chematic.layout(&benzene).unwrap(), PictureSize::default());
         let centre: Point = [0, 1].map(|axis| points.iter().map(|point| point[axis]).sum::<f64>() / 6.0);
         for (first, second, order) in bonds(&benzene) {
             if order == BondOrder::Double {

@@ -146,6 +146,7 @@ impl<'a> Evaluator<'a> {
             }
             Ok(())
         })?;
+        set.moments.settle();
         Ok(set)
     }
 }
@@ -259,7 +260,7 @@ nonsense
             let mut lines = 0;
             let mut count = |more| lines += more;
             let mut evaluator = Evaluator { progress: Some(&mut count), ..evaluator };
-            let mut judged = judge(&mut evaluator, &file);
+            let judged = judge(&mut evaluator, &file);
             assert_eq!(lines, 2_000);
             (judged.tally.metrics(None), judged.moments.statistics().unwrap(), judged.gallery.into_members())
         };

@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use self::resampling::{distinct_share_error, share_error};
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
 
@@ -27,6 +28,7 @@ pub mod chemnet;
 pub mod fcd;
 mod npz;
 pub mod nspdk;
+pub mod resampling;
 pub mod set_statistics;
 pub mod smiles_set;
 mod threads;
@@ -37,6 +39,12 @@ pub use nspdk::NeighbourhoodMean;
 pub use set_statistics::{SetDistances, SetStatistics, Wanted};
 pub use smiles_set::{SmilesDigest, SmilesSet};
 pub use threads::{available_threads, stream_in_threads};
+
+impl From<SmilesSet> for TrainingSet {
+    fn from(canonical: SmilesSet) -> Self {
+        Self { canonical }
+    }
+}
 
 /// Canonical SMILES of a reference set. Memory: see [`smiles_set`].
 #[derive(Debug, Clone, Default)]
@@ -100,6 +108,23 @@ pub struct Tally {
     valid_without_correction: u64,
     repaired: u64,
     distinct: SmilesSet,
+    /// Molecules that came more than once.
+    repeated: SmilesSet,
+}
+
+/// Standard errors of [`MoleculeMetrics`], for independent samples: see [`resampling`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct MetricErrors {
+    /// Of the validity.
+    pub validity: Option<f64>,
+    /// Of the validity before repair.
+    pub validity_without_correction: Option<f64>,
+    /// Of the connectedness.
+    pub connectedness: Option<f64>,
+    /// Of the uniqueness.
+    pub uniqueness: Option<f64>,
+    /// Of the novelty.
+    pub novelty: Option<f64>,
 }
 
 /// The numbers of the protocol; `None` where there is nothing to divide by or nothing to compare with.
@@ -157,7 +182,11 @@ impl Tally {
         self.samples += 1;
         self.valid += 1;
         self.connected += u64::from(connected);
-        self.distinct.insert_digest(digest)
+        let first = self.distinct.insert_digest(digest);
+        if !first {
+            self.repeated.insert_digest(digest);
+        }
+        first
     }
 
     /// Count what a file records of a sample's history, beside [`Tally::add_smiles`].
@@ -170,6 +199,35 @@ impl Tally {
     /// Count a sample that never became a molecule: a diverged one, a blank line.
     pub fn add_failure(&mut self) {
         self.samples += 1;
+    }
+
+    /// The distinct molecules.
+    #[must_use]
+    pub fn distinct(&self) -> &SmilesSet {
+        &self.distinct
+    }
+
+    /// Give up the counts and keep the distinct molecules.
+    #[must_use]
+    pub fn into_distinct(self) -> SmilesSet {
+        self.distinct
+    }
+
+    /// Standard errors of the numbers so far.
+    #[must_use]
+    pub fn errors(&self, metrics: &MoleculeMetrics) -> MetricErrors {
+        let distinct = metrics.distinct;
+        let novel = metrics.novelty.map(|novelty| (novelty * distinct as f64).round() as u64);
+        MetricErrors {
+            validity: share_error(self.valid, self.samples),
+            validity_without_correction: share_error(
+                self.valid_without_correction,
+                self.judged_before_repair,
+            ),
+            connectedness: share_error(self.connected, self.valid),
+            uniqueness: distinct_share_error(distinct - self.repeated.len() as u64, self.valid),
+            novelty: novel.and_then(|novel| share_error(novel, distinct)),
+        }
     }
 
     /// The numbers so far.

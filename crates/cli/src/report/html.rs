@@ -95,7 +95,7 @@ impl Table {
             let _ = write!(page, "<th class=\"figure\">{}</th>", escape(column));
         }
         if notes {
-            page.push_str("<th>protocol</th>");
+            page.push_str("<th class=\"protocol\">protocol</th>");
         }
         page.push_str("</tr></thead><tbody>");
         for row in &self.rows {

@@ -43,13 +43,33 @@ impl Label {
         if self.shown { 0.62 * font } else { 0.0 }
     }
 
+    /// What the letters take to the left and right of the atom, above and below it.
+    pub(super) fn room(&self, font: f64) -> [f64; 4] {
+        if !self.shown {
+            return [0.0; 4];
+        }
+        let half = half_width(self.element, font);
+        let small = |count: u32| 0.45 * font * count as f64;
+        let hydrogens = match self.hydrogens {
+            0 => 0.0,
+            many => 0.75 * font + small(u32::from(many > 1)),
+        };
+        let charge = match self.charge.unsigned_abs() {
+            0 => 0.0,
+            size => small(1 + u32::from(size > 1)),
+        };
+        let (before, after) =
+            if self.hydrogens_first { (hydrogens, charge) } else { (0.0, hydrogens + charge) };
+        [half + before, half + after, 0.6 * font, 0.6 * font]
+    }
+
     /// The letters, with the symbol's middle at `point`.
     pub(super) fn write(&self, out: &mut String, [x, y]: Point, font: f64) {
         if !self.shown {
             return;
         }
         let symbol = self.element.symbol();
-        let half = 0.34 * font * symbol.len() as f64;
+        let half = half_width(self.element, font);
         // From the middle of a capital letter to the line it stands on.
         let y = y + 0.36 * font;
         let colour = colour(self.element);
@@ -83,6 +103,11 @@ impl Label {
             text(x + half, after, &format!("{hydrogens}{charge}"));
         }
     }
+}
+
+/// Half the width of a symbol.
+fn half_width(element: Element, font: f64) -> f64 {
+    (0.06 + 0.3 * element.symbol().len() as f64) * font
 }
 
 /// Smaller letters below (positive) or above the line.

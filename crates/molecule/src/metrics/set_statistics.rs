@@ -94,6 +94,29 @@ impl SetMoments {
         }
     }
 
+    /// Molecules added.
+    #[must_use]
+    pub fn molecules(&self) -> usize {
+        self.molecules
+    }
+
+    /// What NSPDK MMD needs.
+    #[must_use]
+    pub fn neighbourhoods(&self) -> Option<&NeighbourhoodSums> {
+        self.neighbourhoods.as_ref()
+    }
+
+    /// What the Fréchet ChemNet Distance needs.
+    #[must_use]
+    pub fn activations(&self) -> Option<&ActivationMoments> {
+        self.activations.as_ref()
+    }
+
+    /// To be called when all have been added; see [`ActivationMoments::settle`].
+    pub fn settle(&mut self) {
+        self.activations.iter_mut().for_each(ActivationMoments::settle);
+    }
+
     /// Molecules whose neighbourhoods cannot be described, because they have bonds that are none of single, double, triple and
     /// aromatic: NSPDK is without them.
     #[must_use]
@@ -105,9 +128,9 @@ impl SetMoments {
     ///
     /// # Errors
     /// [`MoleculeError::TooFewMolecules`].
-    pub fn statistics(&mut self) -> Result<SetStatistics, MoleculeError> {
+    pub fn statistics(&self) -> Result<SetStatistics, MoleculeError> {
         let neighbourhoods = self.neighbourhoods.as_ref().map(NeighbourhoodSums::mean).transpose()?;
-        let activations = self.activations.as_mut().map(ActivationMoments::statistics).transpose()?;
+        let activations = self.activations.as_ref().map(ActivationMoments::statistics).transpose()?;
         Ok(self.statistics_with(neighbourhoods, activations))
     }
 
@@ -115,9 +138,9 @@ impl SetMoments {
     ///
     /// # Errors
     /// [`MoleculeError::TooFewMolecules`].
-    pub fn of_groups(&mut self, times: &[u32]) -> Result<SetStatistics, MoleculeError> {
+    pub fn of_groups(&self, times: &[u32]) -> Result<SetStatistics, MoleculeError> {
         let neighbourhoods = self.neighbourhoods.as_ref().map(|sums| sums.of_groups(times)).transpose()?;
-        let activations = self.activations.as_mut().map(|moments| moments.of_groups(times)).transpose()?;
+        let activations = self.activations.as_ref().map(|moments| moments.of_groups(times)).transpose()?;
         Ok(self.statistics_with(neighbourhoods, activations))
     }
 
