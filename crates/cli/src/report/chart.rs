@@ -185,7 +185,7 @@ impl Chart {
 }
 
 /// A step of 1, 2 or 5 times a power of ten, not below `least`.
-fn nice_step(least: f64) -> f64 {
+pub(super) fn nice_step(least: f64) -> f64 {
     let least = least.max(1e-12);
     let power = 10_f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0, 10.0]

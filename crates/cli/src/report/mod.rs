@@ -10,6 +10,7 @@ use equidrift_backend::atomic::write_atomically;
 
 use crate::exit::{Exit, Failure};
 
+mod bins;
 mod chart;
 mod html;
 mod style;
