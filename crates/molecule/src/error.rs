@@ -26,6 +26,15 @@ pub enum MoleculeError {
         reason: String,
     },
 
+    /// A SMARTS pattern that cannot be read.
+    #[error("cannot read SMARTS {smarts:?}: {reason}")]
+    Smarts {
+        /// The pattern.
+        smarts: String,
+        /// What the reader stumbled over.
+        reason: String,
+    },
+
     /// The chemistry back end cannot answer for this molecule.
     #[error("{backend} cannot {task} this molecule ({reason})")]
     Chemistry {

@@ -26,7 +26,7 @@ use crate::error::MoleculeError;
 
 pub mod chemnet;
 pub mod fcd;
-mod npz;
+pub(crate) mod npz;
 pub mod nspdk;
 pub mod resampling;
 pub mod set_statistics;
