@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::Task;
-use equidrift_molecule::metrics::TrainingSet;
+use equidrift_molecule::metrics::{SmilesSet, TrainingSet};
 use equidrift_molecule::{
     Chemistry, Decoded, Format, GeneratedMolecule, MolecularGraph, MoleculeError, SmilesLines, decode,
 };
@@ -28,7 +28,7 @@ use crate::model::Model;
 use crate::node_counts::NodeCounts;
 use crate::output::{OutputFile, Resumption, sha256_of_json};
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, Summary, Tally, share};
+use crate::summary::{Summary, Tally, share};
 use crate::workers::{Ending, StopSignal, in_order};
 use crate::written::written_smiles;
 

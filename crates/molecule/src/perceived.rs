@@ -13,6 +13,7 @@ use chematic::perception::relevant_cycles_from_graph;
 use chematic::smiles::parse;
 
 use crate::chemistry::smiles_syntax;
+use crate::chemistry::{ProblemKind, unreadable};
 use crate::error::MoleculeError;
 
 mod hydrogens;
@@ -141,8 +142,7 @@ impl PerceivedMolecule {
 
     /// The same, with the library's molecule for questions of stereo.
     pub(crate) fn read(smiles: &str) -> Result<(Self, Molecule), MoleculeError> {
-        let unreadable =
-            |reason: String| MoleculeError::Smiles { smiles: smiles.chars().take(80).collect(), reason };
+        let unreadable = |reason: String| unreadable(smiles, ProblemKind::Other, reason);
         smiles_syntax::check(smiles).map_err(unreadable)?;
         let library = parse(smiles).map_err(|error| unreadable(error.to_string()))?;
         let molecule = Self::from_library(&library).map_err(|reason| unreadable(reason.to_owned()))?;

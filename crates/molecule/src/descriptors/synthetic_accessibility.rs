@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::rings::{bridgehead_atoms, spiro_atoms};
 use super::stereocentres::stereocentres;
+use crate::chemistry::{ProblemKind, unreadable};
 use crate::error::MoleculeError;
 use crate::fingerprint::morgan_environments;
 use crate::metrics::npz::NumpyArchive;
@@ -69,8 +70,7 @@ impl FragmentScores {
     pub fn synthetic_accessibility(&self, canonical: &str) -> Result<f64, MoleculeError> {
         let (molecule, library) = PerceivedMolecule::read(canonical)?;
         if molecule.atoms().is_empty() {
-            let reason = "it has no atom".to_owned();
-            return Err(MoleculeError::Smiles { smiles: canonical.to_owned(), reason });
+            return Err(unreadable(canonical, ProblemKind::Other, "it has no atom"));
         }
         let stereocentres = stereocentres(&molecule, &library)?;
         Ok(self.score(&molecule, &morgan_environments(&molecule, 2), stereocentres))

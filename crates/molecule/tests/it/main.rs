@@ -10,6 +10,7 @@ mod chemnet;
 mod corpus;
 mod decodings;
 mod descriptors;
+mod fcd_package;
 mod hostile;
 mod npz;
 mod nspdk;
