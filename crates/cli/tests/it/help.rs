@@ -65,6 +65,7 @@ const PAGES: &[(&[&str], &[&str])] = &[
             "--seed",
             "--threads",
             "--on-bad-graph",
+            "--report",
             "--json",
             "sigma 0.1",
             "V.U.N.",
