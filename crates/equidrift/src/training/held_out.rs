@@ -43,14 +43,12 @@ impl MoleculeSet {
     ) -> Result<bool, Error> {
         let ValidationSettings { rows, fraction, data, .. } = settings;
         let (mut graphs, unusable, digest) = match (rows, *fraction, data) {
-            (None, fraction, None) if fraction == 0.0 => return Ok(true),
-            (Some(path), fraction, None) if fraction == 0.0 => {
-                (self.take_rows(path, source.test_rows)?, 0, None)
-            }
+            (None, 0.0, None) => return Ok(true),
+            (Some(path), 0.0, None) => (self.take_rows(path, source.test_rows)?, 0, None),
             (None, fraction, None) if fraction > 0.0 && fraction < 1.0 => {
                 (self.take_fraction(fraction, seed), 0, None)
             }
-            (None, fraction, Some(path)) if fraction == 0.0 => {
+            (None, 0.0, Some(path)) => {
                 let atoms: Vec<String> =
                     self.vocabulary.iter().map(|element| element.symbol().to_owned()).collect();
                 let source = MoleculeSource {
@@ -64,7 +62,11 @@ impl MoleculeSet {
                 (set.graphs, set.unknown_atoms + set.bad_lines.len() as u64, Some(set.sha256))
             }
             (None, _, None) => return Err(setting("validation.fraction must be at least 0 and below 1")),
-            _ => return Err(setting("give only one of validation.rows, validation.fraction and validation.data")),
+            _ => {
+                return Err(setting(
+                    "give only one of validation.rows, validation.fraction and validation.data",
+                ));
+            }
         };
         let all = graphs.len();
         let nodes = self.graphs.nodes();
@@ -77,7 +79,8 @@ impl MoleculeSet {
             let (path, molecules, test_rows) = (source.data.to_owned(), self.molecules, self.test_rows);
             return Err(Error::NoTrainingMolecules { path, molecules, test_rows });
         }
-        let bytes = || (0..graphs.len()).flat_map(|index| graphs.row(index).to_le_bytes()).collect::<Vec<u8>>();
+        let bytes =
+            || (0..graphs.len()).flat_map(|index| graphs.row(index).to_le_bytes()).collect::<Vec<u8>>();
         let digest = digest.unwrap_or_else(|| sha256(&bytes()));
         let too_large = (all - graphs.len()) as u64;
         self.held_out = Some(HeldOut { graphs, too_large, unusable, digest });

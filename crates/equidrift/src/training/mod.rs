@@ -22,9 +22,10 @@ use std::path::PathBuf;
 
 use equidrift_gdss::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_gdss::{GdssConfig, NodeNetworkConfig, Task, Vocabulary};
-use equidrift_train::{EpochReport, StepReport, TrainError};
+use equidrift_train::TrainError;
 
-pub use fit::{FitOptions, FittedModel, fit_molecules};
+pub use equidrift_train::{EpochReport, StepReport};
+pub use fit::{FitOptions, FittedModel, fit_molecules, fit_molecules_watched};
 pub use held_out::HeldOut;
 pub use molecules::{MoleculeSet, MoleculeSource};
 pub use run::TrainSummary;

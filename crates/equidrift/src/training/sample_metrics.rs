@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use equidrift_gdss::{GdssModel, GraphDataset};
-use equidrift_molecule::metrics::{ChemNet, SetStatistics, Wanted, available_threads};
+use equidrift_molecule::metrics::{ChemNet, SetStatistics, SmilesSet, Wanted, available_threads};
 use equidrift_molecule::{Chemistry, MoleculeError, SmilesLines};
 
 use crate::error::Error;
 use crate::generate::{Generator, chemistry};
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, share};
+use crate::summary::share;
 use crate::training::settings::TrainingSettings;
 use crate::workers::{Ending, StopSignal};
 
@@ -165,8 +165,8 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
             return Ok(None);
         }
         // Through a model folder, as a user would: what is measured is what `generate` draws.
-        let folder = tempfile::tempdir()
-            .map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
+        let folder =
+            tempfile::tempdir().map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
         model.write(folder.path(), &[])?;
         let name = folder.path().display().to_string();
         let generator = Generator::open(&GenerateRequest { model: name, ..self.request.clone() })?;
