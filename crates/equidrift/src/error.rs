@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use equidrift_gdss::{GdssError, GraphDatasetError};
+use equidrift_graph::GraphError;
 use equidrift_molecule::{Element, MoleculeError};
 use equidrift_sampler::SamplerError;
 use equidrift_train::TrainError;
@@ -81,6 +82,9 @@ pub enum Error {
     /// A molecule file or a molecule.
     #[error(transparent)]
     Molecule(#[from] MoleculeError),
+    /// A graph file or a graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// A file that is needed could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -339,6 +343,11 @@ impl Error {
                 SamplerError::PathParameter { .. } | SamplerError::InvalidPlan { .. } => ErrorKind::BadInput,
                 SamplerError::OtherPaths { .. } | SamplerError::Statistics { .. } => ErrorKind::Mismatch,
                 _ => ErrorKind::Failure,
+            },
+            Self::Graph(error) => match error {
+                GraphError::UnknownFormat { .. } | GraphError::UnknownSplit { .. } => ErrorKind::Usage,
+                GraphError::Stream(_) => ErrorKind::Failure,
+                _ => ErrorKind::BadInput,
             },
             Self::Molecule(error) => match error {
                 MoleculeError::File { task: "write", .. } => ErrorKind::Failure,

@@ -44,6 +44,13 @@ const PAGES: &[(&[&str], &[&str])] = &[
             "--output",
         ],
     ),
+    (
+        &["generate", "graphs", "--help"],
+        &[
+            "--num", "--seed", "--batch", "--threads", "--model", "--sampler", "--steps", "--shard", "--resume",
+            "--config", "--json", "--output", "--format", ".graphml", ".edgelist",
+        ],
+    ),
     (&["train", "molecules", "--help"], &["--data", "--output"]),
     (
         &["evaluate", "molecules", "--help"],

@@ -7,6 +7,7 @@ mod command;
 mod determinism;
 mod embedded;
 mod folder;
+mod graphs;
 mod help;
 mod likelihood;
 mod reference;
