@@ -115,9 +115,10 @@ impl RunArgs {
         if let Some(sampler) = self.sampler.as_deref().and_then(|name| AdaptiveConfig::by_name(name).ok()) {
             request.adaptive = Some(match self.tolerance {
                 Some(tolerance) => sampler.with_tolerance(tolerance),
-                None => {
-                    request.adaptive.filter(|given| given.info().name == sampler.info().name).unwrap_or(sampler)
-                }
+                None => request
+                    .adaptive
+                    .filter(|given| given.info().name == sampler.info().name)
+                    .unwrap_or(sampler),
             });
             (request.sampler, request.steps, request.plan) = (None, None, None);
             (request.snr, request.scale_eps) = (None, None);
@@ -125,7 +126,8 @@ impl RunArgs {
             request.adaptive = None;
             // Options of the file for the same sampler stay; those of another make no sense here.
             if request.sampler.as_ref().is_none_or(|sampler| sampler.name() != name) {
-                let sampler = SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
+                let sampler =
+                    SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
                 request.sampler = Some(sampler);
             }
         }
@@ -147,7 +149,10 @@ impl RunArgs {
         set(&mut request.shard, self.shard);
         if let Some(path) = &self.statistics {
             let Some(SamplerConfig::DpmSolverV3(sampler)) = &mut request.sampler else {
-                return Err(Failure::message(Exit::Usage, "--statistics: only dpm-solver-v3 has a use for them"));
+                return Err(Failure::message(
+                    Exit::Usage,
+                    "--statistics: only dpm-solver-v3 has a use for them",
+                ));
             };
             sampler.statistics = Some(json_file::read(path)?);
         }
@@ -175,7 +180,9 @@ impl RunArgs {
                 let partial = Manifest::partial_for(path);
                 if !self.resume && partial.exists() {
                     let partial = partial.display();
-                    progress::note(&format!("note: overwriting the unfinished {partial}; --resume would continue it"));
+                    progress::note(&format!(
+                        "note: overwriting the unfinished {partial}; --resume would continue it"
+                    ));
                 }
                 work(Destination::File { path, resume: self.resume })
             }
@@ -233,7 +240,13 @@ fn is_replaceable(path: &Path) -> bool {
 }
 
 /// Prints a summary: as JSON, or the lines every run has around those of its own kind.
-fn report(summary: &impl serde::Serialize, run: &RunSummary, json: bool, unit: &str, own: Vec<(&str, String)>) {
+fn report(
+    summary: &impl serde::Serialize,
+    run: &RunSummary,
+    json: bool,
+    unit: &str,
+    own: Vec<(&str, String)>,
+) {
     if json {
         if let Ok(text) = serde_json::to_string_pretty(summary) {
             progress::note(&text);
@@ -259,7 +272,8 @@ fn report(summary: &impl serde::Serialize, run: &RunSummary, json: bool, unit: &
     let (rate, ran, seconds) = (run.samples_per_second(), run.samples_this_run, run.seconds);
     rows.push(("speed", format!("{rate:.2} {unit}/s ({ran} in {seconds:.1} s)")));
     rows.extend(run.output.iter().map(|output| ("output", output.clone())));
-    let mut lines: Vec<String> = rows.into_iter().map(|(label, value)| format!("{label:<20} {value}")).collect();
+    let mut lines: Vec<String> =
+        rows.into_iter().map(|(label, value)| format!("{label:<20} {value}")).collect();
     if !run.complete {
         lines.push("interrupted; run the same command with --resume to continue".to_owned());
     }

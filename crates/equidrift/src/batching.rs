@@ -103,8 +103,12 @@ impl<F: FnMut(u64) -> usize> Iterator for Batches<F> {
 
         let free = samples.len().next_multiple_of(self.lanes).min(most) - samples.len();
         if free > 0 {
-            let mut smaller: Vec<_> =
-                self.waiting.iter().filter(|(_, size)| *size < nodes).map(|&(id, size)| (Reverse(size), id)).collect();
+            let mut smaller: Vec<_> = self
+                .waiting
+                .iter()
+                .filter(|(_, size)| *size < nodes)
+                .map(|&(id, size)| (Reverse(size), id))
+                .collect();
             smaller.sort_unstable();
             smaller.truncate(free);
             let chosen: Vec<u64> = smaller.into_iter().map(|(_, id)| id).collect();

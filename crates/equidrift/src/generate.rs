@@ -112,7 +112,10 @@ fn write<D: Decoder>(
             let frame = Frame::of_format(&manifest.identity.format);
             let first = manifest.next();
             let mut put = |parts: [&[u8]; 2]| {
-                parts.iter().try_for_each(|part| stream.write_all(part)).map_err(|source| Error::Stream { source })
+                parts
+                    .iter()
+                    .try_for_each(|part| stream.write_all(part))
+                    .map_err(|source| Error::Stream { source })
             };
             progress(sampling.start(0));
             let ending = sampling.run(decoder, first, stop, progress, |id, sample| {

@@ -40,7 +40,8 @@ pub use batching::{Batch, Batches};
 pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{
-    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate, generate_graphs,
+    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
+    generate_graphs,
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
@@ -53,5 +54,6 @@ pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, GenerateRequest};
 pub use shard::{Shard, ShardError};
-pub use summary::{GraphSummary, RunSummary, SmilesSet, Summary, Tally};
+pub use summary::{GraphSummary, RunSummary, Summary, Tally};
+pub use training::{FitOptions, FittedModel, fit_molecules};
 pub use workers::{Ending, StopSignal, in_order};

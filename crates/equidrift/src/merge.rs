@@ -135,7 +135,12 @@ impl Target<'_> {
 }
 
 /// Appends the file's records to `target`, and checks the file against its manifest on the way.
-fn copy_verified(path: &Path, manifest: &Manifest, frame: Frame, target: &mut Target<'_>) -> Result<(), Error> {
+fn copy_verified(
+    path: &Path,
+    manifest: &Manifest,
+    frame: Frame,
+    target: &mut Target<'_>,
+) -> Result<(), Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
     let recorded = |reason| Error::Recorded { path: path.to_owned(), reason };
     let (opening, closing) = (frame.opening.len() as u64, frame.closing.len() as u64);

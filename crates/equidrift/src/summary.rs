@@ -17,10 +17,7 @@
 //! | graphs | all samples | did not diverge |
 //! | connectedness | graphs | one component |
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::manifest::Diverged;
 
@@ -62,39 +59,6 @@ impl Tally {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
-}
-
-/// A set of SMILES kept as 128 bits each of their SHA-256, so that a million of them take tens of megabytes.
-#[derive(Clone, Debug, Default)]
-pub struct SmilesSet {
-    digests: HashSet<u128>,
-}
-
-impl SmilesSet {
-    /// Adds a SMILES; whether it was new.
-    pub fn insert(&mut self, smiles: &str) -> bool {
-        self.digests.insert(Self::digest(smiles))
-    }
-
-    /// Whether the SMILES was added before.
-    pub fn contains(&self, smiles: &str) -> bool {
-        self.digests.contains(&Self::digest(smiles))
-    }
-
-    /// How many distinct SMILES were added.
-    pub fn len(&self) -> usize {
-        self.digests.len()
-    }
-
-    /// Whether nothing was added.
-    pub fn is_empty(&self) -> bool {
-        self.digests.is_empty()
-    }
-
-    fn digest(smiles: &str) -> u128 {
-        let digest = Sha256::digest(smiles.as_bytes());
-        digest.iter().take(16).fold(0, |bits, &byte| bits << 8 | u128::from(byte))
-    }
 }
 
 /// What a run reports at its end, whatever it made.
@@ -193,17 +157,6 @@ pub(crate) fn share(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn smiles_sets_count_distinct_members() {
-        let mut generated = SmilesSet::default();
-        assert!(generated.is_empty());
-        assert!(generated.insert("CCO"));
-        assert!(!generated.insert("CCO"));
-        assert!(generated.insert("CCN"));
-        assert_eq!(generated.len(), 2);
-        assert!(generated.contains("CCO") && !generated.contains("CC"));
-    }
 
     #[test]
     fn shares_of_nothing_are_zero() {

@@ -19,16 +19,25 @@
 // A test may stop at what it did not expect.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod brics;
 pub mod chemistry;
 pub mod decode;
+pub mod descriptors;
+pub mod draw;
 pub mod element;
 pub mod error;
+pub mod evaluation;
+pub mod fingerprint;
 pub mod fragments;
 pub mod generated;
 pub mod metrics;
 pub mod molecule;
+pub mod perceived;
 pub mod repair;
+pub mod smarts;
 pub mod smiles_file;
+mod substructures;
+pub mod text_lines;
 pub mod valence;
 pub mod write;
 
@@ -45,4 +54,5 @@ pub use repair::repair;
 pub use smiles_file::{
     BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
 };
+pub use text_lines::{LineFault, TextLine, TextLines};
 pub use write::{Format, MoleculeWriter};

@@ -8,7 +8,9 @@ use equidrift::Manifest;
 use equidrift_graph::{Graph, GraphFile, is_connected, sorted_edges};
 use serde_json::Value;
 
-use crate::command::{Running, assert_refused, code, equidrift, generate, generate_graphs, run, stderr, stdout};
+use crate::command::{
+    Running, assert_refused, code, equidrift, generate, generate_graphs, run, stderr, stdout,
+};
 use crate::folder::{small_graph_model, small_model};
 
 const FORMATS: [&str; 4] = ["json", "jsonl", "graphml", "edges"];
@@ -41,7 +43,10 @@ fn every_format_holds_the_same_graphs() {
         assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{format}");
     }
     let found = first.unwrap();
-    assert!(found.iter().any(|(nodes, _)| *nodes > 9) && found.iter().any(|(nodes, _)| *nodes < 6), "{found:?}");
+    assert!(
+        found.iter().any(|(nodes, _)| *nodes > 9) && found.iter().any(|(nodes, _)| *nodes < 6),
+        "{found:?}"
+    );
     // Nodes without an edge were dropped.
     assert!(found.iter().all(|(nodes, edges)| {
         *nodes == 1 || (0..*nodes).all(|node| edges.iter().any(|&(a, b)| a == node || b == node))
@@ -53,7 +58,11 @@ fn batch_threads_and_padding_change_no_byte() {
     let (folder, model) = small_graph_model();
     for engine in ["fused", "burn"] {
         let draw = |file: &str, line: &str| {
-            drawn(&model, &folder.path().join(file), &format!("--num 150 --seed 7 --steps 8 --engine {engine} {line}"))
+            drawn(
+                &model,
+                &folder.path().join(file),
+                &format!("--num 150 --seed 7 --steps 8 --engine {engine} {line}"),
+            )
         };
         let alone = draw("alone.jsonl", "--batch 1 --threads 1");
         for (batch, threads) in [(5, 2), (64, 1), (128, 5), (1000, 2)] {
@@ -100,7 +109,8 @@ fn merged_shards_are_the_undivided_run_and_files_of_their_own() {
                 (0..shards).map(|i| folder.path().join(format!("part{i}.{format}"))).collect();
             let mut found = Vec::new();
             for (i, part) in parts.iter().enumerate() {
-                let line = format!("--num {num} --seed 4 --steps 5 --shard {i}/{shards} --batch {}", 3 + 9 * i);
+                let line =
+                    format!("--num {num} --seed 4 --steps 5 --shard {i}/{shards} --batch {}", 3 + 9 * i);
                 drawn(&model, part, &line);
                 // A shard without samples is an empty file where the format has no frame.
                 found.extend(shapes(&graphs(part)));
@@ -125,7 +135,8 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     let (folder, model) = small_graph_model();
     let request = "--num 300 --seed 3 --steps 60";
     for format in ["json", "edges"] {
-        let [whole_path, killed] = ["whole", "killed"].map(|name| folder.path().join(format!("{name}.{format}")));
+        let [whole_path, killed] =
+            ["whole", "killed"].map(|name| folder.path().join(format!("{name}.{format}")));
         let whole = drawn(&model, &whole_path, request);
         let slow = format!("{request} --batch 2 --threads 1");
         let mut running = Running::start(generate_graphs(&model, Some(&killed), &slow));
@@ -140,9 +151,12 @@ fn a_killed_run_resumes_to_the_same_bytes() {
         running.0.wait().unwrap();
         assert!(done() < 300 && !killed.exists(), "killed too late");
 
-        let other = generate_graphs(&model, Some(&killed), "--num 300 --seed 4 --steps 60 --resume").output().unwrap();
+        let other = generate_graphs(&model, Some(&killed), "--num 300 --seed 4 --steps 60 --resume")
+            .output()
+            .unwrap();
         assert_refused(&other, 4, "another run");
-        let resumed = generate_graphs(&model, Some(&killed), &format!("{request} --resume --json")).output().unwrap();
+        let resumed =
+            generate_graphs(&model, Some(&killed), &format!("{request} --resume --json")).output().unwrap();
         assert_eq!(code(&resumed), 0, "{}", stderr(&resumed));
         assert!(fs::read(&killed).unwrap() == whole, "{format}");
         let summary: Value = serde_json::from_str(&stderr(&resumed)).unwrap();
@@ -150,10 +164,12 @@ fn a_killed_run_resumes_to_the_same_bytes() {
         assert_eq!(summary["samples"], 300);
 
         // Once more: nothing is left to do, and the figures are those of all of it.
-        let again = generate_graphs(&model, Some(&killed), &format!("{request} --resume --json")).output().unwrap();
+        let again =
+            generate_graphs(&model, Some(&killed), &format!("{request} --resume --json")).output().unwrap();
         let again: Value = serde_json::from_str(&stderr(&again)).unwrap();
         assert_eq!(again["samples_this_run"], 0);
-        for field in ["graphs", "mean_nodes", "mean_edges", "connectedness", "without_edges", "output_sha256"] {
+        for field in ["graphs", "mean_nodes", "mean_edges", "connectedness", "without_edges", "output_sha256"]
+        {
             assert_eq!(again[field], summary[field], "{field}");
         }
     }
@@ -176,9 +192,12 @@ fn the_summary_is_that_of_the_file() {
     {
         assert!((summary[field].as_f64().unwrap() - expected).abs() < 1e-12, "{field}: {}", summary[field]);
     }
-    for (field, expected) in
-        [("model", "small"), ("sampler", "predictor-corrector"), ("engine", "fused"), ("output", out.to_str().unwrap())]
-    {
+    for (field, expected) in [
+        ("model", "small"),
+        ("sampler", "predictor-corrector"),
+        ("engine", "fused"),
+        ("output", out.to_str().unwrap()),
+    ] {
         assert_eq!(summary[field], expected, "{field}");
     }
     for (field, expected) in [("samples", 80), ("requested", 80), ("graphs", 80), ("steps", 5), ("seed", 2)] {
@@ -199,7 +218,11 @@ fn what_no_run_can_do_is_refused() {
     let (folder, model) = small_graph_model();
     let (_other, molecules) = small_model();
     let out = folder.path().join("x.json");
-    assert_refused(&generate_graphs(&molecules, None, "--num 3").output().unwrap(), 4, "makes molecules, not graphs");
+    assert_refused(
+        &generate_graphs(&molecules, None, "--num 3").output().unwrap(),
+        4,
+        "makes molecules, not graphs",
+    );
     assert_refused(&generate(&model, None, "--num 3").output().unwrap(), 4, "makes graphs, not molecules");
     assert_refused(&run(["generate", "graphs", "--num", "3"]), 2, "--model");
     for name in ["x.smi", "x", "x.json.gz"] {

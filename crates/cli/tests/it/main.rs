@@ -6,6 +6,8 @@ mod bad_input;
 mod command;
 mod determinism;
 mod embedded;
+mod evaluate_input;
+mod evaluate_report;
 mod folder;
 mod graphs;
 mod help;

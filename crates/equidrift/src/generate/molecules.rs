@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use equidrift_gdss::Task;
-use equidrift_molecule::metrics::TrainingSet;
+use equidrift_molecule::metrics::{SmilesSet, TrainingSet};
 use equidrift_molecule::{
-    Chemistry, Correction, Decoded, Element, Format, GeneratedMolecule, MolecularGraph, MoleculeError, SmilesLines,
-    decode,
+    Chemistry, Correction, Decoded, Element, Format, GeneratedMolecule, MolecularGraph, MoleculeError,
+    SmilesLines, decode,
 };
 
 use super::sampling::{Decoder, FinalState, Sampling};
@@ -15,7 +15,7 @@ use crate::course::Course;
 use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, Summary, Tally, share};
+use crate::summary::{Summary, Tally, share};
 use crate::workers::{Ending, StopSignal};
 use crate::written::written_smiles;
 

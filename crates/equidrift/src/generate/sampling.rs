@@ -86,7 +86,8 @@ impl Sampling {
                 Course::Adaptive { sampler: sampler.clone(), start }
             }
             (None, None, Some(sampler), Some(steps)) => {
-                if let SamplerConfig::DpmSolverV3(DpmSolverV3 { statistics: Some(statistics), .. }) = sampler {
+                if let SamplerConfig::DpmSolverV3(DpmSolverV3 { statistics: Some(statistics), .. }) = sampler
+                {
                     statistics.check_checkpoint(model.sha256())?;
                 }
                 let plan = sampler.plan(&paths, steps)?;
@@ -126,7 +127,14 @@ impl Sampling {
         let batches = Batches::new(ids.clone(), self.request.batch, |id| self.node_counts.draw(seed, id))
             .with_lanes(self.lanes())
             .with_most_pairs(MOST_PAIRS);
-        in_order(ids, batches, self.threads, stop, |batch| self.sample(decoder, batch, stop, progress), deliver)
+        in_order(
+            ids,
+            batches,
+            self.threads,
+            stop,
+            |batch| self.sample(decoder, batch, stop, progress),
+            deliver,
+        )
     }
 
     /// Lanes that a batch may be filled up to. Where norms are taken over the batch, its members must not depend on the
@@ -171,7 +179,8 @@ impl Sampling {
         let [x, adj] = &outcome.state.components[..] else {
             unreachable!("the executor returns the two components it was given")
         };
-        let (x, adj) = (single(x.to_host()?), single(adj.to_host()?));
+        let scales = self.model.gdss().config().paths.scales;
+        let (x, adj) = (unscaled(x.to_host()?, scales.x), unscaled(adj.to_host()?, scales.adj));
         let samples = batch.ids.iter().zip(&batch.sizes).enumerate().map(|(row, (&id, &size))| {
             let failure = outcome.failures.iter().find(|failure| failure.id == id);
             let item = match failure {
@@ -268,7 +277,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// States are f32 (see [`Sampling::sample`]), so this loses nothing.
-fn single(values: Vec<f64>) -> Vec<f32> {
-    values.into_iter().map(|value| value as f32).collect()
+/// In the units of the decoder. States are f32 (see [`Sampling::sample`]), so nothing is lost at scale 1.
+fn unscaled(values: Vec<f64>, scale: f64) -> Vec<f32> {
+    values.into_iter().map(|value| (value / scale) as f32).collect()
 }

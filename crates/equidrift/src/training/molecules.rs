@@ -9,6 +9,7 @@ use equidrift_gdss::GraphDataset;
 use equidrift_molecule::{BadLine, Chemistry, Element, MoleculeError, OnBadLine, SmilesReader, molecule};
 
 use crate::error::Error;
+use crate::training::held_out::HeldOut;
 use crate::training::settings::Unusable;
 
 /// Where molecules come from and which of them are used.
@@ -41,8 +42,12 @@ pub struct MoleculeSet {
     pub test_rows: u64,
     /// Molecules left out because of an atom outside the vocabulary.
     pub unknown_atoms: u64,
+    /// Lines of the data file up to its last molecule or bad line.
+    pub rows: u64,
     /// SHA-256 of the data file.
     pub sha256: String,
+    /// Molecules for validation; they are not in `graphs`. See [`MoleculeSet::hold_out`].
+    pub held_out: Option<HeldOut>,
 }
 
 /// A molecule between reading and featurising.
@@ -133,13 +138,15 @@ impl MoleculeSet {
             molecules,
             test_rows: left_out,
             unknown_atoms,
+            rows: last_row + 1,
             sha256,
+            held_out: None,
         }))
     }
 }
 
 /// Row numbers, one a line, with the line each stands on. Blank lines and lines that begin with `#` are skipped.
-fn read_rows(path: &Path) -> Result<BTreeMap<u64, u64>, Error> {
+pub(super) fn read_rows(path: &Path) -> Result<BTreeMap<u64, u64>, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut rows = BTreeMap::new();
     for (line, text) in (1..).zip(text.lines()) {
