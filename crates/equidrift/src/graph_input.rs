@@ -22,6 +22,15 @@ pub struct GraphInput {
 }
 
 impl GraphInput {
+    /// From a path that may have a part behind it, as the settings of a training run hold it.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Self {
+        match path.to_str() {
+            Some(text) => text.to_owned().into(),
+            None => Self { path: path.to_owned(), part: None },
+        }
+    }
+
     /// Opens the file, or the part of it.
     ///
     /// # Errors

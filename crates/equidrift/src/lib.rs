@@ -55,5 +55,5 @@ pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, GenerateRequest};
 pub use shard::{Shard, ShardError};
 pub use summary::{GraphSummary, RunSummary, Summary, Tally};
-pub use training::{FitOptions, FittedModel, fit_molecules};
+pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};
 pub use workers::{Ending, StopSignal, in_order};
