@@ -17,6 +17,7 @@ mod inspect;
 mod json_file;
 mod likelihood;
 mod merge;
+mod plot;
 mod progress;
 mod report;
 mod samplers;

@@ -32,6 +32,19 @@ pub(crate) fn bytes(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
+/// A bar over the steps of a training run, with room for its figures; hidden where standard error is not a terminal.
+pub(crate) fn training(total: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps | {eta} left {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
 /// A line on standard error. That it may be closed is no reason to stop.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");

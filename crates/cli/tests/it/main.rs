@@ -17,4 +17,6 @@ mod samplers;
 mod set_distances;
 mod summary;
 mod train;
+mod training_kills;
+mod training_settings;
 mod verbs;

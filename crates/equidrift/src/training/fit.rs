@@ -143,6 +143,8 @@ fn fit(
         "epochs": epochs,
         "seed": seed,
         "validation": {"fraction": validation_fraction, "patience": patience},
+        // Averaged weights sample better than those of any single step.
+        "weights": "ema",
         "keep": if patience > 0 { "best" } else { "last" },
     });
     table["batch"] = match options.batch {

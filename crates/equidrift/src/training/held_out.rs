@@ -65,10 +65,10 @@ impl<'a> Way<'a> {
     pub(super) fn of(settings: &'a ValidationSettings) -> Result<Self, Error> {
         let ValidationSettings { rows, fraction, data, .. } = settings;
         match (rows, *fraction, data) {
-            (None, fraction, None) if fraction == 0.0 => Ok(Self::None),
-            (Some(path), fraction, None) if fraction == 0.0 => Ok(Self::Rows(path)),
+            (None, 0.0, None) => Ok(Self::None),
+            (Some(path), 0.0, None) => Ok(Self::Rows(path)),
             (None, fraction, None) if fraction > 0.0 && fraction < 1.0 => Ok(Self::Fraction(fraction)),
-            (None, fraction, Some(path)) if fraction == 0.0 => Ok(Self::Data(path)),
+            (None, 0.0, Some(path)) => Ok(Self::Data(path)),
             (None, _, None) => Err(setting("validation.fraction must be at least 0 and below 1")),
             _ => Err(setting("give only one of validation.rows, validation.fraction and validation.data")),
         }

@@ -25,8 +25,9 @@ use std::path::PathBuf;
 
 use equidrift_gdss::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_gdss::{GdssConfig, GraphDataset, NodeNetworkConfig, Task, Vocabulary};
-use equidrift_train::{EpochReport, StepReport, TrainError};
+use equidrift_train::TrainError;
 
+pub use equidrift_train::{EpochReport, StepReport};
 pub use fit::{
     FitOptions, FittedModel, fit_graphs, fit_graphs_watched, fit_molecules, fit_molecules_watched,
 };
