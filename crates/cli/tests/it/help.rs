@@ -64,6 +64,7 @@ const PAGES: &[(&[&str], &[&str])] = &[
             ".edgelist",
         ],
     ),
+    (
         &["train", "molecules", "--help"],
         &[
             "--data",
@@ -81,6 +82,10 @@ const PAGES: &[(&[&str], &[&str])] = &[
             "--checkpoint-seconds",
             "--csv",
         ],
+    ),
+    (
+        &["train", "graphs", "--help"],
+        &["--data", "--output", "--preset", "--resume", "--on-bad-graph", "--validation-fraction", "community_small"],
     ),
     (&["train", "plot", "--help"], &["--output", "DIR"]),
     (
