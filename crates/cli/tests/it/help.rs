@@ -45,6 +45,26 @@ const PAGES: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
+        &["generate", "graphs", "--help"],
+        &[
+            "--num",
+            "--seed",
+            "--batch",
+            "--threads",
+            "--model",
+            "--sampler",
+            "--steps",
+            "--shard",
+            "--resume",
+            "--config",
+            "--json",
+            "--output",
+            "--format",
+            ".graphml",
+            ".edgelist",
+        ],
+    ),
+    (
         &["train", "molecules", "--help"],
         &[
             "--data",
@@ -62,6 +82,10 @@ const PAGES: &[(&[&str], &[&str])] = &[
             "--checkpoint-seconds",
             "--csv",
         ],
+    ),
+    (
+        &["train", "graphs", "--help"],
+        &["--data", "--output", "--preset", "--resume", "--on-bad-graph", "--validation-fraction", "community_small"],
     ),
     (&["train", "plot", "--help"], &["--output", "DIR"]),
     (

@@ -179,7 +179,7 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
             }
         };
         let ending = generator.run(0, &signal, &watch, |_, sample| {
-            let molecule = &sample.molecule;
+            let molecule = &sample.item;
             counts.add(&molecule.smiles, molecule.valid_without_correction, molecule.fragments, chemistry());
             Ok(())
         })?;
