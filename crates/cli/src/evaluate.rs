@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::exit::CliResult;
 
+mod graphs;
 mod molecules;
 
 /// Judge generated samples, or a model by held-out molecules
@@ -16,12 +17,14 @@ pub(crate) struct EvaluateArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     Molecules(molecules::MoleculesArgs),
+    Graphs(graphs::GraphsArgs),
     Likelihood(crate::likelihood::LikelihoodArgs),
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> CliResult {
     match &args.what {
         What::Molecules(args) => molecules::run(args),
+        What::Graphs(args) => graphs::run(args),
         What::Likelihood(args) => crate::likelihood::run(args),
     }
 }

@@ -10,6 +10,7 @@
 pub mod adjacency;
 pub mod components;
 pub mod decode;
+pub mod draw;
 pub mod error;
 pub mod file;
 pub mod generators;

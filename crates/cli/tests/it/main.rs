@@ -9,6 +9,7 @@ mod embedded;
 mod evaluate_input;
 mod evaluate_report;
 mod folder;
+mod generate_graphs;
 mod graphs;
 mod help;
 mod likelihood;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use equidrift_gdss::{GdssModel, GraphDataset};
-use equidrift_molecule::metrics::{ChemNet, SetStatistics, Wanted, available_threads};
+use equidrift_molecule::metrics::{ChemNet, SetStatistics, SmilesSet, Wanted, available_threads};
 use equidrift_molecule::{Chemistry, MoleculeError, SmilesLines};
 
 use crate::error::Error;
 use crate::generate::{Generator, chemistry};
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, share};
+use crate::summary::share;
 use crate::training::settings::TrainingSettings;
 use crate::workers::{Ending, StopSignal};
 
