@@ -2,16 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use equidrift::training::{PRESETS, TrainRequest, TrainSummary, TrainingSettings, train_molecules};
-use equidrift_gdss::EngineKind;
+use clap::Args;
+use equidrift::training::{PRESETS, TrainRequest, TrainingSettings, train_molecules};
 use serde_json::{Value, json};
 
-use super::config_file::ConfigFile;
-use super::flags::{LoopFlags, insert, named};
-use super::watcher::Watcher;
-use crate::exit::{CliResult, Exit};
-use crate::{progress, signal, stdout};
+use super::flags::{LoopFlags, Unusable, insert, named};
+use super::{fit, settings};
+use crate::exit::CliResult;
 
 /// A GDSS model of molecules, from a SMILES file
 ///
@@ -68,29 +65,9 @@ pub(crate) struct TrainMoleculesArgs {
     json: bool,
 }
 
-/// What to do with a line that cannot be used.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unusable {
-    /// Leave it out and count it
-    Skip,
-    /// End with an error
-    Fail,
-}
-
 pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
-    let preset = args.preset.as_deref();
-    let mut over = Vec::new();
-    if let Some(path) = &args.config {
-        let file = ConfigFile::read(path)?;
-        file.check(preset)?;
-        over.push(file.table);
-    }
-    over.push(flags(args));
-    let mut settings = TrainingSettings::merge(preset, &over)?;
-    let engine_given = over.iter().any(|table| table.get("engine").is_some());
-    if !engine_given {
-        settings.engine = EngineKind::for_device(settings.device);
-    }
+    let settings =
+        settings(TrainingSettings::merge, args.preset.as_deref(), args.config.as_deref(), flags(args))?;
     let request = TrainRequest {
         data: args.data.clone(),
         output: args.output.clone(),
@@ -98,13 +75,7 @@ pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
         resume: args.resume,
         settings,
     };
-    let stop = signal::stop();
-    let mut watcher = Watcher::new(&request);
-    let summary = train_molecules(&request, &mut watcher, &|| stop.asked());
-    watcher.clear();
-    let summary = summary?;
-    watcher.draw()?;
-    report(args, &request, &watcher, &summary)
+    fit(&request, args.json, train_molecules)
 }
 
 /// The settings that were given as flags, under their names in the configuration.
@@ -118,36 +89,4 @@ fn flags(args: &TrainMoleculesArgs) -> Value {
     insert(&mut table, "on_bad_line", args.on_bad_line.map(named));
     insert(&mut table, "on_unknown_atom", args.on_unknown_atom.map(named));
     table.into()
-}
-
-/// Says how it ended.
-fn report(
-    args: &TrainMoleculesArgs,
-    request: &TrainRequest,
-    watcher: &Watcher<'_>,
-    summary: &TrainSummary,
-) -> CliResult {
-    let exit = if summary.finished { Exit::Ok } else { Exit::Interrupted };
-    let (folder, epochs, all) = (request.output.display(), summary.epochs, request.settings.epochs);
-    if summary.converged {
-        let best = summary.best_epoch.unwrap_or(epochs);
-        progress::note(&format!(
-            "{folder}: stopped early after {epochs} of {all} epochs; the validation loss was best in epoch {best}"
-        ));
-    } else if summary.finished {
-        progress::note(&format!("{folder}: {epochs} epochs done"));
-    } else {
-        progress::note(&format!("{folder}: stopped after {epochs} of {all} epochs; continue with --resume"));
-    }
-    if args.json {
-        stdout::json(&json!({
-            "output": request.output,
-            "finished": summary.finished,
-            "stopped_early": summary.converged,
-            "epochs": epochs,
-            "best_epoch": summary.best_epoch,
-            "last_epoch": watcher.last(),
-        }))?;
-    }
-    Ok(exit)
 }

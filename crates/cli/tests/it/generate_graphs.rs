@@ -1,246 +1,250 @@
-//! `evaluate graphs`
+//! `generate graphs`: one seed, one file, in every format; and what it refuses.
 
 use std::fs;
-use std::path::Path;
-use std::process::Output;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use equidrift::Manifest;
+use equidrift_graph::{Graph, GraphFile, is_connected, sorted_edges};
+use serde_json::Value;
 
-use crate::command::{assert_refused, code, data_file, equidrift, stderr, stdout};
+use crate::command::{
+    Running, assert_refused, code, equidrift, generate, generate_graphs, run, stderr, stdout,
+};
+use crate::folder::{small_graph_model, small_model};
 
-fn evaluate(folder: &Path, line: &str) -> Output {
-    let mut command = equidrift();
-    command.current_dir(folder).args(["evaluate", "graphs"]).args(line.split_whitespace());
-    command.output().unwrap()
-}
+const FORMATS: [&str; 4] = ["json", "jsonl", "graphml", "edges"];
 
-fn report(folder: &Path, line: &str) -> Value {
-    let result = evaluate(folder, &format!("{line} --json"));
-    assert_eq!(code(&result), 0, "{line}: {}", stderr(&result));
-    serde_json::from_str(&stdout(&result)).unwrap()
-}
-
-/// The figure of one statistic.
-fn mmd(report: &Value, metric: &str, which: &str) -> f64 {
-    let all = report["distances"]["mmd"].as_array().unwrap();
-    let of = all
-        .iter()
-        .find(|entry| entry["metric"] == metric)
-        .unwrap_or_else(|| panic!("no {metric} in {report}"));
-    of[which]["value"].as_f64().unwrap()
-}
-
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::TempDir::new().unwrap();
-    for (name, text) in files {
-        fs::write(folder.path().join(name), text).unwrap();
-    }
-    folder
-}
-
-const PATHS: &str = "{\"n\":3,\"edges\":[[0,1],[1,2]]}\n{\"n\":4,\"edges\":[[0,1],[1,2],[2,3]]}\n{\"n\":3,\"edges\":[[2,1],[0,2]]}\n";
-const CYCLES: &str =
-    "{\"n\":3,\"edges\":[[0,1],[1,2],[0,2]]}\n{\"n\":4,\"edges\":[[0,1],[1,2],[2,3],[0,3]]}\n";
-
-#[test]
-fn figures_equal_the_reference() {
-    let reference = std::env::var_os("EQUIDRIFT_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference"),
-        std::path::PathBuf::from,
-    );
-    let path = reference.join("gdss/mmd.golden.json");
-    if !path.is_file() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", path.display());
-        println!("skipped: no reference data");
-        return;
-    }
-    let golden: Value = serde_json::from_reader(fs::File::open(path).unwrap()).unwrap();
-    let folder = tempfile::TempDir::new().unwrap();
-    for (name, set) in golden.as_object().unwrap() {
-        for which in ["ref", "pred"] {
-            let lines: Vec<String> = set[which].as_array().unwrap().iter().map(Value::to_string).collect();
-            fs::write(folder.path().join(format!("{which}.jsonl")), lines.join("\n")).unwrap();
-        }
-        let found = report(folder.path(), "pred.jsonl --reference ref.jsonl --bootstrap 20");
-        for (metric, key) in
-            [("degree", "degree"), ("clustering", "cluster"), ("orbit", "orbit"), ("spectral", "spectral")]
-        {
-            let (found, expected) = (mmd(&found, metric, "generated"), set["mmd"][key].as_f64().unwrap());
-            // The original lost the eigenvalue 2 of one of the six grids by rounding (see the tests of crate graph).
-            let tolerance = match (metric, name.as_str()) {
-                ("spectral", "grid") => 2e-2,
-                ("spectral", _) => 5e-3,
-                _ => 1e-12,
-            };
-            assert!((found - expected).abs() < tolerance, "{name} {metric}: {found} {expected}");
-        }
-    }
-}
-
-#[test]
-fn parts_of_a_data_set_give_the_published_floor() {
-    let Some(path) = data_file("graphs/planar.json") else { return };
-    let path = path.display();
-    let folder = folder(&[]);
-    let line = format!(
-        "{path} --generated-split spectre:train --reference {path} --split spectre:test --train {path} --kernel spectre \
-         --kind planar --metrics clustering,degree"
-    );
-    let found = report(folder.path(), &line);
-    // Published: degree 0.0002, clustering 0.0310.
-    assert_eq!(format!("{:.4}", mmd(&found, "degree", "generated")), "0.0002");
-    assert_eq!(format!("{:.4}", mmd(&found, "clustering", "generated")), "0.0310");
-    // The training part is that of the same scheme, so both sets are one.
-    assert_eq!(found["training"]["part"], "spectre:train");
-    assert_eq!(found["distances"]["mean_ratio"]["value"], 1.0);
-    let vun = &found["vun"];
-    assert_eq!((&vun["valid"]["value"], &vun["unique"]["value"]), (&json!(1.0), &json!(1.0)));
-    assert_eq!((&vun["novel"]["value"], &vun["vun"]["value"]), (&json!(0.0), &json!(0.0)));
-    assert_eq!(found["generated"]["graphs"], 128);
-
-    let result = evaluate(folder.path(), &format!("{path} --reference {path} --metrics degree"));
-    assert_eq!(code(&result), 0);
-    assert!(stderr(&result).contains("--split chooses a part (digress:test,"), "{}", stderr(&result));
-    let unknown = evaluate(folder.path(), &format!("{path} --reference {path} --split gdss:test"));
-    assert_refused(&unknown, 2, "no split `gdss:test`; the file has digress:test");
-}
-
-#[test]
-fn shares_and_their_errors() {
-    let folder = folder(&[("paths.jsonl", PATHS), ("cycles.jsonl", CYCLES)]);
-    let found = report(folder.path(), "paths.jsonl --kind tree --train cycles.jsonl");
-    let vun = &found["vun"];
-    assert_eq!(vun["kind"], "tree");
-    for (share, value) in [("valid", 1.0), ("unique", 2.0 / 3.0), ("novel", 1.0), ("vun", 2.0 / 3.0)] {
-        assert_eq!(vun[share]["value"], value, "{share} of {vun}");
-    }
-    // One path alone in its class: 1 (3 - 1) / (9 (3 - 1)).
-    assert_eq!(vun["unique"]["standard_error"], 1.0 / 3.0);
-    assert_eq!(found["distances"], Value::Null);
-    let other = report(folder.path(), "cycles.jsonl --kind tree --train paths.jsonl");
-    assert_eq!((&other["vun"]["valid"]["value"], &other["vun"]["vun"]["value"]), (&json!(0.0), &json!(0.0)));
-}
-
-#[test]
-fn the_table_has_every_figure() {
-    let folder = folder(&[("paths.jsonl", PATHS), ("cycles.jsonl", CYCLES)]);
-    let result =
-        evaluate(folder.path(), "paths.jsonl --reference cycles.jsonl --train paths.jsonl --kind planar");
-    let table = stdout(&result);
-    for name in [
-        "generated",
-        "reference",
-        "training",
-        "graphs",
-        "nodes, mean",
-        "edges, range",
-        "connected",
-        "gdss",
-        "3 against 2 graphs",
-        "degree",
-        "clustering",
-        "orbit",
-        "spectral",
-        "mean ratio",
-        "valid (planar)",
-        "unique",
-        "novel",
-        "V.U.N.",
-        "\u{b1}",
-    ] {
-        assert!(table.contains(name), "no {name} in\n{table}");
-    }
-    let plain = stdout(&evaluate(folder.path(), "paths.jsonl --bootstrap 0"));
-    assert!(!plain.contains("MMD") && !plain.contains("novel") && plain.contains("unique"), "{plain}");
-}
-
-#[test]
-fn threads_change_no_figure_and_the_seed_only_errors() {
-    let folder = folder(&[("paths.jsonl", &PATHS.repeat(5)), ("cycles.jsonl", CYCLES)]);
-    let line = "paths.jsonl --reference cycles.jsonl --kernel spectre";
-    let text = |more: &str| stdout(&evaluate(folder.path(), &format!("{line} {more} --json")));
-    assert_eq!(text("--threads 1"), text("--threads 5"));
-    let (first, second) = (
-        report(folder.path(), &format!("{line} --seed 1")),
-        report(folder.path(), &format!("{line} --seed 2")),
-    );
-    let degree = |report: &Value| report["distances"]["mmd"][0]["generated"].clone();
-    assert_eq!(degree(&first)["value"], degree(&second)["value"]);
-    assert_ne!(degree(&first)["standard_error"], degree(&second)["standard_error"]);
-}
-
-#[test]
-fn bad_graphs_are_counted_or_stop_the_run() {
-    let bad =
-        format!("{PATHS}{{\"n\":2,\"edges\":[[0,0]]}}\n{{\"n\":1000000000000,\"edges\":[]}}\n{{\"n\":2,\"ed");
-    let folder = folder(&[
-        ("bad.jsonl", &bad),
-        ("cycles.jsonl", CYCLES),
-        ("directed.graphml", "<graphml><graph edgedefault='directed'><node id='a'/></graph></graphml>"),
-        ("twice.edgelist", "# nodes 3 edges 2\n0 1\n1 0\n# nodes 2 edges 1\n0 1\n"),
-    ]);
-    let result = evaluate(folder.path(), "bad.jsonl --reference cycles.jsonl --kind tree");
+fn drawn(model: &Path, output: &Path, line: &str) -> Vec<u8> {
+    let result = generate_graphs(model, Some(output), line).output().unwrap();
     assert_eq!(code(&result), 0, "{}", stderr(&result));
-    for message in [
-        "bad.jsonl: graph 3 (from 0), line 4: node 0 is joined to itself",
-        "graph 4 (from 0), line 5: a graph of 1000000000000 nodes",
-        "graph 5 (from 0), line 6: JSON: EOF",
-    ] {
-        assert!(stderr(&result).contains(message), "{}", stderr(&result));
-    }
-    let found = report(folder.path(), "bad.jsonl --kind tree");
-    assert_eq!(found["generated"]["bad_graphs"], json!([3, 4, 5]));
-    assert_eq!((&found["generated"]["samples"], &found["generated"]["graphs"]), (&json!(6), &json!(3)));
-    assert_eq!(found["vun"]["valid"]["value"], 0.5);
-    assert!(stdout(&result).contains("bad graphs"));
-    assert_refused(
-        &evaluate(folder.path(), "bad.jsonl --on-bad-graph fail"),
-        3,
-        "line 4: node 0 is joined to itself",
-    );
-    let all_bad = report(folder.path(), "directed.graphml --reference cycles.jsonl --kind planar");
-    assert_eq!(
-        (&all_bad["vun"]["valid"]["value"], &all_bad["distances"]["mmd"][0]["generated"]),
-        (&json!(0.0), &Value::Null)
-    );
-    let twice = report(folder.path(), "twice.edgelist");
-    assert_eq!((&twice["generated"]["bad_graphs"], &twice["generated"]["graphs"]), (&json!([0]), &json!(1)));
+    assert!(!Manifest::partial_for(output).exists(), "a partial file is left");
+    fs::read(output).unwrap()
+}
+
+fn graphs(path: &Path) -> Vec<Graph> {
+    GraphFile::open(path).unwrap().map(Result::unwrap).collect()
+}
+
+fn shapes(graphs: &[Graph]) -> Vec<(usize, Vec<(usize, usize)>)> {
+    graphs.iter().map(|graph| (graph.node_count(), sorted_edges(graph))).collect()
 }
 
 #[test]
-fn bad_files_are_refused_with_a_reason() {
-    let folder = folder(&[
-        ("empty.jsonl", ""),
-        ("good.jsonl", PATHS),
-        ("cut.json", "{\"graphs\":[\n{\"n\":2,\"edges\":[[0,1]]},\n{\"n\":"),
-        ("other.json", "{\"a\":1}"),
-        ("cut.graphml", "<graphml>\n<graph><node id='a'/>"),
-        ("picture.png", "x"),
-        ("large.jsonl", "{\"n\":5000,\"edges\":[[0,1]]}\n"),
-        ("long.txt", &"1 ".repeat(100_000)),
-    ]);
-    for (line, exit, message) in [
-        ("empty.jsonl", 3, "no graphs in it"),
-        ("missing.jsonl", 3, "cannot open missing.jsonl"),
-        ("cut.json", 3, "cut.json:3: JSON: EOF"),
-        ("other.json", 3, "neither a graph nor"),
-        ("cut.graphml", 3, "cut.graphml:2: GraphML: the document is cut off"),
-        ("picture.png", 2, "unknown graph format"),
-        ("good.jsonl --reference empty.jsonl", 3, "empty.jsonl: no graphs"),
-        (
-            "good.jsonl --reference large.jsonl",
-            3,
-            "large.jsonl: a graph of 5000 nodes is too large for the spectral",
-        ),
-        ("good.jsonl --reference good.jsonl --split gdss:test", 2, "no split `gdss:test`; the file has none"),
-        ("good.jsonl --split gdss:test", 2, "--reference"),
-        ("good.jsonl --kind square", 2, "planar"),
-        ("", 2, "FILE"),
-    ] {
-        assert_refused(&evaluate(folder.path(), line), exit, message);
+fn every_format_holds_the_same_graphs() {
+    let (folder, model) = small_graph_model();
+    let line = "--num 40 --seed 3 --steps 6";
+    let mut first = None;
+    for format in FORMATS {
+        let path = folder.path().join(format!("x.{format}"));
+        drawn(&model, &path, line);
+        let found = shapes(&graphs(&path));
+        assert_eq!(found.len(), 40, "{format}");
+        assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{format}");
     }
-    let without_spectral =
-        evaluate(folder.path(), "large.jsonl --reference good.jsonl --metrics degree,orbit");
-    assert_eq!(code(&without_spectral), 0, "{}", stderr(&without_spectral));
-    assert!(stderr(&evaluate(folder.path(), "long.txt")).contains("line 1: the line is too long"));
+    let found = first.unwrap();
+    assert!(
+        found.iter().any(|(nodes, _)| *nodes > 9) && found.iter().any(|(nodes, _)| *nodes < 6),
+        "{found:?}"
+    );
+    // Nodes without an edge were dropped.
+    assert!(found.iter().all(|(nodes, edges)| {
+        *nodes == 1 || (0..*nodes).all(|node| edges.iter().any(|&(a, b)| a == node || b == node))
+    }));
+}
+
+#[test]
+fn batch_threads_and_padding_change_no_byte() {
+    let (folder, model) = small_graph_model();
+    for engine in ["fused", "burn"] {
+        let draw = |file: &str, line: &str| {
+            drawn(
+                &model,
+                &folder.path().join(file),
+                &format!("--num 150 --seed 7 --steps 8 --engine {engine} {line}"),
+            )
+        };
+        let alone = draw("alone.jsonl", "--batch 1 --threads 1");
+        for (batch, threads) in [(5, 2), (64, 1), (128, 5), (1000, 2)] {
+            let line = format!("--batch {batch} --threads {threads}");
+            assert!(draw("other.jsonl", &line) == alone, "{engine} {line}");
+        }
+        assert!(draw("seed.jsonl", "--seed 8") != alone);
+    }
+}
+
+#[test]
+fn every_sampler_is_independent_of_batch_and_padding() {
+    let (folder, model) = small_graph_model();
+    let adaptive = equidrift_sampler::plan::AdaptiveConfig::names();
+    for sampler in equidrift_sampler::SamplerConfig::names().into_iter().chain(adaptive.iter().copied()) {
+        let steps = if adaptive.contains(&sampler) { "" } else { "--steps 6" };
+        let line = |batch: u32| format!("--num 60 --seed 5 {steps} --sampler {sampler} --batch {batch}");
+        let alone = drawn(&model, &folder.path().join("alone.jsonl"), &line(1));
+        let padded = drawn(&model, &folder.path().join("padded.jsonl"), &line(60));
+        assert!(alone == padded, "{sampler}");
+    }
+}
+
+#[test]
+fn standard_output_carries_the_same_bytes_as_a_file() {
+    let (folder, model) = small_graph_model();
+    for (suffix, name) in FORMATS.into_iter().zip(["json", "jsonl", "graphml", "edgelist"]) {
+        let file = drawn(&model, &folder.path().join(format!("x.{suffix}")), "--num 12 --steps 4");
+        let line = format!("--num 12 --steps 4 --format {name}");
+        let stream = generate_graphs(&model, None, &line).output().unwrap();
+        assert_eq!(code(&stream), 0, "{}", stderr(&stream));
+        assert!(stream.stdout == file, "{name}");
+    }
+}
+
+#[test]
+fn merged_shards_are_the_undivided_run_and_files_of_their_own() {
+    let (folder, model) = small_graph_model();
+    for format in FORMATS {
+        for (num, shards) in [(50, 3), (2, 3)] {
+            let whole_path = folder.path().join(format!("whole.{format}"));
+            let whole = drawn(&model, &whole_path, &format!("--num {num} --seed 4 --steps 5"));
+            let parts: Vec<PathBuf> =
+                (0..shards).map(|i| folder.path().join(format!("part{i}.{format}"))).collect();
+            let mut found = Vec::new();
+            for (i, part) in parts.iter().enumerate() {
+                let line =
+                    format!("--num {num} --seed 4 --steps 5 --shard {i}/{shards} --batch {}", 3 + 9 * i);
+                drawn(&model, part, &line);
+                // A shard without samples is an empty file where the format has no frame.
+                found.extend(shapes(&graphs(part)));
+            }
+            assert_eq!(found, shapes(&graphs(&whole_path)), "{format}");
+            let merged_path = folder.path().join(format!("merged.{format}"));
+            let mut arguments = vec!["merge".into(), "-o".into(), merged_path.as_os_str().to_owned()];
+            arguments.extend(parts.iter().rev().map(|part| part.as_os_str().to_owned()));
+            let result = run(arguments);
+            assert_eq!(code(&result), 0, "{}", stderr(&result));
+            assert!(fs::read(&merged_path).unwrap() == whole, "{format}, {num} graphs");
+            let manifest = |path: &Path| Manifest::read(path).unwrap().unwrap();
+            let (merged, undivided) = (manifest(&merged_path), manifest(&whole_path));
+            assert_eq!((merged.bytes, &merged.sha256), (undivided.bytes, &undivided.sha256));
+            assert_eq!((merged.tally, &merged.identity), (undivided.tally, &undivided.identity));
+        }
+    }
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let (folder, model) = small_graph_model();
+    let request = "--num 300 --seed 3 --steps 60";
+    for format in ["json", "edges"] {
+        let [whole_path, killed] =
+            ["whole", "killed"].map(|name| folder.path().join(format!("{name}.{format}")));
+        let whole = drawn(&model, &whole_path, request);
+        let slow = format!("{request} --batch 2 --threads 1");
+        let mut running = Running::start(generate_graphs(&model, Some(&killed), &slow));
+        let limit = Instant::now() + Duration::from_secs(60);
+        let done = || Manifest::read(&killed).ok().flatten().map_or(0, |manifest| manifest.next());
+        while done() == 0 {
+            assert!(Instant::now() < limit, "no progress recorded");
+            assert!(running.0.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.0.kill().unwrap(); // SIGKILL: no chance to tidy up
+        running.0.wait().unwrap();
+        assert!(done() < 300 && !killed.exists(), "killed too late");
+
+        let other = generate_graphs(&model, Some(&killed), "--num 300 --seed 4 --steps 60 --resume")
+            .output()
+            .unwrap();
+        assert_refused(&other, 4, "another run");
+        let resumed =
+            generate_graphs(&model, Some(&killed), &format!("{request} --resume --json")).output().unwrap();
+        assert_eq!(code(&resumed), 0, "{}", stderr(&resumed));
+        assert!(fs::read(&killed).unwrap() == whole, "{format}");
+        let summary: Value = serde_json::from_str(&stderr(&resumed)).unwrap();
+        assert!(summary["samples_this_run"].as_u64().unwrap() < 300);
+        assert_eq!(summary["samples"], 300);
+
+        // Once more: nothing is left to do, and the figures are those of all of it.
+        let again =
+            generate_graphs(&model, Some(&killed), &format!("{request} --resume --json")).output().unwrap();
+        let again: Value = serde_json::from_str(&stderr(&again)).unwrap();
+        assert_eq!(again["samples_this_run"], 0);
+        for field in ["graphs", "mean_nodes", "mean_edges", "connectedness", "without_edges", "output_sha256"]
+        {
+            assert_eq!(again[field], summary[field], "{field}");
+        }
+    }
+}
+
+#[test]
+fn the_summary_is_that_of_the_file() {
+    let (folder, model) = small_graph_model();
+    let out = folder.path().join("x.json");
+    let result = generate_graphs(&model, Some(&out), "--num 80 --seed 2 --steps 5 --json").output().unwrap();
+    let summary: Value = serde_json::from_str(&stderr(&result)).expect("standard error is one JSON object");
+    assert_eq!(stdout(&result), "");
+    let graphs = graphs(&out);
+    let share = |count: usize| count as f64 / 80.0;
+    let nodes: usize = graphs.iter().map(Graph::node_count).sum();
+    let edges: usize = graphs.iter().map(Graph::edge_count).sum();
+    let connected = graphs.iter().filter(|graph| is_connected(graph)).count();
+    for (field, expected) in
+        [("mean_nodes", share(nodes)), ("mean_edges", share(edges)), ("connectedness", share(connected))]
+    {
+        assert!((summary[field].as_f64().unwrap() - expected).abs() < 1e-12, "{field}: {}", summary[field]);
+    }
+    for (field, expected) in [
+        ("model", "small"),
+        ("sampler", "predictor-corrector"),
+        ("engine", "fused"),
+        ("output", out.to_str().unwrap()),
+    ] {
+        assert_eq!(summary[field], expected, "{field}");
+    }
+    for (field, expected) in [("samples", 80), ("requested", 80), ("graphs", 80), ("steps", 5), ("seed", 2)] {
+        assert_eq!(summary[field], expected, "{field}");
+    }
+    assert_eq!(summary["without_edges"], graphs.iter().filter(|graph| graph.edge_count() == 0).count());
+    assert!(summary["graphs_per_second"].as_f64().unwrap() > 0.0);
+
+    let people = generate_graphs(&model, None, "--num 5 --steps 3").output().unwrap();
+    for figure in ["nodes", "edges", "connected", "graphs/s", "network evaluations (NFE)"] {
+        assert!(stderr(&people).contains(figure), "{figure} in {}", stderr(&people));
+    }
+    assert_eq!(stdout(&people).lines().count(), 5, "one JSON line a graph");
+}
+
+#[test]
+fn what_no_run_can_do_is_refused() {
+    let (folder, model) = small_graph_model();
+    let (_other, molecules) = small_model();
+    let out = folder.path().join("x.json");
+    assert_refused(
+        &generate_graphs(&molecules, None, "--num 3").output().unwrap(),
+        4,
+        "makes molecules, not graphs",
+    );
+    assert_refused(&generate(&model, None, "--num 3").output().unwrap(), 4, "makes graphs, not molecules");
+    assert_refused(&run(["generate", "graphs", "--num", "3"]), 2, "--model");
+    for name in ["x.smi", "x", "x.json.gz"] {
+        let refused = generate_graphs(&model, Some(&folder.path().join(name)), "--num 3").output().unwrap();
+        assert_refused(&refused, 2, ".graphml");
+    }
+    for (line, message) in [
+        ("--num 0", "0"),
+        ("--num 3 --format edgelist", "suffix"),
+        ("--num 3 --format sdf", "graphml"),
+        ("--num 3 --no-repair", "--no-repair"),
+        ("--num 3 --sampler heun --snr 0.2", "snr"),
+    ] {
+        assert_refused(&generate_graphs(&model, Some(&out), line).output().unwrap(), 2, message);
+    }
+    let config = folder.path().join("run.toml");
+    fs::write(&config, "num = 3\ncorrection = \"none\"\n").unwrap();
+    let configured = generate_graphs(&model, None, "").arg("--config").arg(&config).output().unwrap();
+    assert_refused(&configured, 2, "correction");
+    // A configuration may name the model.
+    fs::write(&config, format!("num = 3\nsteps = 2\nmodel = {:?}\n", model.to_str().unwrap())).unwrap();
+    let named = equidrift().args(["generate", "graphs", "--config"]).arg(&config).output().unwrap();
+    assert_eq!((code(&named), stdout(&named).lines().count()), (0, 3), "{}", stderr(&named));
+    assert!(!out.exists());
 }

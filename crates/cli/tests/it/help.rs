@@ -85,7 +85,15 @@ const PAGES: &[(&[&str], &[&str])] = &[
     ),
     (
         &["train", "graphs", "--help"],
-        &["--data", "--output", "--preset", "--resume", "--on-bad-graph", "--validation-fraction", "community_small"],
+        &[
+            "--data",
+            "--output",
+            "--preset",
+            "--resume",
+            "--on-bad-graph",
+            "--validation-fraction",
+            "community_small",
+        ],
     ),
     (&["train", "plot", "--help"], &["--output", "DIR"]),
     (
