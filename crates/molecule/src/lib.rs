@@ -20,6 +20,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod chemistry;
+pub mod csv_file;
 pub mod decode;
 pub mod element;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod generated;
 pub mod metrics;
 pub mod molecule;
 pub mod repair;
+pub mod sdf_file;
 pub mod smiles_file;
 pub mod valence;
 pub mod write;
@@ -36,12 +38,14 @@ pub use chemistry::chematic::Chematic;
 #[cfg(feature = "rdkit")]
 pub use chemistry::rdkit::Rdkit;
 pub use chemistry::{Chemistry, Problem, ProblemKind, Verdict};
+pub use csv_file::{CsvRow, CsvRows};
 pub use decode::{Decoded, decode};
 pub use element::Element;
 pub use error::MoleculeError;
 pub use generated::{Correction, GeneratedMolecule};
 pub use molecule::{Atom, BondOrder, MolecularGraph, bonds, molecule_from};
 pub use repair::repair;
+pub use sdf_file::{SdfRecord, SdfRecords};
 pub use smiles_file::{
     BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
 };

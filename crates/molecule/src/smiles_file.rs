@@ -50,6 +50,21 @@ pub struct SmilesLine {
     pub name: Option<String>,
 }
 
+/// A file as a stream of text, unpacked if its first bytes are those of gzip.
+///
+/// # Errors
+/// [`MoleculeError::File`].
+pub(crate) fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, MoleculeError> {
+    let file_error = |task| move |source| MoleculeError::File { task, path: path.to_owned(), source };
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(file_error("open"))?);
+    let start = file.fill_buf().map_err(file_error("read"))?;
+    Ok(if start.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    })
+}
+
 /// The lines of a SMILES file as strings. A line that is too long or no UTF-8 is an [`MoleculeError::Line`] after which
 /// reading can go on; any other error ends the iteration.
 pub struct SmilesLines {
@@ -66,20 +81,18 @@ impl SmilesLines {
     /// # Errors
     /// [`MoleculeError::File`].
     pub fn open(path: &Path) -> Result<Self, MoleculeError> {
-        let file_error = |task| move |source| MoleculeError::File { task, path: path.to_owned(), source };
-        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(file_error("open"))?);
-        let start = file.fill_buf().map_err(file_error("read"))?;
-        let input: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {
-            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
-        } else {
-            Box::new(file)
-        };
-        Ok(Self::new(path, input))
+        Ok(Self::new(path, open_text(path)?))
     }
 
     /// Read from a stream; `path` is what error messages call it.
     pub fn new(path: &Path, input: Box<dyn BufRead + Send>) -> Self {
         Self { path: path.to_owned(), input, line: 0, blank_lines: 0, failed: false }
+    }
+
+    /// Lines read so far, of any sort.
+    #[must_use]
+    pub fn lines_read(&self) -> u64 {
+        self.line
     }
 
     /// Blank lines passed over so far; in a generated file they are samples without a molecule.
