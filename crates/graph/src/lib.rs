@@ -8,12 +8,12 @@
 
 pub mod components;
 pub mod decode;
-pub mod edge_list;
 pub mod error;
+pub mod file;
 pub mod graph;
-pub mod node_link;
 
 pub use components::{components, is_connected};
 pub use decode::decode;
 pub use error::GraphError;
-pub use graph::{AttributedGraph, Graph, graph_from_edges};
+pub use file::{Format, GraphFile, GraphWriter, ReadOptions};
+pub use graph::{AttributedGraph, Graph, graph_from_edges, sorted_edges};
