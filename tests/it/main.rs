@@ -3,3 +3,5 @@
 #![allow(clippy::unwrap_used)] // a test may fail by panicking
 
 mod architecture;
+mod datasets;
+mod npz;

@@ -46,12 +46,13 @@ enum What {
 Examples:
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model --resume
+  equidrift train molecules --data qm9.eds --split gdss --preset qm9 -o qm9-model
   equidrift train molecules --data mine.smi.gz --atoms C,N,O,S --on-unknown-atom skip --epochs 100 -o mine
   equidrift generate molecules --model qm9-model --num 1000 -o molecules.smi
 
 A configuration file (TOML) has the same names as training.toml; it wins over the preset, and flags win over it.")]
 pub(crate) struct TrainMoleculesArgs {
-    /// SMILES file, one molecule a line, may be gzipped
+    /// SMILES file, one molecule a line, may be gzipped; or a prepared data set (see `datasets prepare`)
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Folder of the run and of the model
@@ -60,6 +61,9 @@ pub(crate) struct TrainMoleculesArgs {
     /// Rows of the data that are not trained on: 0-based line numbers, one a line
     #[arg(long, value_name = "FILE")]
     test_rows: Option<PathBuf>,
+    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or SCHEME:PART
+    #[arg(long, value_name = "SCHEME", conflicts_with = "test_rows")]
+    split: Option<String>,
     /// Published settings to start from [default: those of qm9, with the elements found in the data]
     #[arg(long, value_name = "NAME", value_parser = PRESETS)]
     preset: Option<String>,
@@ -155,6 +159,7 @@ fn molecules(args: &TrainMoleculesArgs) -> CliResult {
         data: args.data.clone(),
         output: args.output.clone(),
         test_rows: args.test_rows.clone(),
+        split: args.split.clone(),
         resume: args.resume,
         settings,
     };
@@ -247,6 +252,9 @@ impl<'a> Watcher<'a> {
         insert("file", self.request.data.display().to_string().into());
         if let Some(rows) = &self.request.test_rows {
             insert("test_rows_file", rows.display().to_string().into());
+        }
+        if let Some(split) = &self.request.split {
+            insert("split", split.clone().into());
         }
         insert("sha256", data.sha256.clone().into());
         insert("molecules_read", count(data.molecules));

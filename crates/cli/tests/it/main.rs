@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod command;
+mod datasets;
 mod determinism;
 mod embedded;
 mod folder;

@@ -10,6 +10,7 @@
 //! ```
 
 mod molecules;
+mod prepared;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -37,12 +38,14 @@ use crate::generate::chemistry;
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainRequest {
-    /// A file of SMILES, one a line, `.gz` or not.
+    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set.
     pub data: PathBuf,
     /// The run folder.
     pub output: PathBuf,
     /// A file of 0-based row numbers that are not trained on.
     pub test_rows: Option<PathBuf>,
+    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or `SCHEME:PART`.
+    pub split: Option<String>,
     /// Continue the run that is in `output`.
     pub resume: bool,
     /// Everything else.
@@ -86,6 +89,7 @@ pub fn train_molecules(
     let source = MoleculeSource {
         data: &request.data,
         test_rows: request.test_rows.as_deref(),
+        split: request.split.as_deref(),
         atoms: &settings.atoms,
         on_bad_line: settings.on_bad_line,
         on_unknown_atom: settings.on_unknown_atom,
