@@ -16,6 +16,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata};
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
 
 use crate::atomic::write_atomically;
 
@@ -316,26 +317,48 @@ impl TensorFile {
             .ok_or_else(|| WeightsError::MissingTensor { path: origin.to_owned(), name: name.to_owned() })
     }
 
+    /// As [`TensorFile::write`], with a further metadata entry `entry`: the SHA-256 of the file that would be written without it.
+    ///
+    /// # Errors
+    /// As [`TensorFile::write`].
+    pub fn write_with_digest(&self, path: impl AsRef<Path>, entry: &str) -> Result<(), WeightsError> {
+        let path = path.as_ref();
+        let data = self.data(path)?;
+        let bare = header_bytes(&self.header(&self.metadata));
+        let digest = Sha256::new().chain_update(&bare).chain_update(&data).finalize();
+        let mut metadata = self.metadata.clone();
+        metadata.insert(entry.to_owned(), crate::checksum::hexadecimal(&digest));
+        let header = header_bytes(&self.header(&metadata));
+        write_atomically(path, |file| {
+            file.write_all(&header)?;
+            file.write_all(&data)
+        })
+        .map_err(|source| WeightsError::Io { path: path.to_owned(), source })
+    }
+
     fn encode(&self, path: &Path) -> Result<Vec<u8>, WeightsError> {
-        // Written by hand rather than by the safetensors crate, whose metadata table has a random order.
+        let mut bytes = header_bytes(&self.header(&self.metadata));
+        bytes.extend(self.data(path)?);
+        Ok(bytes)
+    }
+
+    /// The tensors in the order of the file.
+    fn order(&self) -> Vec<(&String, &HostTensor)> {
         let mut order: Vec<_> = self.tensors.iter().collect();
         order.sort_by_key(|(_, tensor)| matches!(tensor.values, Values::F32(_))); // wider elements first: aligned
-        let mut entries = Vec::with_capacity(order.len() + 1);
-        if !self.metadata.is_empty() {
+        order
+    }
+
+    /// The JSON header. Written by hand rather than by the safetensors crate, whose metadata table has a random order.
+    fn header(&self, metadata: &BTreeMap<String, String>) -> String {
+        let mut entries = Vec::with_capacity(self.tensors.len() + 1);
+        if !metadata.is_empty() {
             let table: Vec<_> =
-                self.metadata.iter().map(|(key, text)| format!("{}:{}", quoted(key), quoted(text))).collect();
+                metadata.iter().map(|(key, text)| format!("{}:{}", quoted(key), quoted(text))).collect();
             entries.push(format!("\"__metadata__\":{{{}}}", table.join(",")));
         }
         let mut end = 0;
-        for (name, tensor) in &order {
-            if tensor.shape.iter().product::<usize>() != tensor.len() {
-                return Err(WeightsError::Inconsistent {
-                    path: path.to_owned(),
-                    name: (*name).clone(),
-                    shape: tensor.shape.clone(),
-                    values: tensor.len(),
-                });
-            }
+        for (name, tensor) in self.order() {
             let (dtype, width) = match tensor.values {
                 Values::F32(_) => ("F32", 4),
                 Values::F64(_) => ("F64", 8),
@@ -349,21 +372,48 @@ impl TensorFile {
                 "{name}:{{\"dtype\":\"{dtype}\",\"shape\":[{shape}],\"data_offsets\":[{begin},{end}]}}"
             ));
         }
-        let mut header = format!("{{{}}}", entries.join(","));
-        while header.len() % 8 != 0 {
-            header.push(' ');
-        }
-        let mut bytes = Vec::with_capacity(PREFIX as usize + header.len() + end);
-        bytes.extend((header.len() as u64).to_le_bytes());
-        bytes.extend(header.as_bytes());
-        for (_, tensor) in order {
+        format!("{{{}}}", entries.join(","))
+    }
+
+    /// What comes after the header.
+    fn data(&self, path: &Path) -> Result<Vec<u8>, WeightsError> {
+        let width = |tensor: &HostTensor| if matches!(tensor.values, Values::F32(_)) { 4 } else { 8 };
+        let mut bytes = Vec::with_capacity(self.tensors.values().map(|t| t.len() * width(t)).sum());
+        for (name, tensor) in self.order() {
+            if tensor.shape.iter().product::<usize>() != tensor.len() {
+                return Err(WeightsError::Inconsistent {
+                    path: path.to_owned(),
+                    name: name.clone(),
+                    shape: tensor.shape.clone(),
+                    values: tensor.len(),
+                });
+            }
             match &tensor.values {
-                Values::F32(v) => v.iter().for_each(|x| bytes.extend(x.to_le_bytes())),
-                Values::F64(v) => v.iter().for_each(|x| bytes.extend(x.to_le_bytes())),
+                Values::F32(v) => append(&mut bytes, v, f32::to_le_bytes),
+                Values::F64(v) => append(&mut bytes, v, f64::to_le_bytes),
             }
         }
         Ok(bytes)
     }
+}
+
+fn append<const W: usize, T: Copy>(bytes: &mut Vec<u8>, values: &[T], convert: impl Fn(T) -> [u8; W]) {
+    let begin = bytes.len();
+    bytes.resize(begin + values.len() * W, 0);
+    // Chunks of a fixed width compile to a copy.
+    for (place, &value) in bytes[begin..].as_chunks_mut::<W>().0.iter_mut().zip(values) {
+        *place = convert(value);
+    }
+}
+
+/// The header with its length in front, padded so that the data are aligned.
+fn header_bytes(header: &str) -> Vec<u8> {
+    let length = header.len().next_multiple_of(8);
+    let mut bytes = Vec::with_capacity(PREFIX as usize + length);
+    bytes.extend((length as u64).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.resize(PREFIX as usize + length, b' ');
+    bytes
 }
 
 fn quoted(text: &str) -> String {

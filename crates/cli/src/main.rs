@@ -19,6 +19,7 @@ mod json_file;
 mod likelihood;
 mod merge;
 mod progress;
+mod report;
 mod samplers;
 mod signal;
 mod stdout;

@@ -21,6 +21,17 @@ pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
+/// A bar over the bytes of a file, which shows the number of `unit` (its message) beside; hidden as [`bar`].
+pub(crate) fn bytes(total: u64, unit: &str) -> ProgressBar {
+    let bar = bar(total, unit);
+    if let Ok(style) =
+        ProgressStyle::with_template(&format!("{{wide_bar}} {{percent}} % | {{msg}} {unit} | {{eta}} left"))
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A line on standard error. That it may be closed is no reason to stop.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");

@@ -251,6 +251,30 @@ pub enum Error {
         /// Rows of the data.
         rows: u64,
     },
+    /// A row is to be held out for validation and tested on.
+    #[error(
+        "{}:{line}: row {row} is also a test row: hold out other rows, or leave the test rows away",
+        path.display()
+    )]
+    TestRowHeldOut {
+        /// The list of rows to be held out.
+        path: PathBuf,
+        /// Its line.
+        line: u64,
+        /// The row.
+        row: u64,
+    },
+    /// Nothing to validate with.
+    #[error(
+        "{}: no held-out molecule can be used: they must have at most {largest} heavy atoms, as those trained on have",
+        path.display()
+    )]
+    NothingHeldOut {
+        /// Where they are named.
+        path: PathBuf,
+        /// Nodes of the largest graph trained on.
+        largest: usize,
+    },
     /// Nothing to train on.
     #[error(
         "{}: no molecule with a bond is left to train on ({molecules} molecules read, {test_rows} of them test rows)",
@@ -321,6 +345,8 @@ impl Error {
             | Self::AtomOutsideVocabulary { .. }
             | Self::RowBeyondEnd { .. }
             | Self::NoTrainingMolecules { .. }
+            | Self::TestRowHeldOut { .. }
+            | Self::NothingHeldOut { .. }
             | Self::NoUsableMolecules { .. }
             | Self::Dataset(_)
             | Self::NodeCounts { .. }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::Task;
-use equidrift_molecule::metrics::TrainingSet;
+use equidrift_molecule::metrics::{SmilesSet, TrainingSet};
 use equidrift_molecule::{
     Chemistry, Decoded, Format, GeneratedMolecule, MolecularGraph, MoleculeError, SmilesLines, decode,
 };
@@ -28,7 +28,7 @@ use crate::model::Model;
 use crate::node_counts::NodeCounts;
 use crate::output::{OutputFile, Resumption, sha256_of_json};
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, Summary, Tally, share};
+use crate::summary::{Summary, Tally, share};
 use crate::workers::{Ending, StopSignal, in_order};
 use crate::written::written_smiles;
 
@@ -250,7 +250,8 @@ impl Generator {
         let [x, adj] = &outcome.state.components[..] else {
             unreachable!("the executor returns the two components it was given")
         };
-        let (x, adj) = (single(x.to_host()?), single(adj.to_host()?));
+        let scales = self.model.gdss().config().paths.scales;
+        let (x, adj) = (unscaled(x.to_host()?, scales.x), unscaled(adj.to_host()?, scales.adj));
         let (row_x, row_adj) = (nodes * vocabulary.len(), nodes * nodes);
         let samples = batch.ids.iter().enumerate().map(|(row, &id)| {
             let diverged = outcome.failures.iter().find(|failure| failure.id == id);
@@ -506,9 +507,9 @@ fn counts(sample: &Sample) -> Tally {
     }
 }
 
-/// States are f32 (see [`Generator::sample`]), so this loses nothing.
-fn single(values: Vec<f64>) -> Vec<f32> {
-    values.into_iter().map(|value| value as f32).collect()
+/// In the units of the decoder. States are f32 (see [`Generator::sample`]), so nothing is lost at scale 1.
+fn unscaled(values: Vec<f64>, scale: f64) -> Vec<f32> {
+    values.into_iter().map(|value| (value / scale) as f32).collect()
 }
 
 fn format_name(format: Format) -> &'static str {

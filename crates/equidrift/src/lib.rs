@@ -49,5 +49,6 @@ pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, GenerateRequest};
 pub use shard::{Shard, ShardError};
-pub use summary::{SmilesSet, Summary, Tally};
+pub use summary::{Summary, Tally};
+pub use training::{FitOptions, FittedModel, fit_molecules};
 pub use workers::{Ending, StopSignal, in_order};

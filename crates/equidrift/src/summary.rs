@@ -8,10 +8,7 @@
 //! | novelty | distinct | distinct canonical SMILES that are not in the training set / distinct |
 //! | connectedness | valid | one fragment after repair, before the largest one is kept |
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::manifest::Diverged;
 
@@ -39,39 +36,6 @@ impl Tally {
         self.valid_before_repair += other.valid_before_repair;
         self.valid += other.valid;
         self.connected += other.connected;
-    }
-}
-
-/// A set of SMILES kept as 128 bits each of their SHA-256, so that a million of them take tens of megabytes.
-#[derive(Clone, Debug, Default)]
-pub struct SmilesSet {
-    digests: HashSet<u128>,
-}
-
-impl SmilesSet {
-    /// Adds a SMILES; whether it was new.
-    pub fn insert(&mut self, smiles: &str) -> bool {
-        self.digests.insert(Self::digest(smiles))
-    }
-
-    /// Whether the SMILES was added before.
-    pub fn contains(&self, smiles: &str) -> bool {
-        self.digests.contains(&Self::digest(smiles))
-    }
-
-    /// How many distinct SMILES were added.
-    pub fn len(&self) -> usize {
-        self.digests.len()
-    }
-
-    /// Whether nothing was added.
-    pub fn is_empty(&self) -> bool {
-        self.digests.is_empty()
-    }
-
-    fn digest(smiles: &str) -> u128 {
-        let digest = Sha256::digest(smiles.as_bytes());
-        digest.iter().take(16).fold(0, |bits, &byte| bits << 8 | u128::from(byte))
     }
 }
 
@@ -135,17 +99,6 @@ pub(crate) fn share(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn smiles_sets_count_distinct_members() {
-        let mut generated = SmilesSet::default();
-        assert!(generated.is_empty());
-        assert!(generated.insert("CCO"));
-        assert!(!generated.insert("CCO"));
-        assert!(generated.insert("CCN"));
-        assert_eq!(generated.len(), 2);
-        assert!(generated.contains("CCO") && !generated.contains("CC"));
-    }
 
     #[test]
     fn shares_of_nothing_are_zero() {

@@ -55,6 +55,15 @@ struct Edge {
     value: u8,
 }
 
+/// What a graph of a set is told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GraphSummary {
+    /// Row of the data file.
+    pub row: u64,
+    /// Nodes, with and without an edge.
+    pub nodes: usize,
+}
+
 /// A set of graphs with one-hot node classes.
 #[derive(Debug, Clone, Default)]
 pub struct GraphDataset {
@@ -108,6 +117,28 @@ impl GraphDataset {
         Ok(())
     }
 
+    /// Removes the graphs for which `taken` answers true; they become a set of their own. Both keep the order.
+    #[must_use]
+    pub fn split_off(&mut self, mut taken: impl FnMut(GraphSummary) -> bool) -> Self {
+        let [mut kept, mut split] = [Self::new(self.features), Self::new(self.features)];
+        for index in 0..self.len() {
+            let summary = GraphSummary { row: self.row(index), nodes: self.classes(index).len() };
+            let to = if taken(summary) { &mut split } else { &mut kept };
+            to.nodes = to.nodes.max(summary.nodes);
+            to.rows.push(summary.row);
+            to.classes.extend(self.classes(index));
+            to.edges.extend(self.edges(index));
+            to.ends.push((to.classes.len(), to.edges.len()));
+        }
+        *self = kept;
+        split
+    }
+
+    /// Keeps the graphs for which `kept` answers true.
+    pub fn retain(&mut self, mut kept: impl FnMut(GraphSummary) -> bool) {
+        let _ = self.split_off(|graph| !kept(graph));
+    }
+
     /// Number of graphs.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -126,6 +157,11 @@ impl GraphDataset {
     /// `N`, nodes of the largest graph.
     pub fn nodes(&self) -> usize {
         self.nodes
+    }
+
+    /// Nodes of graph `index`.
+    pub fn size(&self, index: usize) -> usize {
+        self.ends[index].0 - self.start(index).0
     }
 
     /// Row of the data file that graph `index` came from.
@@ -259,6 +295,20 @@ mod tests {
         assert_eq!(set.node_counts(), BTreeMap::from([(2, 1), (3, 1)]));
         // Four pairs of such atoms: bonds 1, 1 and 3, and none.
         assert_eq!(set.edge_moments(), DataMoments { mean: 1.25, variance: 1.1875 });
+    }
+
+    #[test]
+    fn a_set_can_be_split() {
+        let mut set = ethanol_and_methane();
+        let whole = set.dense(&[0, 2]);
+        let split = set.split_off(|graph| graph.nodes == 3 || graph.row == 9);
+        assert_eq!((split.row(0), split.row(1), split.nodes()), (7, 9, 3));
+        assert_eq!((set.len(), set.row(0), set.nodes()), (1, 11, 2));
+        assert_eq!(split.dense(&[0]).adj, whole.adj[..9]);
+        assert_eq!(set.dense(&[0]).adj, [0., 3., 3., 0.]);
+        assert_eq!(set.edge_moments(), DataMoments { mean: 3.0, variance: 0.0 });
+        set.retain(|graph| graph.nodes > 5);
+        assert!(set.is_empty());
     }
 
     #[test]

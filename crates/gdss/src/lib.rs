@@ -24,7 +24,9 @@ mod score_network_x;
 mod score_network_x_gmh;
 
 pub use burn_engine::BurnEngine;
-pub use config::{ConfigError, GdssConfig, PathsConfig, SamplingWeights, Task, Vocabulary};
+pub use config::{
+    ConfigError, GdssConfig, PathsConfig, PredictionsConfig, SamplingWeights, ScalesConfig, Task, Vocabulary,
+};
 pub use convert::convert_gdss;
 pub use denoiser::GdssDenoiser;
 pub use engine::{
@@ -35,7 +37,7 @@ pub use error::GdssError;
 pub use folder::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE};
 pub use forward::{Precision, forward};
 pub use fused::FusedEngine;
-pub use graph_dataset::{CleanGraphs, GraphDataset, GraphDatasetError};
+pub use graph_dataset::{CleanGraphs, GraphDataset, GraphDatasetError, GraphSummary};
 pub use initialisation::initial_parameters;
 pub use model::{EngineKind, GdssModel, UnknownEngine};
 pub use model_card::model_card;

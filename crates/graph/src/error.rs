@@ -150,13 +150,6 @@ pub enum GraphError {
         source: Box<GraphError>,
     },
 
-    /// A document that has to be read whole and is too long for it.
-    #[error("longer than {maximum} bytes; use JSON lines or an edge list, which are read graph by graph")]
-    DocumentLength {
-        /// The longest that is read.
-        maximum: u64,
-    },
-
     /// A file that cannot be opened or read.
     #[error("cannot {task} {}: {source}", path.display())]
     File {
@@ -197,6 +190,17 @@ pub enum GraphError {
         graph: u64,
         /// Graphs of the file.
         graphs: usize,
+    },
+
+    /// A graph too large for its eigenvalues.
+    #[error(
+        "a graph of {nodes} nodes is too large for the spectral statistic; at most {maximum} are possible"
+    )]
+    TooLargeForSpectrum {
+        /// Nodes of the graph.
+        nodes: usize,
+        /// The limit.
+        maximum: usize,
     },
 
     /// A stream that cannot be read or written.

@@ -48,6 +48,19 @@ pub fn graph_from_edges(
     }
 }
 
+/// As [`graph_from_edges`], for edges that are known to be possible.
+pub(crate) fn graph_of_simple_edges(nodes: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Graph {
+    let mut graph = Graph::default();
+    for _ in 0..nodes {
+        graph.add_node(());
+    }
+    for (first, second) in edges {
+        graph.add_edge(NodeIndex::new(first), NodeIndex::new(second), ());
+    }
+    debug_assert!(graph_from_edges(nodes, sorted_edges(&graph)).is_ok(), "a simple graph");
+    graph
+}
+
 /// The edges as pairs of node numbers, smaller first, ascending.
 #[must_use]
 pub fn sorted_edges<V, E>(graph: &AttributedGraph<V, E>) -> Vec<(usize, usize)> {

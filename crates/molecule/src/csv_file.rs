@@ -10,7 +10,8 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use crate::error::MoleculeError;
-use crate::smiles_file::{LONGEST_LINE, open_text};
+use crate::smiles_file::LONGEST_LINE;
+use crate::text_lines::{after_line, open_unpacked};
 
 /// The most columns a table may have.
 const MOST_COLUMNS: usize = 10_000;
@@ -87,7 +88,7 @@ impl CsvRows {
     /// # Errors
     /// [`MoleculeError::File`]; [`MoleculeError::NoColumn`]; [`MoleculeError::Line`] for a header that cannot be read.
     pub fn open(path: &Path, column: Option<&str>) -> Result<Self, MoleculeError> {
-        Self::new(path, open_text(path)?, column)
+        Self::new(path, open_unpacked(path)?, column)
     }
 
     /// Read from a stream; `path` is what error messages call it.
@@ -281,7 +282,7 @@ impl Iterator for CsvRows {
             }
             Err(source) => {
                 self.failed = true;
-                Some(Err(read_error(&self.path, source)))
+                Some(Err(read_error(&self.path, after_line(self.line, source))))
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::chemistry::ProblemKind;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,17 @@ pub enum MoleculeError {
     Smiles {
         /// The string, cut to its first 80 characters.
         smiles: String,
+        /// What kind of fault.
+        kind: ProblemKind,
+        /// What the reader stumbled over.
+        reason: String,
+    },
+
+    /// A SMARTS pattern that cannot be read.
+    #[error("cannot read SMARTS {smarts:?}: {reason}")]
+    Smarts {
+        /// The pattern.
+        smarts: String,
         /// What the reader stumbled over.
         reason: String,
     },
@@ -151,4 +164,16 @@ pub enum MoleculeError {
         /// Molecules found.
         found: usize,
     },
+}
+
+impl MoleculeError {
+    /// What kind of fault of a molecule, its SMILES or its line this is; [`ProblemKind::Other`] for faults of other things.
+    #[must_use]
+    pub fn problem_kind(&self) -> ProblemKind {
+        match self {
+            Self::Smiles { kind, .. } => *kind,
+            Self::UnknownElement { .. } => ProblemKind::UnknownAtom,
+            _ => ProblemKind::Other,
+        }
+    }
 }

@@ -19,18 +19,27 @@
 // A test may stop at what it did not expect.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod brics;
 pub mod chemistry;
 pub mod csv_file;
 pub mod decode;
+pub mod descriptors;
+pub mod draw;
 pub mod element;
 pub mod error;
+pub mod evaluation;
+pub mod fingerprint;
 pub mod fragments;
 pub mod generated;
 pub mod metrics;
 pub mod molecule;
+pub mod perceived;
 pub mod repair;
 pub mod sdf_file;
+pub mod smarts;
 pub mod smiles_file;
+mod substructures;
+pub mod text_lines;
 pub mod valence;
 pub mod write;
 
@@ -49,4 +58,5 @@ pub use sdf_file::{SdfRecord, SdfRecords};
 pub use smiles_file::{
     BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
 };
+pub use text_lines::{LineFault, TextLine, TextLines};
 pub use write::{Format, MoleculeWriter};

@@ -16,7 +16,8 @@ use crate::chemistry::smiles_syntax::MOST_ATOMS;
 use crate::element::Element;
 use crate::error::MoleculeError;
 use crate::molecule::{Atom, BondOrder, MolecularGraph, molecule_from};
-use crate::smiles_file::{LONGEST_LINE, open_text};
+use crate::smiles_file::LONGEST_LINE;
+use crate::text_lines::{after_line, open_unpacked};
 
 /// The most bonds of a record, far above any molecule of [`MOST_ATOMS`] atoms.
 const MOST_BONDS: usize = 4 * MOST_ATOMS;
@@ -86,7 +87,7 @@ impl SdfRecords {
     /// # Errors
     /// [`MoleculeError::File`].
     pub fn open(path: &Path) -> Result<Self, MoleculeError> {
-        Ok(Self::new(path, open_text(path)?))
+        Ok(Self::new(path, open_unpacked(path)?))
     }
 
     /// Read from a stream; `path` is what error messages call it.
@@ -300,6 +301,7 @@ impl Iterator for SdfRecords {
             (Ok((name, graph)), Ok(())) => Ok(SdfRecord { row, line, name, graph }),
             (Err(Fault::File(source)), _) | (_, Err(source)) => {
                 self.failed = true;
+                let source = after_line(self.line, source);
                 Err(MoleculeError::File { task: "read", path: self.path.clone(), source })
             }
             (Err(Fault::Record(reason)), Ok(())) => {

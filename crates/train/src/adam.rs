@@ -1,11 +1,12 @@
-//! Adam with L2 weight decay, in the form PyTorch's `torch.optim.Adam` computes it.
+//! Adam with L2 or decoupled weight decay, in the form PyTorch's `torch.optim.Adam` and `AdamW` compute it.
 //!
 //! Per entry, with gradient `g`, parameter `p` and step count `t` (from 1):
 //!
 //! ```text
-//! g' = c g + w p                      weight decay joins the gradient (not decoupled as in AdamW)
+//! g' = c g + w p                      L2: the decay joins the gradient and its moments
+//! g' = c g,    p' = (1 - lr w) p      decoupled (AdamW): the decay is a step of its own
 //! m  = b1 m + (1 - b1) g'             v = b2 v + (1 - b2) g'^2
-//! p  = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+//! p  = p' - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)          (L2: p' = p)
 //! ```
 //!
 //! | symbol | field |
@@ -18,7 +19,8 @@
 //! step count stays (bias correction counts the steps a parameter has really had). Cost: one pass over the parameters;
 //! memory: two f64 per entry. Moments are f64 whatever the parameters are, so that rounding enters once per step.
 //!
-//! Reference: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
+//! References: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1; Loshchilov and Hutter,
+//! "Decoupled weight decay regularization", 2019, algorithm 2 (with PyTorch's `lr w` for the paper's `eta lambda`).
 
 use std::collections::BTreeMap;
 
@@ -26,6 +28,17 @@ use equidrift_backend::weights::{ParameterSet, Values};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+
+/// How weight decay enters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightDecay {
+    /// As the gradient of a squared norm: Adam.
+    #[default]
+    L2,
+    /// As a shrinking of the parameters beside the gradient step: AdamW.
+    Decoupled,
+}
 
 /// Constants of the update rule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,14 +50,16 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Multiple of the parameter added to its gradient.
+    /// `w`: multiple of the parameter added to its gradient, or of `lr` and the parameter taken from it.
     pub weight_decay: f64,
+    /// Which of the two.
+    pub decay: WeightDecay,
 }
 
 impl Default for AdamConfig {
     fn default() -> Self {
         // The paper's constants; no weight decay.
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decay: WeightDecay::L2 }
     }
 }
 
@@ -103,18 +118,19 @@ impl Adam {
             moments.second.resize(gradient.len(), 0.0);
             moments.steps += 1;
             let update = Update::new(self.config, moments.steps, coefficient, learning_rate);
-            let gradient = gradient.to_f64();
-            let entries = gradient.iter().zip(moments.first.iter_mut().zip(&mut moments.second));
-            match &mut parameter.values {
-                Values::F32(values) => {
-                    for (p, (g, (m, v))) in values.iter_mut().zip(entries) {
-                        *p = update.apply(f64::from(*p), *g, m, v) as f32;
-                    }
+            let state = moments.first.iter_mut().zip(&mut moments.second);
+            match (&mut parameter.values, &gradient.values) {
+                (Values::F32(p), Values::F32(g)) => {
+                    update.apply(p.iter_mut().zip(g.iter().map(|&g| f64::from(g))).zip(state));
                 }
-                Values::F64(values) => {
-                    for (p, (g, (m, v))) in values.iter_mut().zip(entries) {
-                        *p = update.apply(*p, *g, m, v);
-                    }
+                (Values::F32(p), Values::F64(g)) => {
+                    update.apply(p.iter_mut().zip(g.iter().copied()).zip(state));
+                }
+                (Values::F64(p), Values::F32(g)) => {
+                    update.apply(p.iter_mut().zip(g.iter().map(|&g| f64::from(g))).zip(state));
+                }
+                (Values::F64(p), Values::F64(g)) => {
+                    update.apply(p.iter_mut().zip(g.iter().copied()).zip(state));
                 }
             }
         }
@@ -144,13 +160,51 @@ impl Update {
         }
     }
 
-    fn apply(&self, p: f64, g: f64, m: &mut f64, v: &mut f64) -> f64 {
-        let AdamConfig { beta1, beta2, epsilon, weight_decay } = self.config;
-        let g = self.coefficient * g + weight_decay * p;
-        *m = beta1 * *m + (1.0 - beta1) * g;
-        *v = beta2 * *v + (1.0 - beta2) * g * g;
-        p - self.learning_rate * (*m / self.first_correction)
-            / ((*v / self.second_correction).sqrt() + epsilon)
+    /// Updates the entries `((p, g), (m, v))` of one parameter.
+    fn apply<'a, P: Number + 'a>(
+        &self,
+        entries: impl Iterator<Item = ((&'a mut P, f64), (&'a mut f64, &'a mut f64))>,
+    ) {
+        let AdamConfig { beta1, beta2, epsilon, weight_decay, decay } = self.config;
+        let (l2, kept) = match decay {
+            WeightDecay::L2 => (weight_decay, 1.0),
+            WeightDecay::Decoupled => (0.0, 1.0 - self.learning_rate * weight_decay),
+        };
+        for ((parameter, g), (m, v)) in entries {
+            let p = (*parameter).to_f64();
+            let g = self.coefficient * g + l2 * p;
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            let step = self.learning_rate * (*m / self.first_correction)
+                / ((*v / self.second_correction).sqrt() + epsilon);
+            *parameter = P::rounded(kept * p - step);
+        }
+    }
+}
+
+/// What a parameter's entry may be.
+trait Number: Copy {
+    fn to_f64(self) -> f64;
+    fn rounded(value: f64) -> Self;
+}
+
+impl Number for f32 {
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    fn rounded(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Number for f64 {
+    fn to_f64(self) -> f64 {
+        self
+    }
+
+    fn rounded(value: f64) -> Self {
+        value
     }
 }
 
@@ -186,6 +240,20 @@ mod tests {
         // g' = 0.5 * 3 + 0.5 * 2 = 2.5
         assert!((adam.moments["x.a"].first[0] - 0.25).abs() < 1e-12);
         assert!((adam.moments["x.a"].second[0] - 0.00625).abs() < 1e-12);
+    }
+
+    #[test]
+    fn decoupled_decay_shrinks_the_parameter_and_leaves_the_moments_alone() {
+        let config = AdamConfig { weight_decay: 0.5, decay: WeightDecay::Decoupled, ..AdamConfig::default() };
+        let (mut adam, mut plain) = (Adam::new(config), Adam::new(AdamConfig::default()));
+        let (mut parameters, mut undecayed) = (set(&[("x.a", vec![2.0])]), set(&[("x.a", vec![2.0])]));
+        let gradient = set(&[("x.a", vec![3.0])]);
+        adam.step(&mut parameters, &gradient, "", 1.0, 0.1).unwrap();
+        plain.step(&mut undecayed, &gradient, "", 1.0, 0.1).unwrap();
+        assert_eq!(adam.moments, plain.moments);
+        // 2 (1 - 0.1 * 0.5) - 0.1
+        assert!((parameters["x.a"].to_f64()[0] - 1.8).abs() < 1e-8);
+        assert!((undecayed["x.a"].to_f64()[0] - 1.9).abs() < 1e-8);
     }
 
     #[test]

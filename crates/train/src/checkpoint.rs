@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::adam::{Adam, AdamConfig, Moments};
 use crate::ema::ExponentialMovingAverage;
 use crate::error::TrainError;
+use crate::validation::ValidationState;
 
 /// Value of the metadata entry `format`; the number changes with the layout.
 const FORMAT: &str = "equidrift-training-checkpoint-1";
@@ -31,6 +32,9 @@ pub struct EpochSums {
     pub losses: Vec<f64>,
     /// Each group's gradient norm before clipping.
     pub gradient_norms: Vec<f64>,
+    /// Learning rate of the last step.
+    #[serde(default)]
+    pub learning_rate: f64,
     /// Wall time in seconds.
     pub seconds: f64,
 }
@@ -45,6 +49,9 @@ pub struct Progress {
     pub partial: EpochSums,
     /// Optimiser steps of the whole run.
     pub steps: u64,
+    /// What the validations have come to.
+    #[serde(default)]
+    pub validation: ValidationState,
 }
 
 /// Everything that the next step depends on, apart from the settings.
@@ -112,9 +119,7 @@ impl TrainingState {
         file.metadata.insert("format".to_owned(), FORMAT.to_owned());
         file.metadata.insert("state".to_owned(), json(serde_json::to_string(&counters))?);
         file.metadata.insert("run".to_owned(), json(serde_json::to_string(run))?);
-        let digest = sha256(&file.to_bytes()?);
-        file.metadata.insert("digest".to_owned(), digest);
-        Ok(file.write(path)?)
+        Ok(file.write_with_digest(path, "digest")?)
     }
 
     /// Reads a state written by [`TrainingState::write`] for a run with the same identity.

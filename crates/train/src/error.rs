@@ -65,6 +65,24 @@ pub enum TrainError {
         path: PathBuf,
     },
 
+    /// Another process trains in the folder.
+    #[error("{}: another process is training in this folder", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// A line of a log is no report of an epoch.
+    #[error("{}:{line}: not a line of a training log: {reason}", path.display())]
+    LogLine {
+        /// The log.
+        path: PathBuf,
+        /// Line number from 1.
+        line: usize,
+        /// What the decoder found.
+        reason: String,
+    },
+
     /// A setting is outside its range.
     #[error("{key} = {value}: {expected}")]
     Setting {
@@ -90,6 +108,15 @@ pub enum TrainError {
     /// There is nothing to train on.
     #[error("the training set is empty")]
     NoExamples,
+
+    /// There are no held-out examples, but something waits for their loss.
+    #[error("{key} = {value} needs held-out examples: give a validation set")]
+    NoValidation {
+        /// The setting's name.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
 
     /// The gradient names a parameter that the model does not have.
     #[error("the gradient has an entry {name}, which is no parameter of the model")]

@@ -35,4 +35,18 @@ pub trait Objective {
         examples: &[usize],
         epoch: u64,
     ) -> Result<Evaluation, TrainError>;
+
+    /// The losses of [`Objective::evaluate`] without the gradient, for validation. An objective that can do without the
+    /// backward pass should; by default the gradient is computed and dropped.
+    ///
+    /// # Errors
+    /// As [`Objective::evaluate`].
+    fn evaluate_losses(
+        &mut self,
+        parameters: &ParameterSet,
+        examples: &[usize],
+        epoch: u64,
+    ) -> Result<Vec<f64>, TrainError> {
+        Ok(self.evaluate(parameters, examples, epoch)?.losses)
+    }
 }

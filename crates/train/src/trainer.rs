@@ -1,137 +1,50 @@
 //! The training loop.
 //!
-//! Per step: the objective's losses and gradient for the next `batch` examples of the epoch's permutation; per
-//! optimiser group the global norm of its gradient, clipping, one Adam step; then one update of the moving average.
-//! The last batch of an epoch is smaller where the batch size does not divide the number of examples. Parameters,
-//! gradients and moments live on the host: they are small beside the activations, and no engine has to know about
-//! optimisers.
+//! Per step: the objective's losses and gradient for the next examples of the epoch's permutation, in one batch or in
+//! several that are accumulated; per optimiser group the global norm of its gradient, clipping, one Adam step; then one
+//! update of the moving average. The last step of an epoch has fewer examples where their number is not a multiple. At
+//! the end of an epoch, validation and the observer's measurements. Parameters, gradients and moments live on the host: they are
+//! small beside the activations, and no engine has to know about optimisers.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use equidrift_backend::weights::ParameterSet;
-use serde::{Deserialize, Serialize};
 
-use crate::adam::AdamConfig;
+use crate::accumulation::Accumulation;
 use crate::checkpoint::{EpochSums, TrainingState};
 use crate::clip;
+use crate::config::{Group, TrainerConfig};
 use crate::error::TrainError;
-use crate::objective::Objective;
+use crate::objective::{Evaluation, Objective};
+use crate::observer::{Observer, StepReport};
 use crate::order::shuffled;
 use crate::run_folder::{EpochReport, RunFolder};
-use crate::schedule::LearningRate;
-
-/// Settings of the loop and the optimiser.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainerConfig {
-    /// Passes over the training set.
-    pub epochs: u64,
-    /// Examples per step.
-    pub batch: usize,
-    /// Learning rate.
-    pub learning_rate: LearningRate,
-    /// Constants of Adam, weight decay among them.
-    pub adam: AdamConfig,
-    /// Largest gradient norm of each group.
-    pub clip_norm: f64,
-    /// Decay of the moving average.
-    pub average_decay: f64,
-    /// Seed of the order of the examples.
-    pub seed: u64,
-}
-
-impl TrainerConfig {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// [`TrainError::Setting`] naming the first setting that is out of range.
-    pub fn validate(&self) -> Result<(), TrainError> {
-        let positive = |key, value: f64| {
-            if value > 0.0 && value.is_finite() {
-                Ok(())
-            } else {
-                Err(TrainError::Setting {
-                    key,
-                    value: value.to_string(),
-                    expected: "must be a positive number",
-                })
-            }
-        };
-        positive("epochs", self.epochs as f64)?;
-        positive("batch", self.batch as f64)?;
-        positive("learning rate", self.learning_rate.initial)?;
-        positive("learning rate decay", self.learning_rate.factor)?;
-        positive("gradient norm", self.clip_norm)?;
-        positive("Adam epsilon", self.adam.epsilon)?;
-        let fraction = |key, value: f64| {
-            if (0.0..1.0).contains(&value) {
-                Ok(())
-            } else {
-                Err(TrainError::Setting { key, value: value.to_string(), expected: "must be in [0, 1)" })
-            }
-        };
-        fraction("moving average decay", self.average_decay)?;
-        fraction("Adam beta1", self.adam.beta1)?;
-        fraction("Adam beta2", self.adam.beta2)?;
-        fraction("weight decay", self.adam.weight_decay)
-    }
-}
-
-/// Parameters that are clipped together: those whose names start with `prefix`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Name in logs.
-    pub name: &'static str,
-    /// Start of the parameters' names, e.g. `"x."`.
-    pub prefix: &'static str,
-}
-
-/// What one step did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepReport {
-    /// Epoch, counted from 1.
-    pub epoch: u64,
-    /// Step inside the epoch, counted from 1.
-    pub step: u64,
-    /// Steps of an epoch.
-    pub steps_per_epoch: u64,
-    /// The losses before the update, in the objective's order.
-    pub losses: Vec<f64>,
-    /// Each group's gradient norm before clipping.
-    pub gradient_norms: Vec<f64>,
-}
-
-/// Watches a run.
-pub trait Observer {
-    /// After each optimiser step.
-    fn step(&mut self, report: &StepReport) {
-        let _ = report;
-    }
-
-    /// After each epoch, once its checkpoint is on disk.
-    ///
-    /// # Errors
-    /// An error ends the run.
-    fn epoch(&mut self, report: &EpochReport, state: &TrainingState) -> Result<(), TrainError> {
-        let _ = (report, state);
-        Ok(())
-    }
-}
-
-/// An observer that does nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Observer for Silent {}
+use crate::save_clock::SaveClock;
+use crate::schedule::Moment;
+use crate::validation::{ValidationReport, mean_losses};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// All epochs are done.
     Finished,
+    /// The validation loss has not improved for as long as the run was to wait.
+    Converged,
     /// It was asked to stop; the checkpoint holds the last step.
     Stopped,
+}
+
+/// What a run works with beside its objective.
+pub struct Session<'a> {
+    /// Where checkpoints and the log go.
+    pub folder: Option<&'a RunFolder>,
+    /// The objective over the held-out examples.
+    pub validation: Option<&'a mut dyn Objective>,
+    /// Who watches.
+    pub observer: &'a mut dyn Observer,
+    /// Asked before every batch; when it answers true, the run ends.
+    pub stop: &'a dyn Fn() -> bool,
 }
 
 /// The loop with its state.
@@ -179,12 +92,10 @@ impl Trainer {
         &self.state
     }
 
-    /// Runs until all epochs are done or `stop` returns true, which is asked after every step. With a `folder`, the
-    /// log and a checkpoint are written after each epoch, and a checkpoint when stopped.
+    /// [`Trainer::run_session`] without held-out examples.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] when a loss or gradient is no number (the state is then that before the step), and
-    /// whatever the objective, the folder or the observer report.
+    /// As [`Trainer::run_session`].
     pub fn run(
         &mut self,
         objective: &mut dyn Objective,
@@ -192,33 +103,68 @@ impl Trainer {
         observer: &mut dyn Observer,
         stop: &dyn Fn() -> bool,
     ) -> Result<Ending, TrainError> {
+        self.run_session(objective, Session { folder, validation: None, observer, stop })
+    }
+
+    /// Runs until all epochs are done, the validation loss has stopped falling, or `stop` returns true. With a folder,
+    /// every epoch is logged, and checkpoints are written as its intervals say, for the epochs to be kept, and at the end.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when a loss or gradient is no number (the state is then that before the step),
+    /// [`TrainError::NoExamples`], [`TrainError::NoValidation`], and whatever the objective, the folder or the observer
+    /// report.
+    pub fn run_session(
+        &mut self,
+        objective: &mut dyn Objective,
+        mut session: Session<'_>,
+    ) -> Result<Ending, TrainError> {
         if objective.examples() == 0 {
             return Err(TrainError::NoExamples);
         }
-        let steps_per_epoch = objective.examples().div_ceil(self.config.batch);
-        while self.state.progress.epochs < self.config.epochs {
-            let epoch = self.state.progress.epochs;
-            let order = shuffled(objective.examples(), self.config.seed, epoch);
-            let done = self.state.progress.partial.steps as usize;
-            for examples in order.chunks(self.config.batch).skip(done) {
-                if stop() {
-                    if let Some(folder) = folder {
-                        folder.save(&self.state)?;
-                    }
-                    return Ok(Ending::Stopped);
-                }
-                let mut report = self.step(objective, examples)?;
-                report.steps_per_epoch = steps_per_epoch as u64;
-                observer.step(&report);
-            }
-            let report = self.finish_epoch(objective.losses());
-            if let Some(folder) = folder {
-                folder.append(&report)?;
-                folder.save(&self.state)?;
-            }
-            observer.epoch(&report, &self.state)?;
+        session.validation = session.validation.take().filter(|held_out| held_out.examples() > 0);
+        if let (None, Some((key, value))) = (&session.validation, self.config.needs_validation()) {
+            return Err(TrainError::NoValidation { key, value });
         }
-        Ok(Ending::Finished)
+        let mut clock = SaveClock::new(session.folder);
+        while self.state.progress.epochs < self.config.epochs {
+            if self.has_converged() {
+                clock.finish(&self.state)?;
+                return Ok(Ending::Converged);
+            }
+            let finished = self.steps_of_epoch(objective, &mut session, &mut clock)?
+                && self.end_of_epoch(objective.losses(), &mut session, &mut clock)?;
+            if !finished {
+                clock.finish(&self.state)?;
+                return Ok(Ending::Stopped);
+            }
+        }
+        clock.finish(&self.state)?;
+        Ok(if self.has_converged() { Ending::Converged } else { Ending::Finished })
+    }
+
+    fn has_converged(&self) -> bool {
+        let patience = self.config.validation.patience;
+        patience > 0 && self.state.progress.validation.waiting.since >= patience
+    }
+
+    /// The rest of the epoch's steps; false where the run is to stop.
+    fn steps_of_epoch(
+        &mut self,
+        objective: &mut dyn Objective,
+        session: &mut Session<'_>,
+        clock: &mut SaveClock<'_>,
+    ) -> Result<bool, TrainError> {
+        let order = shuffled(objective.examples(), self.config.seed, self.state.progress.epochs);
+        let done = self.state.progress.partial.steps as usize;
+        for examples in order.chunks(self.config.examples_per_step()).skip(done) {
+            if (session.stop)() {
+                return Ok(false);
+            }
+            let Some(report) = self.try_step(objective, examples, session.stop)? else { return Ok(false) };
+            session.observer.step(&report);
+            clock.after_step(&self.state)?;
+        }
+        Ok(true)
     }
 
     /// One optimiser step on these examples.
@@ -230,17 +176,24 @@ impl Trainer {
         objective: &mut dyn Objective,
         examples: &[usize],
     ) -> Result<StepReport, TrainError> {
+        match self.try_step(objective, examples, &|| false)? {
+            Some(report) => Ok(report),
+            None => unreachable!("it was not asked to stop"),
+        }
+    }
+
+    /// One optimiser step; `None`, and nothing changed, where `stop` answered true between two batches.
+    fn try_step(
+        &mut self,
+        objective: &mut dyn Objective,
+        examples: &[usize],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<StepReport>, TrainError> {
         let start = Instant::now();
         let epoch = self.state.progress.epochs;
         let step = self.state.progress.partial.steps + 1;
-        let evaluation = objective.evaluate(&self.state.parameters, examples, epoch)?;
-        let finite = |quantity: String, value: f64| {
-            if value.is_finite() {
-                Ok(())
-            } else {
-                Err(TrainError::NotFinite { epoch: epoch + 1, step, quantity, value })
-            }
-        };
+        let Some(evaluation) = self.evaluate(objective, examples, stop)? else { return Ok(None) };
+        let finite = |quantity: String, value: f64| not_finite(epoch + 1, step, quantity, value);
         for (name, &loss) in objective.losses().iter().zip(&evaluation.losses) {
             finite(format!("the loss of {name}"), loss)?;
         }
@@ -250,8 +203,14 @@ impl Trainer {
             finite(format!("the gradient norm of {}", group.name), norm)?;
         }
 
+        let steps_per_epoch = objective.examples().div_ceil(self.config.examples_per_step()) as u64;
         let state = &mut self.state;
-        let learning_rate = self.config.learning_rate.at(epoch);
+        let learning_rate = self.config.learning_rate.at(Moment {
+            epoch,
+            step: state.progress.steps,
+            steps_per_epoch,
+            reductions: state.progress.validation.plateau.reductions,
+        });
         for (group, &norm) in self.groups.iter().zip(&norms) {
             let coefficient = clip::coefficient(norm, self.config.clip_norm);
             state.adam.step(
@@ -276,22 +235,112 @@ impl Trainer {
         for (sum, norm) in partial.gradient_norms.iter_mut().zip(&norms) {
             *sum += norm;
         }
+        partial.learning_rate = learning_rate;
         partial.seconds += start.elapsed().as_secs_f64();
-        Ok(StepReport {
+        Ok(Some(StepReport {
             epoch: epoch + 1,
             step,
-            steps_per_epoch: 0,
+            steps_per_epoch,
+            examples: examples.len() as u64,
             losses: evaluation.losses,
             gradient_norms: norms,
-        })
+            learning_rate,
+        }))
+    }
+
+    /// Losses and gradient of these examples, in one evaluation where they fit into one batch.
+    fn evaluate(
+        &self,
+        objective: &mut dyn Objective,
+        examples: &[usize],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let (parameters, epoch) = (&self.state.parameters, self.state.progress.epochs);
+        if self.config.accumulate <= 1 || examples.len() <= self.config.batch {
+            return objective.evaluate(parameters, examples, epoch).map(Some);
+        }
+        let mut accumulation = Accumulation::default();
+        for (index, batch) in examples.chunks(self.config.batch).enumerate() {
+            if index > 0 && stop() {
+                return Ok(None);
+            }
+            let evaluation = objective.evaluate(parameters, batch, epoch)?;
+            accumulation.add(evaluation, batch.len() as f64 / examples.len() as f64)?;
+        }
+        Ok(Some(accumulation.finish()))
+    }
+
+    /// Validates, measures, logs and saves; false, and the epoch not counted as done, where the run is to stop.
+    fn end_of_epoch(
+        &mut self,
+        names: &[&'static str],
+        session: &mut Session<'_>,
+        clock: &mut SaveClock<'_>,
+    ) -> Result<bool, TrainError> {
+        let epoch = self.state.progress.epochs + 1;
+        let due = epoch.is_multiple_of(self.config.validation.every);
+        let mut losses = None;
+        if let Some(held_out) = session.validation.as_deref_mut().filter(|_| due) {
+            losses = self.validate(epoch, held_out, session.stop)?;
+            if losses.is_none() {
+                return Ok(false);
+            }
+        }
+        let Some(mut metrics) = session.observer.measure(epoch, &self.state)? else { return Ok(false) };
+        metrics.retain(|_, figure| figure.is_finite()); // the log's format knows no other numbers
+        // Nothing can stop the epoch from here on.
+        let validation = losses.map(|losses| self.judge(epoch, losses));
+        let best = validation.as_ref().is_some_and(|report| report.best);
+        let report = EpochReport { validation, metrics, ..self.finish_epoch(names) };
+        if let Some(folder) = session.folder {
+            folder.append(&report)?;
+        }
+        clock.after_epoch(&self.state, best)?;
+        session.observer.epoch(&report, &self.state)?;
+        Ok(true)
+    }
+
+    /// The held-out losses with the weights of the last step and with their average.
+    fn validate(
+        &self,
+        epoch: u64,
+        held_out: &mut dyn Objective,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<ValidationReport>, TrainError> {
+        let average = self.state.average.parameters(&self.state.parameters);
+        let mut of = |parameters: &ParameterSet| {
+            mean_losses(held_out, parameters, self.config.batch, self.config.validation.draws, stop)
+        };
+        let (Some(raw), Some(average)) = (of(&self.state.parameters)?, of(&average)?) else {
+            return Ok(None);
+        };
+        for (name, &loss) in raw.iter().chain(&average) {
+            not_finite(
+                epoch,
+                self.state.progress.partial.steps,
+                format!("the validation loss of {name}"),
+                loss,
+            )?;
+        }
+        Ok(Some(ValidationReport { raw, average, best: false }))
+    }
+
+    /// Compares a validation with those before.
+    fn judge(&mut self, epoch: u64, report: ValidationReport) -> ValidationReport {
+        let config = &self.config.validation;
+        let loss = report.total(config.judged);
+        let state = &mut self.state.progress.validation;
+        let best = state.best.observe(loss, epoch, |best| best);
+        state.waiting.observe(loss, epoch, |best| best - config.min_delta);
+        self.config.learning_rate.observe(&mut state.plateau, loss, epoch);
+        ValidationReport { best, ..report }
     }
 
     /// Turns the sums of the epoch into means and counts the epoch as done.
     fn finish_epoch(&mut self, names: &[&'static str]) -> EpochReport {
         let sums = std::mem::take(&mut self.state.progress.partial);
-        let learning_rate = self.config.learning_rate.at(self.state.progress.epochs);
         self.state.progress.epochs += 1;
-        let EpochSums { examples, steps, losses, gradient_norms, seconds } = sums;
+        let EpochSums { examples, steps, losses, gradient_norms, learning_rate, seconds } = sums;
         let means = |names: &mut dyn Iterator<Item = &'static str>, sums: Vec<f64>, count: u64| {
             names
                 .zip(sums)
@@ -305,6 +354,12 @@ impl Trainer {
             gradient_norms: means(&mut self.groups.iter().map(|group| group.name), gradient_norms, steps),
             learning_rate,
             seconds,
+            validation: None,
+            metrics: BTreeMap::new(),
         }
     }
+}
+
+fn not_finite(epoch: u64, step: u64, quantity: String, value: f64) -> Result<(), TrainError> {
+    if value.is_finite() { Ok(()) } else { Err(TrainError::NotFinite { epoch, step, quantity, value }) }
 }

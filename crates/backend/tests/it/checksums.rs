@@ -1,4 +1,4 @@
-use equidrift_backend::atomic::write_atomically;
+use equidrift_backend::atomic::{PARTIAL_PREFIX, link_atomically, write_atomically};
 use equidrift_backend::checksum::{
     ChecksumError, SUMS_FILE, read_sums, sha256, sha256_file, verify_bytes, write_sums,
 };
@@ -54,4 +54,26 @@ fn a_failed_write_leaves_the_old_file() {
     assert_eq!(failed.unwrap_err().to_string(), "disk full");
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_gets_a_second_name_whatever_had_it_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (last, best) = (folder.path().join("last"), folder.path().join("best"));
+    std::fs::write(&best, b"old").unwrap();
+    for content in ["first", "second"] {
+        write_atomically(&last, |file| file.write_all(content.as_bytes())).unwrap();
+        link_atomically(&last, &best).unwrap();
+        link_atomically(&last, &best).unwrap(); // already the same file
+        assert_eq!(std::fs::read_to_string(&best).unwrap(), content);
+    }
+    write_atomically(&last, |file| file.write_all(b"third")).unwrap();
+    assert_eq!(std::fs::read_to_string(&best).unwrap(), "second", "replaced, not changed");
+    // What a kill left is no obstacle.
+    std::fs::write(folder.path().join(format!("{PARTIAL_PREFIX}best")), b"half").unwrap();
+    link_atomically(&last, &best).unwrap();
+    assert_eq!(std::fs::read_to_string(&best).unwrap(), "third");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert!(link_atomically(&folder.path().join("none"), &best).is_err());
+    assert_eq!(std::fs::read_to_string(&best).unwrap(), "third");
 }

@@ -18,6 +18,23 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// File and part as one path; what [`Selection::of_path`] takes apart.
+    #[must_use]
+    pub fn to_path(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        if let Some(part) = &self.part {
+            name.push(":");
+            name.push(part);
+        }
+        name.into()
+    }
+
+    /// Takes a path apart, as [`Selection::parse`] does it; one that is no text names no part.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Self {
+        path.to_str().map_or_else(|| Self { path: path.to_owned(), part: None }, Self::parse)
+    }
+
     /// Takes a text apart. A colon that does not follow the suffix of a prepared data set belongs to the path, so every other
     /// file name is taken as it is.
     #[must_use]
@@ -102,6 +119,7 @@ mod tests {
         ] {
             let selection = Selection::parse(text);
             assert_eq!((selection.path.as_path(), selection.part.as_deref()), (Path::new(path), part));
+            assert_eq!(selection.to_path(), Path::new(text));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Fitting a model to a file of molecules: data, settings, run folder, model folder.
+//! Fitting a model to a file of molecules: data, settings, run folder, model folder. [`fit_molecules`] is the short way;
+//! [`train_molecules`] takes every setting and tells how it goes on.
 //!
 //! The run folder is at the same time a model folder, so that `generate --model` can use it as soon as the first
 //! checkpoint is there:
@@ -9,36 +10,37 @@
 //! config.json, model.safetensors, README.md, SHA256SUMS     the model so far
 //! ```
 
+mod fit;
+mod held_out;
 mod molecules;
 mod prepared;
+mod run;
+mod sample_metrics;
 mod settings;
+mod tables;
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use equidrift_backend::device::DeviceKind;
-use equidrift_backend::weights::ParameterSet;
 use equidrift_gdss::config::{FAMILY, FORMAT_VERSION, LIBRARY};
-use equidrift_gdss::{
-    BurnEngine, CONFIG_FILE, DenoisingScoreMatching, EngineKind, FusedEngine, GdssConfig, GdssError,
-    GdssModel, GradientEngine, NetworksConfig, NodeNetworkConfig, SamplingWeights, Task, Vocabulary,
-    initial_parameters, score_matching,
-};
-use equidrift_train::{
-    Ending, EpochReport, Observer, RunFolder, StepReport, TrainError, Trainer, TrainingState,
-};
+use equidrift_gdss::{GdssConfig, NodeNetworkConfig, Task, Vocabulary};
+use equidrift_train::{EpochReport, StepReport, TrainError};
 
+pub use fit::{FitOptions, FittedModel, fit_molecules};
+pub use held_out::HeldOut;
 pub use molecules::{MoleculeSet, MoleculeSource};
+pub use run::TrainSummary;
+pub use sample_metrics::{MoleculeSampleMetrics, SampleMetrics};
 pub use settings::{PRESETS, TrainingSettings, Unusable};
+pub use tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
 use crate::error::{Error, ErrorKind};
 use crate::generate::chemistry;
+use run::{GraphTraining, Progress, identity};
 
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainRequest {
-    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set.
+    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set, see [`MoleculeSource::data`].
     pub data: PathBuf,
     /// The run folder.
     pub output: PathBuf,
@@ -58,23 +60,32 @@ pub trait TrainingWatcher {
     ///
     /// # Errors
     /// An error ends the run.
-    fn begin(&mut self, data: &MoleculeSet, epochs: u64) -> Result<(), Error>;
+    fn begin(&mut self, data: &MoleculeSet, epochs: u64) -> Result<(), Error> {
+        let _ = (data, epochs);
+        Ok(())
+    }
+
     /// An optimiser step is done.
-    fn step(&mut self, report: &StepReport);
-    /// An epoch is done and its checkpoint is on disk.
-    fn epoch(&mut self, report: &EpochReport);
+    fn step(&mut self, report: &StepReport) {
+        let _ = report;
+    }
+
+    /// Samples are being drawn to judge the model.
+    fn sampling(&mut self, samples: u64) {
+        let _ = samples;
+    }
+
+    /// An epoch is done and in the log. `kept` says that its checkpoint is kept and the model folder up to date.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn epoch(&mut self, report: &EpochReport, kept: bool) -> Result<(), Error> {
+        let _ = (report, kept);
+        Ok(())
+    }
 }
 
-/// What a run came to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainSummary {
-    /// Whether all epochs are done; otherwise it was stopped and can be resumed.
-    pub finished: bool,
-    /// Epochs done in all.
-    pub epochs: u64,
-}
-
-/// Trains until all epochs are done or `stop` answers true.
+/// Trains until all epochs are done, the validation loss has stopped falling, or `stop` answers true.
 ///
 /// # Errors
 /// Bad data, settings out of range, a folder that is in use or belongs to another run, an unwritable folder, a device
@@ -82,7 +93,7 @@ pub struct TrainSummary {
 pub fn train_molecules(
     request: &TrainRequest,
     watcher: &mut dyn TrainingWatcher,
-    stop: &dyn Fn() -> bool,
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<TrainSummary, Error> {
     let settings = &request.settings;
     settings.trainer().validate()?;
@@ -94,84 +105,65 @@ pub fn train_molecules(
         on_bad_line: settings.on_bad_line,
         on_unknown_atom: settings.on_unknown_atom,
     };
-    let Some(data) = MoleculeSet::read(&source, chemistry(), stop)? else {
-        return Ok(TrainSummary { finished: false, epochs: 0 });
-    };
+    let stopped = TrainSummary { finished: false, converged: false, epochs: 0, best_epoch: None };
+    let Some(mut data) = MoleculeSet::read(&source, chemistry(), &|| stop())? else { return Ok(stopped) };
+    if !data.hold_out(&settings.validation, &source, settings.seed, chemistry(), &|| stop())? {
+        return Ok(stopped);
+    }
     let config = model_config(settings, &data);
     config.check().map_err(|error| Error::TrainingSetting { source: serde::de::Error::custom(error) })?;
     // A sampler that cannot be planned is an error now, not when the training is over.
     settings.sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], settings.steps)?;
-
-    let run = identity(settings, &config, &data)?;
-    let every = settings.checkpoint_every;
-    let groups = score_matching::GROUPS.to_vec();
-    if !request.resume && request.output.join(CONFIG_FILE).exists() {
-        return Err(TrainError::FolderInUse { path: request.output.clone() }.into());
-    }
-    let (folder, state) = if request.resume {
-        RunFolder::resume(&request.output, run, every)?
-    } else {
-        (RunFolder::create(&request.output, run, every)?, None)
+    let named = prepared::selection(&source)?.map_or_else(|| request.data.clone(), |part| part.to_path());
+    let mut samples = match settings.sampling.every {
+        0 => None,
+        _ => Some(MoleculeSampleMetrics::new(settings, &named, &data.graphs)?),
     };
-    let mut trainer = match state {
-        Some(state) => Trainer::resume(settings.trainer(), groups, state)?,
-        None => {
-            let parameters = initial_parameters(&config.networks, settings.seed);
-            Trainer::new(settings.trainer(), groups, parameters)?
-        }
-    };
-    watcher.begin(&data, trainer.state().progress.epochs)?;
 
-    let engine = gradient_engine(settings, &config.networks, &trainer.state().parameters)?;
-    let mut objective =
-        DenoisingScoreMatching::new(engine, &data.graphs, &settings.paths, settings.seed, threads(settings));
-    let mut observer = ModelFolder { watcher, folder: &folder, config: &config, failed: None };
-    let ending = trainer.run(&mut objective, Some(&folder), &mut observer, stop);
-    if let Some(error) = observer.failed {
-        return Err(error);
-    }
-    let ending = ending?;
-    write_model(&folder, &config, trainer.state())?;
-    Ok(TrainSummary { finished: ending == Ending::Finished, epochs: trainer.state().progress.epochs })
+    let atoms = config.vocabulary.as_ref().map_or(String::new(), |vocabulary| vocabulary.atoms.join(","));
+    let held_out = data.held_out.as_ref();
+    let identity = identity(
+        settings,
+        &config,
+        &[("data", &data.sha256), ("atoms", &atoms)],
+        &data.graphs,
+        held_out.map(|held_out| held_out.digest.as_str()),
+    )?;
+    let training = GraphTraining {
+        settings,
+        config: &config,
+        identity,
+        graphs: &data.graphs,
+        held_out: held_out.map(|held_out| &held_out.graphs),
+        samples: samples.as_mut().map(|samples| samples as &mut dyn SampleMetrics),
+        output: &request.output,
+        resume: request.resume,
+    };
+    training.run(&mut Telling { watcher, data: &data }, stop)
 }
 
-/// Passes reports on and keeps the model folder up to date.
-struct ModelFolder<'a> {
+/// Tells a watcher of molecules how the run goes on.
+struct Telling<'a> {
     watcher: &'a mut dyn TrainingWatcher,
-    folder: &'a RunFolder,
-    config: &'a GdssConfig,
-    /// The error behind the one that ended the loop.
-    failed: Option<Error>,
+    data: &'a MoleculeSet,
 }
 
-impl Observer for ModelFolder<'_> {
+impl Progress for Telling<'_> {
+    fn begin(&mut self, epochs: u64) -> Result<(), Error> {
+        self.watcher.begin(self.data, epochs)
+    }
+
     fn step(&mut self, report: &StepReport) {
         self.watcher.step(report);
     }
 
-    fn epoch(&mut self, report: &EpochReport, state: &TrainingState) -> Result<(), TrainError> {
-        if self.folder.keeps(report.epoch)
-            && let Err(error) = write_model(self.folder, self.config, state)
-        {
-            let text = error.to_string();
-            self.failed = Some(error);
-            return Err(TrainError::Objective(text.into()));
-        }
-        self.watcher.epoch(report);
-        Ok(())
+    fn sampling(&mut self, samples: u64) {
+        self.watcher.sampling(samples);
     }
-}
 
-/// Writes the model as it is now into the run folder.
-fn write_model(folder: &RunFolder, config: &GdssConfig, state: &TrainingState) -> Result<(), Error> {
-    let parameters = match config.sampling_weights {
-        SamplingWeights::Raw => state.parameters.clone(),
-        SamplingWeights::Ema => state.average.parameters(&state.parameters),
-    };
-    let mut config = config.clone();
-    let (epochs, steps) = (state.progress.epochs, state.progress.steps);
-    config.origin = config.origin.map(|data| format!("{data}; {epochs} epochs, {steps} steps"));
-    Ok(GdssModel::new(config, parameters)?.write(folder.path(), &[])?)
+    fn epoch(&mut self, report: &EpochReport, kept: bool) -> Result<(), Error> {
+        self.watcher.epoch(report, kept)
+    }
 }
 
 /// The model's configuration: the settings with what follows from the data.
@@ -209,72 +201,13 @@ fn model_config(settings: &TrainingSettings, data: &MoleculeSet) -> GdssConfig {
     }
 }
 
-/// What must be the same for a checkpoint to be continued: everything that the weights depend on. Not the number of
-/// epochs, nor engine, device and threads, which change at most the rounding.
-fn identity(
-    settings: &TrainingSettings,
-    config: &GdssConfig,
-    data: &MoleculeSet,
-) -> Result<BTreeMap<String, String>, Error> {
-    let json = |value: Result<String, serde_json::Error>| value.map_err(|source| Error::Encode { source });
-    // A digest of the rows rather than of the two files: the same rows may be named in another way.
-    let rows: Vec<u8> =
-        (0..data.graphs.len()).flat_map(|index| data.graphs.row(index).to_le_bytes()).collect();
-    let entries = [
-        ("data", data.sha256.clone()),
-        ("training rows", equidrift_backend::checksum::sha256(&rows)),
-        ("batch", settings.batch.to_string()),
-        ("learning_rate", settings.learning_rate.to_string()),
-        ("learning_rate_decay", settings.learning_rate_decay.to_string()),
-        ("weight_decay", settings.weight_decay.to_string()),
-        ("clip_norm", settings.clip_norm.to_string()),
-        ("average_decay", settings.average_decay.to_string()),
-        ("seed", settings.seed.to_string()),
-        (
-            "atoms",
-            config
-                .vocabulary
-                .iter()
-                .flat_map(|v| v.atoms.iter().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(","),
-        ),
-        ("paths", json(serde_json::to_string(&settings.paths))?),
-        ("networks", json(serde_json::to_string(&config.networks))?),
-    ];
-    Ok(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
-fn threads(settings: &TrainingSettings) -> NonZeroUsize {
-    NonZeroUsize::new(settings.threads)
-        .or_else(|| std::thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN)
-}
-
-fn gradient_engine(
-    settings: &TrainingSettings,
-    networks: &NetworksConfig,
-    parameters: &ParameterSet,
-) -> Result<Box<dyn GradientEngine>, Error> {
-    match settings.engine {
-        EngineKind::Fused if settings.device == DeviceKind::Cpu => {
-            Ok(Box::new(FusedEngine::new(networks, parameters, 1).map_err(GdssError::from)?))
-        }
-        EngineKind::Fused => {
-            let device = settings.device.to_string();
-            Err(GdssError::EngineDevice { engine: "fused", device }.into())
-        }
-        EngineKind::Burn => {
-            let device = settings.device.open().map_err(|source| Error::Device { source })?;
-            Ok(Box::new(BurnEngine::new(networks, parameters, &device).map_err(GdssError::from)?))
-        }
-    }
-}
-
 /// Whose fault an error of the training loop is.
 pub(crate) fn kind_of(error: &TrainError) -> ErrorKind {
     match error {
-        TrainError::Setting { .. } | TrainError::FolderInUse { .. } => ErrorKind::Usage,
+        TrainError::Setting { .. } | TrainError::FolderInUse { .. } | TrainError::NoValidation { .. } => {
+            ErrorKind::Usage
+        }
+        TrainError::LogLine { .. } => ErrorKind::BadInput,
         TrainError::NoExamples => ErrorKind::BadInput,
         TrainError::OtherRun { .. } => ErrorKind::Mismatch,
         TrainError::NotACheckpoint { .. } | TrainError::CheckpointDigest { .. } => ErrorKind::BadInput,

@@ -8,15 +8,16 @@ use equidrift_backend::checksum::sha256_file;
 use equidrift_gdss::GraphDataset;
 use equidrift_molecule::{BadLine, Chemistry, Element, MoleculeError, OnBadLine, SmilesReader, molecule};
 
-use super::prepared;
-use crate::datasets::{DatasetError, is_prepared};
 use crate::error::Error;
+use crate::training::held_out::HeldOut;
+use crate::training::prepared;
 use crate::training::settings::Unusable;
 
 /// Where molecules come from and which of them are used.
 #[derive(Debug, Clone)]
 pub struct MoleculeSource<'a> {
-    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set ([`crate::datasets`]).
+    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set ([`crate::datasets`]), which may have the part that
+    /// is meant behind its name (`FILE.eds:SCHEME:PART`).
     pub data: &'a Path,
     /// A file of 0-based row numbers (line number less one) that are left out; not for prepared data sets.
     pub test_rows: Option<&'a Path>,
@@ -45,8 +46,12 @@ pub struct MoleculeSet {
     pub test_rows: u64,
     /// Molecules left out because of an atom outside the vocabulary.
     pub unknown_atoms: u64,
+    /// Lines of the data file up to its last molecule or bad line.
+    pub rows: u64,
     /// SHA-256 of the data file.
     pub sha256: String,
+    /// Molecules for validation; they are not in `graphs`. See [`MoleculeSet::hold_out`].
+    pub held_out: Option<HeldOut>,
 }
 
 /// A molecule between reading and featurising.
@@ -63,6 +68,7 @@ pub(super) struct Skeletons {
     /// Molecules left out because they are not to be trained on.
     pub(super) left_out: u64,
     pub(super) bad_lines: Vec<BadLine>,
+    pub(super) rows: u64,
     pub(super) sha256: String,
 }
 
@@ -81,10 +87,9 @@ impl MoleculeSet {
         if let Some(twice) = wanted.iter().enumerate().find(|(i, element)| wanted[..*i].contains(element)) {
             return Err(Error::RepeatedAtom { element: *twice.1 });
         }
-        let skeletons = if is_prepared(source.data) {
-            prepared::read(source, stop)?
-        } else {
-            read_smiles(source, chemistry, stop)?
+        let skeletons = match prepared::selection(source)? {
+            Some(selection) => prepared::read(source, &selection, stop)?,
+            None => read_smiles(source, chemistry, stop)?,
         };
         skeletons.map(|skeletons| Self::featurise(source, wanted, skeletons)).transpose()
     }
@@ -96,7 +101,7 @@ impl MoleculeSet {
         skeletons: Skeletons,
     ) -> Result<Self, Error> {
         let path = source.data;
-        let Skeletons { used, left_out, bad_lines, sha256 } = skeletons;
+        let Skeletons { used, left_out, bad_lines, rows, sha256 } = skeletons;
         let molecules = used.len() as u64 + left_out;
         let found: BTreeSet<Element> = used.iter().flat_map(|s| s.atoms.iter().copied()).collect();
         let vocabulary = if wanted.is_empty() { found.into_iter().collect() } else { wanted };
@@ -124,7 +129,17 @@ impl MoleculeSet {
         if graphs.node_counts().is_empty() {
             return Err(Error::NoTrainingMolecules { path: path.to_owned(), molecules, test_rows: left_out });
         }
-        Ok(Self { graphs, vocabulary, bad_lines, molecules, test_rows: left_out, unknown_atoms, sha256 })
+        Ok(Self {
+            graphs,
+            vocabulary,
+            bad_lines,
+            molecules,
+            test_rows: left_out,
+            unknown_atoms,
+            rows,
+            sha256,
+            held_out: None,
+        })
     }
 }
 
@@ -135,10 +150,6 @@ fn read_smiles(
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Skeletons>, Error> {
     let path = source.data;
-    if source.split.is_some() {
-        let reason = format!("{} is no prepared data set; make one with `datasets prepare`", path.display());
-        return Err(DatasetError::Option { option: "--split", reason }.into());
-    }
     let excluded = source.test_rows.map(read_rows).transpose()?.unwrap_or_default();
     let sha256 = sha256_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let on_bad_line = match source.on_bad_line {
@@ -169,11 +180,11 @@ fn read_smiles(
     if let (Some((&row, &line)), Some(path)) = (excluded.range(last_row + 1..).next(), source.test_rows) {
         return Err(Error::RowBeyondEnd { path: path.to_owned(), line, row, rows: last_row + 1 });
     }
-    Ok(Some(Skeletons { used, left_out, bad_lines, sha256 }))
+    Ok(Some(Skeletons { used, left_out, bad_lines, rows: last_row + 1, sha256 }))
 }
 
 /// Row numbers, one a line, with the line each stands on. Blank lines and lines that begin with `#` are skipped.
-fn read_rows(path: &Path) -> Result<BTreeMap<u64, u64>, Error> {
+pub(super) fn read_rows(path: &Path) -> Result<BTreeMap<u64, u64>, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let mut rows = BTreeMap::new();
     for (line, text) in (1..).zip(text.lines()) {

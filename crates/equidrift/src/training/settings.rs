@@ -3,12 +3,13 @@
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, NetworksConfig, PathsConfig, SamplingWeights};
 use equidrift_sampler::SamplerConfig;
-use equidrift_train::adam::AdamConfig;
-use equidrift_train::{LearningRate, TrainerConfig};
+use equidrift_train::adam::{AdamConfig, WeightDecay};
+use equidrift_train::{Intervals, LearningRate, LossWeighting, TrainerConfig, ValidationConfig, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::training::tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
 /// What to do with a line that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +29,28 @@ pub struct TrainingSettings {
     pub name: String,
     /// Passes over the training set.
     pub epochs: u64,
-    /// Molecules per optimiser step.
+    /// Molecules evaluated at once.
     pub batch: usize,
-    /// Learning rate of the first epoch.
+    /// Batches per optimiser step.
+    pub accumulate: usize,
+    /// Learning rate of the first epoch, or after the warm-up.
     pub learning_rate: f64,
-    /// Factor on the learning rate after each epoch.
+    /// Factor on the learning rate after each epoch, for schedule `exponential`.
     pub learning_rate_decay: f64,
-    /// Multiple of the parameters added to their gradient.
+    /// Steps of linear warm-up.
+    pub warmup_steps: u64,
+    /// Epochs of linear warm-up; they and `warmup_steps` add up.
+    pub warmup_epochs: u64,
+    /// `adam` or `adamw`.
+    pub optimiser: Optimiser,
+    /// Decay of the mean of the gradient.
+    pub beta1: f64,
+    /// Decay of the mean of the squared gradient.
+    pub beta2: f64,
+    /// Added to the root of that mean.
+    pub epsilon: f64,
+    /// Multiple of the parameters added to their gradient, or with `adamw` of the learning rate and the parameters taken
+    /// from them.
     pub weight_decay: f64,
     /// Largest gradient norm of each network.
     pub clip_norm: f64,
@@ -50,19 +66,37 @@ pub struct TrainingSettings {
     pub threads: usize,
     /// Keep a checkpoint, and write the model folder, every this many epochs (0: only at the end).
     pub checkpoint_every: u64,
-    /// Which weights the model folder gets.
+    /// Write the newest state every this many steps; 0: by time only.
+    pub checkpoint_steps: u64,
+    /// Write the newest state when this many seconds have passed; 0: at the end of every epoch.
+    pub checkpoint_seconds: f64,
+    /// Which weights the model folder gets, and which are judged by validation and sampling.
     pub weights: SamplingWeights,
+    /// Which state the model folder gets.
+    pub keep: Keep,
+    /// Keep the log as a table, too.
+    pub csv: bool,
+    /// Draw the losses whenever a checkpoint is kept.
+    pub plot: bool,
     /// Element symbols in the order of the node features; empty: all elements of the data by atomic number.
     pub atoms: Vec<String>,
     /// What to do with lines that are no molecule.
     pub on_bad_line: Unusable,
     /// What to do with molecules that have an atom outside `atoms`.
     pub on_unknown_atom: Unusable,
+    /// How the learning rate goes on after the warm-up.
+    pub schedule: ScheduleSettings,
+    /// Held-out molecules.
+    pub validation: ValidationSettings,
+    /// Samples drawn during training.
+    pub sampling: SamplingSettings,
     /// Steps of the default sampler.
     pub steps: usize,
     /// Default sampler of the model.
     pub sampler: SamplerConfig,
-    /// Noising paths.
+    /// Weights of the times in the loss.
+    pub weighting: LossWeighting,
+    /// Noising paths, what the networks predict and the scales of the data.
     pub paths: PathsConfig,
     /// Layer sizes; `max_feat_num` and `max_node_num` follow from the data.
     pub networks: NetworksConfig,
@@ -78,31 +112,70 @@ impl TrainingSettings {
     /// # Errors
     /// [`Error::UnknownPreset`]; [`Error::TrainingSetting`] for a key or a value that is none.
     pub fn merge(preset: Option<&str>, over: &[Value]) -> Result<Self, Error> {
-        let mut merged = match preset {
+        let published = match preset {
             None | Some("qm9") => qm9(),
             Some("zinc250k") => zinc250k(),
             Some(other) => return Err(Error::UnknownPreset { name: other.to_owned() }),
         };
+        let mut merged = usual();
+        overlay(&mut merged, &published);
         if preset.is_none() {
             merged["name"] = json!("gdss");
             merged["atoms"] = json!([]);
         }
-        over.iter().for_each(|table| overlay(&mut merged, table));
+        over.iter().for_each(|table| overlay(&mut merged, &spelt_out(table)));
         serde_json::from_value(merged).map_err(|source| Error::TrainingSetting { source })
     }
 
     /// Settings of the loop.
     pub fn trainer(&self) -> TrainerConfig {
+        let decay = match self.optimiser {
+            Optimiser::Adam => WeightDecay::L2,
+            Optimiser::AdamW => WeightDecay::Decoupled,
+        };
+        let (beta1, beta2, epsilon, weight_decay) =
+            (self.beta1, self.beta2, self.epsilon, self.weight_decay);
+        let judged = match self.weights {
+            SamplingWeights::Raw => Weights::Raw,
+            SamplingWeights::Ema => Weights::Average,
+        };
+        let ValidationSettings { every, draws, patience, min_delta, .. } = self.validation;
         TrainerConfig {
             epochs: self.epochs,
             batch: self.batch,
-            learning_rate: LearningRate { initial: self.learning_rate, factor: self.learning_rate_decay },
-            adam: AdamConfig { weight_decay: self.weight_decay, ..AdamConfig::default() },
+            accumulate: self.accumulate,
+            learning_rate: LearningRate {
+                initial: self.learning_rate,
+                schedule: self.schedule.schedule(self.learning_rate_decay, self.epochs),
+                warmup_steps: self.warmup_steps,
+                warmup_epochs: self.warmup_epochs,
+            },
+            adam: AdamConfig { beta1, beta2, epsilon, weight_decay, decay },
             clip_norm: self.clip_norm,
             average_decay: self.average_decay,
             seed: self.seed,
+            validation: ValidationConfig { every, draws, judged, patience, min_delta },
         }
     }
+
+    /// When the newest state is written.
+    pub fn intervals(&self) -> Intervals {
+        Intervals { steps: self.checkpoint_steps, seconds: self.checkpoint_seconds }
+    }
+}
+
+/// A table whose schedules and samplers that are only named have become tables, so that options can be laid over them.
+fn spelt_out(table: &Value) -> Value {
+    let mut table = table.clone();
+    for key in ["schedule", "sampler"] {
+        if let Some(name @ Value::String(_)) = table.get(key) {
+            table[key] = json!({ "name": name });
+        }
+    }
+    if let Some(name @ Value::String(_)) = table.get("sampling").and_then(|table| table.get("sampler")) {
+        table["sampling"]["sampler"] = json!({ "name": name });
+    }
+    table
 }
 
 fn overlay(base: &mut Value, over: &Value) {
@@ -114,7 +187,7 @@ fn overlay(base: &mut Value, over: &Value) {
                 _ => false,
             };
             if ["type", "model_type"].into_iter().any(tagged)
-                || (tagged("name") && !base.contains_key("epochs"))
+                || (tagged("name") && !base.contains_key("batch"))
             {
                 *base = over.clone();
                 return;
@@ -130,6 +203,27 @@ fn overlay(base: &mut Value, over: &Value) {
         }
         (base, over) => *base = over.clone(),
     }
+}
+
+/// What the published settings leave open, as their programmes have it: plain Adam, no validation.
+fn usual() -> Value {
+    json!({
+        "accumulate": 1,
+        "warmup_steps": 0,
+        "warmup_epochs": 0,
+        "optimiser": "adam",
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "epsilon": 1e-8,
+        "checkpoint_steps": 0,
+        "checkpoint_seconds": 60.0,
+        "keep": "last",
+        "csv": false,
+        "plot": true,
+        "schedule": {"name": "exponential"},
+        "validation": ValidationSettings::default(),
+        "sampling": SamplingSettings::default(),
+    })
 }
 
 /// The settings published for QM9 (Jo, Lee and Hwang 2022, table 8), with the sampler of the released configuration.
@@ -153,6 +247,7 @@ fn qm9() -> Value {
         "on_bad_line": "skip",
         "on_unknown_atom": "fail",
         "steps": 1000,
+        "weighting": {"type": "uniform"},
         "sampler": {
             "name": "predictor-corrector", "predictor": "reverse", "corrector": "langevin",
             "snr": 0.2, "scale_eps": 0.7, "n_steps": 1
@@ -191,6 +286,7 @@ fn zinc250k() -> Value {
 #[cfg(test)]
 mod tests {
     use equidrift_sampler::PathConfig;
+    use equidrift_train::Schedule;
 
     use super::*;
 
@@ -228,6 +324,32 @@ mod tests {
             TrainingSettings::merge(None, &[json!({"sampler": {"name": "heun"}, "name": "mine"})]).unwrap();
         assert_eq!(settings.sampler.name(), "heun");
         assert_eq!(settings.name, "mine");
+    }
+
+    #[test]
+    fn a_schedule_may_be_named_and_its_options_come_from_later_tables() {
+        let tables = [json!({"schedule": "cosine"}), json!({"schedule": {"floor": 1e-5}, "warmup_steps": 7})];
+        let rate = TrainingSettings::merge(None, &tables).unwrap().trainer().learning_rate;
+        assert_eq!(rate.schedule, Schedule::Cosine { floor: 1e-5, epochs: 300 });
+        assert_eq!((rate.initial, rate.warmup_steps), (0.005, 7));
+        let replaced = [json!({"schedule": {"name": "cosine", "epochs": 9}}), json!({"schedule": "constant"})];
+        let rate = TrainingSettings::merge(None, &replaced).unwrap().trainer().learning_rate;
+        assert_eq!(rate.schedule, Schedule::Constant);
+        // The settings of runs from before there was a choice.
+        let rate = TrainingSettings::merge(None, &[json!({"learning_rate_decay": 0.9})]).unwrap();
+        assert_eq!(rate.trainer().learning_rate, LearningRate::exponential(0.005, 0.9));
+    }
+
+    #[test]
+    fn settings_survive_their_record() {
+        let over = json!({
+            "schedule": {"name": "plateau", "patience": 3}, "validation": {"fraction": 0.1},
+            "sampling": {"every": 5, "sampler": "heun", "steps": 20}, "optimiser": "adamw", "keep": "best"
+        });
+        let settings = TrainingSettings::merge(Some("zinc250k"), &[over]).unwrap();
+        assert_eq!(settings.sampling.sampler.as_ref().unwrap().name(), "heun");
+        let record = serde_json::to_value(&settings).unwrap();
+        assert_eq!(TrainingSettings::merge(None, &[record]).unwrap(), settings);
     }
 
     #[test]

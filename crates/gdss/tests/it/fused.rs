@@ -41,6 +41,7 @@ struct Graphs {
     z_x: Vec<f64>,
     scale_adj: Vec<f64>,
     z_adj: Vec<f64>,
+    times: Vec<f64>,
 }
 
 impl Graphs {
@@ -69,7 +70,8 @@ impl Graphs {
         let (adj, z_adj) = (symmetric(size), symmetric(1.5));
         let mut scale = || (0..batch).map(|_| 0.6 + 0.4 * u.next()).collect::<Vec<_>>();
         let (scale_x, scale_adj) = (scale(), scale());
-        Self { batch, nodes, features, x, adj, mask, scale_x, z_x, scale_adj, z_adj }
+        let times = (0..batch).map(|_| 0.5 + 0.5 * u.next()).collect();
+        Self { batch, nodes, features, x, adj, mask, scale_x, z_x, scale_adj, z_adj, times }
     }
 
     /// The same numbers in single precision.
@@ -79,13 +81,22 @@ impl Graphs {
             shape: (self.batch, self.nodes, self.features),
             arrays: [&self.x, &self.adj, &self.mask, &self.scale_x, &self.z_x, &self.scale_adj, &self.z_adj]
                 .map(|a| to(a)),
+            times: self.times.clone(),
         }
     }
 
     fn view(&self) -> ScoreMatchingBatch<'_, f64> {
         let (batch, nodes, features) = (self.batch, self.nodes, self.features);
         ScoreMatchingBatch {
-            graphs: GraphBatch { batch, nodes, features, x: &self.x, adj: &self.adj, mask: &self.mask },
+            graphs: GraphBatch {
+                batch,
+                nodes,
+                features,
+                x: &self.x,
+                adj: &self.adj,
+                mask: &self.mask,
+                times: &self.times,
+            },
             scale_x: &self.scale_x,
             z_x: &self.z_x,
             scale_adj: &self.scale_adj,
@@ -98,6 +109,7 @@ impl Graphs {
 struct Single {
     shape: (usize, usize, usize),
     arrays: [Vec<f32>; 7],
+    times: Vec<f64>,
 }
 
 impl Single {
@@ -105,7 +117,7 @@ impl Single {
         let (batch, nodes, features) = self.shape;
         let [x, adj, mask, scale_x, z_x, scale_adj, z_adj] = &self.arrays;
         ScoreMatchingBatch {
-            graphs: GraphBatch { batch, nodes, features, x, adj, mask },
+            graphs: GraphBatch { batch, nodes, features, x, adj, mask, times: &self.times },
             scale_x,
             z_x,
             scale_adj,
@@ -120,7 +132,8 @@ impl Single {
             let width = array.len() / batch;
             order.iter().flat_map(|&g| &array[g * width..(g + 1) * width]).copied().collect()
         });
-        Self { shape: (order.len(), nodes, features), arrays }
+        let times = order.iter().map(|&g| self.times[g]).collect();
+        Self { shape: (order.len(), nodes, features), arrays, times }
     }
 }
 
@@ -137,6 +150,7 @@ fn edge_network(features: usize) -> ScoreNetworkAConfig {
         adim: 16,
         num_heads: 4,
         conv: Projection::Gcn,
+        time_features: 0,
     }
 }
 
@@ -152,13 +166,15 @@ fn attention_node_network(features: usize) -> ScoreNetworkXGmhConfig {
         adim: 9,
         num_heads: 3,
         conv: Projection::Gcn,
+        time_features: 0,
     }
 }
 
 /// Sizes that are multiples of a register block and sizes that are not, both node networks.
 fn networks() -> Vec<NetworksConfig> {
     let convolution = |max_feat_num, depth, nhid| {
-        NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num, depth, nhid })
+        let time_features = 0;
+        NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num, depth, nhid, time_features })
     };
     vec![
         NetworksConfig { x: convolution(4, 2, 16), adj: EdgeNetworkConfig::ScoreNetworkA(edge_network(4)) },
@@ -191,6 +207,30 @@ fn networks() -> Vec<NetworksConfig> {
                 ..attention_node_network(2)
             }),
             adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig { adim: 8, ..edge_network(2) }),
+        },
+        // Told the time, by different numbers of features, and by more than fit into a block.
+        NetworksConfig {
+            x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig {
+                max_feat_num: 4,
+                depth: 2,
+                nhid: 16,
+                time_features: 9,
+            }),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
+                time_features: 3,
+                num_linears: 1,
+                ..edge_network(4)
+            }),
+        },
+        NetworksConfig {
+            x: NodeNetworkConfig::ScoreNetworkXGmh(ScoreNetworkXGmhConfig {
+                time_features: 1,
+                ..attention_node_network(2)
+            }),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
+                time_features: 8,
+                ..edge_network(2)
+            }),
         },
     ]
 }
@@ -278,6 +318,7 @@ fn every_instruction_set_reproduces_the_released_networks() {
             x: &x,
             adj: &adj,
             mask: &mask,
+            times: &vec![0.5; shape[0]],
         };
         for set in INSTRUCTIONS {
             let networks = &model.config().networks;
@@ -469,7 +510,7 @@ fn arrays_and_parameters_that_do_not_fit_are_errors() {
     assert!(FusedEngine::new(networks, &missing, 1).is_err());
 
     // No graphs and graphs without nodes are not errors.
-    let empty = Single { shape: (0, 5, 4), arrays: Default::default() };
+    let empty = Single { shape: (0, 5, 4), arrays: Default::default(), times: Vec::new() };
     assert!(engine.evaluate(&empty.view().graphs).unwrap().x.is_empty());
     assert_eq!(engine.loss_and_gradient(&empty.view()).unwrap().loss_adj, 0.0);
 }

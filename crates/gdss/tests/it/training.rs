@@ -58,7 +58,7 @@ fn golden(folder: &Path, path: &Path) -> Golden {
         sde.as_object_mut().unwrap().remove("num_scales");
         serde_json::from_value(sde).unwrap()
     };
-    let paths = PathPair::new(&PathsConfig { x: path_config("x"), adj: path_config("adj") });
+    let paths = PathPair::new(&PathsConfig::published(path_config("x"), path_config("adj")));
     let weights = TensorFile::read(folder.join(format!("{name}.safetensors"))).unwrap();
     let parameters: ParameterSet = weights
         .tensors
@@ -87,11 +87,12 @@ fn golden(folder: &Path, path: &Path) -> Golden {
     let config = TrainerConfig {
         epochs: 1,
         batch,
-        learning_rate: LearningRate { initial: train("lr"), factor: 1.0 },
+        learning_rate: LearningRate::exponential(train("lr"), 1.0),
         adam: AdamConfig { weight_decay: train("weight_decay"), ..AdamConfig::default() },
         clip_norm: train("grad_norm"),
         average_decay: train("ema"),
         seed: 0,
+        ..TrainerConfig::default()
     };
     Golden { name, file, networks, parameters, batches, config }
 }
@@ -251,25 +252,27 @@ fn small_networks() -> NetworksConfig {
             max_feat_num: 2,
             depth: 2,
             nhid: 8,
+            time_features: 0,
         }),
         adj: serde_json::from_value(adj).unwrap(),
     }
 }
 
-const PATHS: PathsConfig = PathsConfig {
-    x: PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
-    adj: PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 },
-};
+const PATHS: PathsConfig = PathsConfig::published(
+    PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
+    PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 },
+);
 
 fn small_config(epochs: u64) -> TrainerConfig {
     TrainerConfig {
         epochs,
         batch: 16,
-        learning_rate: LearningRate { initial: 0.01, factor: 0.999 },
+        learning_rate: LearningRate::exponential(0.01, 0.999),
         adam: AdamConfig { weight_decay: 1e-4, ..AdamConfig::default() },
         clip_norm: 1.0,
         average_decay: 0.999,
         seed: 5,
+        ..TrainerConfig::default()
     }
 }
 

@@ -4,5 +4,10 @@
 
 mod bad_files;
 mod files;
+mod generators;
+mod graphs;
+mod mmd;
 mod networkx;
 mod reference;
+mod statistics;
+mod validity;

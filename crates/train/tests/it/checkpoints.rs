@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use equidrift_train::{Ending, RunFolder, Silent, TrainError, Trainer, TrainingState};
+use equidrift_train::{
+    Ending, Intervals, Observer, RunFolder, Silent, StepReport, TrainError, Trainer, TrainingState,
+};
 
 use crate::least_squares::{GROUPS, Line, config, start};
 
@@ -153,4 +155,111 @@ fn a_model_file_is_not_a_checkpoint() {
     assert!(matches!(error, TrainError::NotACheckpoint { .. }), "{error}");
     let missing = TrainingState::read(&folder.path().join("nothing"), &identity()).unwrap_err();
     assert!(matches!(missing, TrainError::Weights(_)), "{missing}");
+}
+
+#[test]
+fn two_processes_cannot_train_in_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = RunFolder::create(folder.path(), identity(), 0).unwrap();
+    let error = RunFolder::resume(folder.path(), identity(), 0).unwrap_err();
+    assert!(matches!(error, TrainError::Busy { .. }), "{error}");
+    drop(first);
+    assert!(RunFolder::resume(folder.path(), identity(), 0).is_ok());
+}
+
+#[test]
+fn intervals_say_when_the_newest_state_is_written() {
+    /// Steps of the checkpoint on disk after each step of the run.
+    struct Watch<'a>(&'a RunFolder, Vec<Option<u64>>);
+    impl Observer for Watch<'_> {
+        fn step(&mut self, _: &StepReport) {
+            let state = TrainingState::read(&self.0.last(), &identity()).ok();
+            self.1.push(state.map(|state| state.progress.steps));
+        }
+    }
+    let written = |intervals| {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(folder.path(), identity(), 3).unwrap().with_intervals(intervals);
+        let mut watch = Watch(&folder, Vec::new());
+        let mut trainer = Trainer::new(config(EPOCHS), GROUPS.to_vec(), start()).unwrap();
+        trainer.run(&mut Line::new(100), Some(&folder), &mut watch, &|| false).unwrap();
+        let last = TrainingState::read(&folder.last(), &identity()).unwrap().progress.steps;
+        assert_eq!(last, 42, "the end is always written");
+        watch.1
+    };
+    // An observer sees the file before the step it is told of is saved. Seven steps an epoch.
+    let never = written(Intervals { steps: 0, seconds: 1e9 });
+    assert!(never[..21].iter().all(Option::is_none), "only kept epochs: {never:?}");
+    assert!(never[21..].iter().all(|steps| *steps == Some(21)));
+    let every_epoch = written(Intervals::default());
+    assert_eq!((every_epoch[6], every_epoch[7], every_epoch[14]), (None, Some(7), Some(14)));
+    let by_steps = written(Intervals { steps: 4, seconds: 1e9 });
+    assert_eq!(by_steps[..9], [None, None, None, None, Some(4), Some(4), Some(4), Some(4), Some(8)]);
+    let always = written(Intervals { steps: 0, seconds: 1e-9 });
+    assert_eq!(always[1..], (1..42).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_kill_left_behind_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), Some(3));
+    let left = [folder.path().join(".partial-abc"), folder.path().join("checkpoints/.partial-xyz")];
+    left.iter().for_each(|path| fs::write(path, b"half").unwrap());
+    run(folder.path(), Some(3));
+    assert!(left.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn the_log_is_a_table_as_well() {
+    /// A figure every second epoch.
+    struct Figures;
+    impl Observer for Figures {
+        fn measure(
+            &mut self,
+            epoch: u64,
+            _: &TrainingState,
+        ) -> Result<Option<BTreeMap<String, f64>>, TrainError> {
+            let figure = |epoch: u64| ("validity".to_owned(), epoch as f64 / 8.0);
+            Ok(Some(epoch.is_multiple_of(2).then(|| figure(epoch)).into_iter().collect()))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let csv = |folder: &Path| fs::read_to_string(folder.join("log.csv")).unwrap();
+    let go = |epochs| {
+        let (run, state) = RunFolder::resume(folder.path(), identity(), 0).unwrap();
+        let run = run.with_csv().unwrap();
+        let mut trainer = match state {
+            None => Trainer::new(config(epochs), GROUPS.to_vec(), start()).unwrap(),
+            Some(state) => Trainer::resume(config(epochs), GROUPS.to_vec(), state).unwrap(),
+        };
+        trainer.run(&mut Line::new(100), Some(&run), &mut Figures, &|| false).unwrap();
+        csv(folder.path())
+    };
+    let one = go(1);
+    let header = "epoch,steps,loss.square,gradient_norm.offset,gradient_norm.slope,learning_rate,seconds";
+    assert_eq!((one.lines().next().unwrap(), one.lines().count()), (header, 2));
+    let four = go(4);
+    let lines: Vec<Vec<&str>> = four.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 5);
+    assert_eq!(lines[0][..4], ["epoch", "steps", "loss.square", "metric.validity"]);
+    assert_eq!(
+        lines.iter().map(|line| line[3]).collect::<Vec<_>>(),
+        ["metric.validity", "", "0.25", "", "0.5"]
+    );
+    assert!(lines.iter().all(|line| line.len() == lines[0].len()));
+    let reports = equidrift_train::read_log(&folder.path().join("log.jsonl")).unwrap();
+    assert_eq!(lines[4][2], reports[3].losses["square"].to_string());
+}
+
+#[test]
+fn a_log_that_is_none_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), Some(15));
+    let log = folder.path().join("log.jsonl");
+    let good = fs::read_to_string(&log).unwrap();
+    fs::write(&log, format!("{good}{{\"epoch\": 3, \"st")).unwrap();
+    assert_eq!(equidrift_train::read_log(&log).unwrap().len(), 2, "a line that is being written");
+    fs::write(&log, format!("{good}nonsense\n{good}")).unwrap();
+    let error = equidrift_train::read_log(&log).unwrap_err();
+    assert!(error.to_string().contains("log.jsonl:3"), "{error}");
 }

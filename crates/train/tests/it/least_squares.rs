@@ -71,10 +71,11 @@ pub(crate) fn config(epochs: u64) -> TrainerConfig {
     TrainerConfig {
         epochs,
         batch: 16,
-        learning_rate: LearningRate { initial: 0.05, factor: 0.99 },
+        learning_rate: LearningRate::exponential(0.05, 0.99),
         adam: equidrift_train::adam::AdamConfig::default(),
         clip_norm: 1.0,
         average_decay: 0.99,
         seed: 42,
+        ..TrainerConfig::default()
     }
 }

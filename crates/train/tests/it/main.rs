@@ -6,3 +6,4 @@ mod checkpoints;
 mod fitting;
 mod least_squares;
 mod noise_level_classifier;
+mod validation;

@@ -97,11 +97,12 @@ fn the_law_of_the_level_is_learned_and_drives_a_chain() {
     let config = TrainerConfig {
         epochs: 40,
         batch: 256,
-        learning_rate: LearningRate { initial: 3e-3, factor: 0.93 },
+        learning_rate: LearningRate::exponential(3e-3, 0.93),
         adam: AdamConfig::default(),
         clip_norm: 1.0,
         average_decay: 0.99,
         seed: 7,
+        ..TrainerConfig::default()
     };
     let groups = vec![Group { name: "level", prefix: PREFIX }];
     let mut trainer = Trainer::new(config, groups, classifier.parameters).unwrap();
