@@ -27,11 +27,16 @@ fn statistics(criterion: &mut Criterion) {
 
 fn distances(criterion: &mut Criterion) {
     let (first, second) = (drawn("planar", 128), drawn("sbm", 40));
-    for (protocol, statistic) in [(Protocol::Gdss, Statistic::Clustering), (Protocol::Spectre, Statistic::Spectral)] {
+    for (protocol, statistic) in
+        [(Protocol::Gdss, Statistic::Clustering), (Protocol::Spectre, Statistic::Spectral)]
+    {
         let of = |graphs: &[Graph]| statistic.of_each(graphs, 2).unwrap_or_default();
         let (first, second) = (of(&first), of(&second));
         for replicates in [0, 100] {
-            let name = format!("{protocol:?} {} MMD, 128 against 40 graphs, {replicates} replicates", statistic.name());
+            let name = format!(
+                "{protocol:?} {} MMD, 128 against 40 graphs, {replicates} replicates",
+                statistic.name()
+            );
             criterion.bench_function(&name, |bencher| {
                 let first = Sample { statistics: &first, resampling: Resampling::Stream(0) };
                 let second = Sample { statistics: &second, resampling: Resampling::Fixed };

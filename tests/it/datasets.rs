@@ -32,8 +32,8 @@ impl PrepareWatcher for Notes {
 /// A file or folder of the data at hand.
 fn data(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder =
-        std::env::var_os("EQUIDRIFT_DATA").map_or_else(|| root.join("../shared/data"), |path| root.join(path));
+    let folder = std::env::var_os("EQUIDRIFT_DATA")
+        .map_or_else(|| root.join("../shared/data"), |path| root.join(path));
     let path = folder.join(name);
     if path.exists() {
         return Some(path);
@@ -84,7 +84,8 @@ fn compare(set: &PreparedMolecules, answers: &Path) -> (usize, usize) {
         assert_eq!(elements, slice("atom_z", "atom_ptr", row), "row {row}");
         assert_eq!(charges, slice("atom_charge", "atom_ptr", row), "row {row}");
         let sorted = |bonds: Vec<(usize, usize, u8)>| {
-            let mut bonds: Vec<_> = bonds.into_iter().map(|(u, v, order)| (u.min(v), u.max(v), order)).collect();
+            let mut bonds: Vec<_> =
+                bonds.into_iter().map(|(u, v, order)| (u.min(v), u.max(v), order)).collect();
             bonds.sort_unstable();
             bonds
         };

@@ -218,7 +218,9 @@ fn described(manifest: &DatasetManifest) -> String {
             line("", &format!("  also as {}", file.also_named.join(", ")));
         }
         line("", &format!("  sha256 {}", file.sha256.as_deref().unwrap_or("not known")));
-        if let Some(digest) = file.content_sha256.as_ref().filter(|digest| Some(*digest) != file.sha256.as_ref()) {
+        if let Some(digest) =
+            file.content_sha256.as_ref().filter(|digest| Some(*digest) != file.sha256.as_ref())
+        {
             line("", &format!("  sha256 of the content, however it is packed: {digest}"));
         }
         line("", &format!("  from {}", file.source));
@@ -257,7 +259,14 @@ fn contents(set: &Prepared) -> String {
     };
     line("name", &metadata.name);
     line("size", &format!("{} {}", set.len(), metadata.kind.name()));
-    line("by", &format!("{}{}", metadata.programme, metadata.chemistry.as_ref().map_or_else(String::new, |name| format!(", {name}"))));
+    line(
+        "by",
+        &format!(
+            "{}{}",
+            metadata.programme,
+            metadata.chemistry.as_ref().map_or_else(String::new, |name| format!(", {name}"))
+        ),
+    );
     for source in &metadata.sources {
         line("source", &format!("{}: {} of {} records", source.file, source.records, source.entries));
         line("", &format!("  sha256 {}", source.sha256.as_deref().unwrap_or("none")));

@@ -1,6 +1,5 @@
 //! What can go wrong with a data set.
 
-use std::io;
 use std::path::PathBuf;
 
 use equidrift_graph::GraphError;
@@ -197,16 +196,6 @@ pub enum DatasetError {
         what: &'static str,
         /// The limit.
         maximum: u64,
-    },
-    /// A file that breaks off.
-    #[error("{}: cannot be read beyond line {line}: {source}", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// The last line that could be read.
-        line: u64,
-        /// The operating system's or the decompressor's answer.
-        source: io::Error,
     },
     /// A file name whose suffix names no format.
     #[error(

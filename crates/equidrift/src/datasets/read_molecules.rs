@@ -105,7 +105,6 @@ struct Feed<'a> {
     records: Records,
     content: Option<Sha256>,
     entries: u64,
-    last_line: u64,
     chunks: usize,
     failed: Option<Error>,
 }
@@ -121,10 +120,6 @@ impl Feed<'_> {
                 Some(Err(MoleculeError::Line { line, reason, .. })) => {
                     Raw { row: self.records.rows(), line, content: Content::Unreadable(reason) }
                 }
-                Some(Err(MoleculeError::File { task: "read", path, source })) => {
-                    self.failed = Some(DatasetError::Broken { path, line: self.last_line, source }.into());
-                    break;
-                }
                 Some(Err(error)) => {
                     self.failed = Some(error.into());
                     break;
@@ -138,7 +133,6 @@ impl Feed<'_> {
                 _ => self.content = None,
             }
             self.entries += 1;
-            self.last_line = raw.line;
             let too_many = if self.entries > MOST_MOLECULES {
                 Some(("molecules", MOST_MOLECULES))
             } else {
@@ -179,7 +173,7 @@ pub(crate) fn read_molecules(
         _ => Records::Smiles(SmilesLines::open(path)?),
     };
     let content = (format != FileFormat::Sdf).then(Sha256::new);
-    let feed = Mutex::new(Feed { path, records, content, entries: 0, last_line: 0, chunks: 0, failed: None });
+    let feed = Mutex::new(Feed { path, records, content, entries: 0, chunks: 0, failed: None });
     let before = columns.len();
     let mut failed = None;
     std::thread::scope(|scope| {

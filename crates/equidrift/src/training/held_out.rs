@@ -71,7 +71,11 @@ impl MoleculeSet {
                 (set.graphs, set.unknown_atoms + set.bad_lines.len() as u64, Some(digest))
             }
             (None, _, None) => return Err(setting("validation.fraction must be at least 0 and below 1")),
-            _ => return Err(setting("give only one of validation.rows, validation.fraction and validation.data")),
+            _ => {
+                return Err(setting(
+                    "give only one of validation.rows, validation.fraction and validation.data",
+                ));
+            }
         };
         let all = graphs.len();
         let nodes = self.graphs.nodes();

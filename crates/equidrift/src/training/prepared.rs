@@ -35,7 +35,8 @@ pub(super) fn selection(source: &MoleculeSource<'_>) -> Result<Option<Selection>
         if selection.part.is_some() {
             return Err(refused("--split", "the part stands behind the file's name already").into());
         }
-        selection.part = Some(if split.contains(':') { split.to_owned() } else { format!("{split}:{TRAIN}") });
+        selection.part =
+            Some(if split.contains(':') { split.to_owned() } else { format!("{split}:{TRAIN}") });
     }
     Ok(Some(selection))
 }

@@ -251,8 +251,7 @@ pub(crate) fn identity(
         let decay = settings.learning_rate_decay;
         json(serde_json::to_string(&settings.schedule.schedule(decay, settings.epochs)))
     };
-    let exponential =
-        TrainingSettings { learning_rate_decay: settings.learning_rate_decay, ..usual.clone() };
+    let exponential = TrainingSettings { learning_rate_decay: settings.learning_rate_decay, ..usual.clone() };
     unusual("schedule", schedule(settings)?, schedule(&exponential)?);
     if let Some(digest) = held_out {
         entries.push(("validation", digest.to_owned()));

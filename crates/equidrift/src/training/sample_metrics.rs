@@ -179,8 +179,8 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
             return Ok(None);
         }
         // Through a model folder, as a user would: what is measured is what `generate` draws.
-        let folder = tempfile::tempdir()
-            .map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
+        let folder =
+            tempfile::tempdir().map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
         model.write(folder.path(), &[])?;
         let name = folder.path().display().to_string();
         let generator = Generator::open(&GenerateRequest { model: name, ..self.request.clone() })?;

@@ -133,8 +133,7 @@ impl TrainingSettings {
             Optimiser::Adam => WeightDecay::L2,
             Optimiser::AdamW => WeightDecay::Decoupled,
         };
-        let (beta1, beta2, epsilon, weight_decay) =
-            (self.beta1, self.beta2, self.epsilon, self.weight_decay);
+        let (beta1, beta2, epsilon, weight_decay) = (self.beta1, self.beta2, self.epsilon, self.weight_decay);
         let judged = match self.weights {
             SamplingWeights::Raw => Weights::Raw,
             SamplingWeights::Ema => Weights::Average,
@@ -332,7 +331,8 @@ mod tests {
         let rate = TrainingSettings::merge(None, &tables).unwrap().trainer().learning_rate;
         assert_eq!(rate.schedule, Schedule::Cosine { floor: 1e-5, epochs: 300 });
         assert_eq!((rate.initial, rate.warmup_steps), (0.005, 7));
-        let replaced = [json!({"schedule": {"name": "cosine", "epochs": 9}}), json!({"schedule": "constant"})];
+        let replaced =
+            [json!({"schedule": {"name": "cosine", "epochs": 9}}), json!({"schedule": "constant"})];
         let rate = TrainingSettings::merge(None, &replaced).unwrap().trainer().learning_rate;
         assert_eq!(rate.schedule, Schedule::Constant);
         // The settings of runs from before there was a choice.
