@@ -233,6 +233,10 @@ fn described(manifest: &DatasetManifest) -> String {
             line("", &format!("  {}", counts.join(", ")));
         }
     }
+    if let Some(recipe) = &manifest.recipe {
+        line("recipe", &recipe.about);
+        line("", &format!("  datasets prepare {} --generate", manifest.name));
+    }
     if let Some(molecules) = &manifest.molecules {
         if !molecules.atoms.is_empty() {
             line("atoms", &molecules.atoms.join(" "));
@@ -269,7 +273,12 @@ fn contents(set: &Prepared) -> String {
     );
     for source in &metadata.sources {
         line("source", &format!("{}: {} of {} records", source.file, source.records, source.entries));
-        line("", &format!("  sha256 {}", source.sha256.as_deref().unwrap_or("none")));
+        if let Some(digest) = &source.sha256 {
+            line("", &format!("  sha256 {digest}"));
+        }
+        if let Some(drawn) = &source.drawn {
+            line("", &format!("  {} graphs of recipe {}, seed {}", drawn.num, drawn.recipe, drawn.seed));
+        }
     }
     for (scheme, counts) in set.part_counts() {
         let counts: Vec<String> = counts.iter().map(|(part, count)| format!("{part} {count}")).collect();

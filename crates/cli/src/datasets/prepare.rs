@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use equidrift::datasets::{DatasetManifest, PREPARED_SUFFIX, PrepareRequest, Prepared, UserSplit};
+use equidrift::datasets::{DatasetManifest, Drawing, PREPARED_SUFFIX, PrepareRequest, Prepared, UserSplit};
 use equidrift::training::Unusable;
 
 use super::{InputArgs, Watcher, summary};
@@ -25,6 +25,8 @@ Examples:
   equidrift datasets prepare zinc250k --from 250k_rndm_zinc_drugs_clean_3.csv --from valid_idx_zinc250k.json
   equidrift datasets prepare guacamol --from https://ndownloader.figshare.com/files/13612757 --threads 2
   equidrift datasets prepare mine.csv.gz --column structure --atoms C,N,O,S --max-nodes 40 --split digress
+  equidrift datasets prepare planar --generate --num 200 --seed 0
+  equidrift datasets prepare ego_small --generate --from citeseer.edges
   equidrift datasets prepare networks.graphml --split gdss -o networks.eds
   equidrift train molecules --data qm9.eds --split gdss --preset qm9 -o model")]
 pub(super) struct PrepareArgs {
@@ -33,6 +35,15 @@ pub(super) struct PrepareArgs {
     /// The prepared file [default: NAME.eds in the current folder]
     #[arg(short, long, value_name = "FILE.eds")]
     output: Option<PathBuf>,
+    /// Draw a known data set that is a recipe, instead of reading files (ego_small needs a network in --from)
+    #[arg(long)]
+    generate: bool,
+    /// Graphs to draw [default: as many as the published set has]
+    #[arg(long, requires = "generate", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    num: Option<u64>,
+    /// Seed of what is drawn
+    #[arg(long, requires = "generate", default_value = "0")]
+    seed: u64,
     /// Split a file of your own by a published rule; may be repeated: gdss (first fifth tests), pard_arm (16 % val, 64 % train,
     /// 20 % test, in order), digress and spectre (64 / 16 / 20 %, permuted with their seeds)
     #[arg(long, value_name = "RULE")]
@@ -62,6 +73,7 @@ enum OnBadRecord {
 
 pub(super) fn run(args: &PrepareArgs) -> CliResult {
     let request = PrepareRequest {
+        generate: args.generate.then_some(Drawing { num: args.num, seed: args.seed }),
         splits: args.split.clone(),
         test_rows: args.test_rows.clone(),
         atoms: args.atoms.iter().map(|symbol| symbol.trim().to_owned()).collect(),

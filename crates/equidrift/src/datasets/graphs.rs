@@ -289,6 +289,11 @@ impl PreparedGraphs {
         self.columns == other.columns
     }
 
+    /// Whether it has these graphs.
+    pub(crate) fn has_columns(&self, columns: &GraphColumns) -> bool {
+        self.columns == *columns
+    }
+
     pub(crate) fn memberships(&self) -> &Memberships {
         &self.memberships
     }

@@ -51,6 +51,9 @@ pub struct DatasetManifest {
     /// How it is split, by scheme.
     #[serde(rename = "split", default)]
     pub splits: BTreeMap<String, Split>,
+    /// How such a set is drawn, if it is a recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<RecipeManifest>,
     /// Bounds that every molecule keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub molecules: Option<MoleculeContents>,
@@ -168,6 +171,20 @@ pub struct Piece {
     pub size: u32,
 }
 
+/// How a set is drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeManifest {
+    /// The recipe: one of [`equidrift_graph::generators`], or `ego`, which needs a network.
+    pub name: String,
+    /// What it does.
+    pub about: String,
+    /// How many graphs the published set has.
+    pub num: u64,
+    /// Fewest and most nodes that a drawn graph can have.
+    pub nodes: [usize; 2],
+}
+
 /// What is known of every molecule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -277,6 +294,12 @@ mod tests {
                     assert!(file.names().all(|name| other.names().all(|o| o != name)), "{name}");
                 }
             }
+            if let Some(recipe) = &manifest.recipe {
+                let known = equidrift_graph::generators::recipe(&recipe.name).is_some();
+                assert!(known || recipe.name == crate::datasets::generate::EGO, "{name}: {}", recipe.name);
+                assert_eq!(recipe.num, manifest.size, "{name}");
+            }
+            assert!(manifest.recipe.is_some() || !manifest.files.is_empty(), "{name}");
             // The first of alternatives is the published file.
             let mut parts = std::collections::BTreeSet::new();
             let whole: u64 = manifest

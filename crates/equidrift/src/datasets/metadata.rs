@@ -54,15 +54,30 @@ pub struct Source {
     /// The file's digest; absent for a recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// The digest of its SMILES, one a line.
+    /// The digest of its SMILES, one a line; of graphs, as JSON lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_sha256: Option<String>,
+    /// How its graphs were drawn, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
     /// Row numbers of the file are below this.
     pub rows: u64,
     /// Molecules or graphs in it, readable or not.
     pub entries: u64,
     /// How many of them are in the data set.
     pub records: u64,
+}
+
+/// How graphs were drawn by a recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drawn {
+    /// The recipe.
+    pub recipe: String,
+    /// How many graphs.
+    pub num: u64,
+    /// The seed.
+    pub seed: u64,
 }
 
 /// What was left out, and why.
@@ -202,7 +217,11 @@ impl PreparedMetadata {
     /// A digest that stands for the sources of these records: that of the file if they come from one.
     #[must_use]
     pub fn digest_of(&self, sources: &std::collections::BTreeSet<usize>) -> String {
-        let digest = |source: &Source| source.sha256.clone().unwrap_or_else(|| source.file.clone());
+        // A drawn set has the digest of its content, a file that of its bytes.
+        let digest = |source: &Source| {
+            let (file, content) = (source.sha256.clone(), source.content_sha256.clone());
+            if source.drawn.is_some() { content.or(file) } else { file.or(content) }.unwrap_or_default()
+        };
         let digests: Vec<String> =
             sources.iter().filter_map(|index| self.sources.get(*index).map(digest)).collect();
         match digests.as_slice() {

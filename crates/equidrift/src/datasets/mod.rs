@@ -25,6 +25,7 @@ mod download;
 mod error;
 mod file_format;
 mod gather;
+mod generate;
 mod graphs;
 mod inputs;
 mod manifest;
@@ -32,6 +33,7 @@ mod membership;
 mod mersenne_twister;
 mod metadata;
 mod molecules;
+mod network;
 mod prepare;
 mod prepared;
 mod read_graphs;
@@ -47,15 +49,18 @@ pub use error::DatasetError;
 pub use file_format::FileFormat;
 pub use graphs::{MOST_GRAPHS, MOST_NODES, PreparedGraphs};
 pub use manifest::{
-    DataFile, DatasetManifest, GraphContents, Kind, MoleculeContents, Piece, Role, Split, SplitRule,
+    DataFile, DatasetManifest, GraphContents, Kind, MoleculeContents, Piece, RecipeManifest, Role, Split,
+    SplitRule,
 };
 pub use metadata::{
-    DropReason, Dropped, DroppedRecord, MOST_EXAMPLES, PREPARED_VERSION, PreparedMetadata, Source,
+    Drawn, DropReason, Dropped, DroppedRecord, MOST_EXAMPLES, PREPARED_VERSION, PreparedMetadata, Source,
 };
 pub use molecules::{MOST_MOLECULES, PreparedMolecules};
 pub use prepare::prepare;
 pub use prepared::Prepared;
-pub use request::{DEFAULT_DOWNLOAD_LIMIT, PrepareProgress, PrepareRequest, PrepareWatcher, UserSplit};
+pub use request::{
+    DEFAULT_DOWNLOAD_LIMIT, Drawing, PrepareProgress, PrepareRequest, PrepareWatcher, UserSplit,
+};
 pub use rows::read_rows;
 pub use selection::{GraphSelection, MoleculeSelection, Selection, is_prepared, open_graphs, open_molecules};
 pub use verify::{Check, verify};

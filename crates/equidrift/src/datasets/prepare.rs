@@ -8,7 +8,8 @@ use equidrift_molecule::Chemistry;
 use super::error::DatasetError;
 use super::file_format::FileFormat;
 use super::gather::{Gathered, check_rows};
-use super::graphs::PreparedGraphs;
+use super::generate::generate;
+use super::graphs::{GraphColumns, PreparedGraphs};
 use super::inputs::{self, Fetching, Found, Input};
 use super::manifest::{DataFile, DatasetManifest, Kind, Role};
 use super::metadata::{PREPARED_VERSION, PreparedMetadata, Source};
@@ -30,6 +31,14 @@ pub fn prepare(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Prepared>, Error> {
     let manifest = DatasetManifest::find(&request.name)?;
+    if request.generate.is_some() {
+        let Some(manifest) = &manifest else {
+            return Err(option("--generate", "is for known data sets that are recipes").into());
+        };
+        let Some((columns, source)) = generate(request, manifest, watcher, stop)? else { return Ok(None) };
+        let mut preparation = Preparation { request, manifest: Some(manifest), watcher, stop, chemistry };
+        return preparation.drawn(columns, source).map(Some);
+    }
     let is_input = |name: &str| name.contains("://") || Path::new(name).exists();
     match &manifest {
         Some(manifest) => check_known(request, manifest)?,
@@ -75,7 +84,7 @@ fn check_known(request: &PrepareRequest, manifest: &DatasetManifest) -> Result<(
         return Err(known("--sha256"));
     }
     if manifest.files.is_empty() {
-        let reason = format!("{} has no files to read, only a recipe", manifest.title);
+        let reason = format!("{} has no files to read, only a recipe: use --generate", manifest.title);
         return Err(DatasetError::Option { option: "--from", reason });
     }
     if request.from.is_empty() {
@@ -134,6 +143,14 @@ impl Preparation<'_> {
             let metadata = self.metadata(Kind::Molecules, gathered, &memberships.0);
             Ok(Some(Prepared::Molecules(PreparedMolecules::new(metadata, columns, memberships.1))))
         }
+    }
+
+    /// A set of drawn graphs.
+    fn drawn(&mut self, columns: GraphColumns, source: Source) -> Result<Prepared, Error> {
+        let gathered = Gathered { sources: vec![source], source_parts: vec![None], ..Gathered::default() };
+        let (names, memberships) = self.split(&gathered, columns.rows(), &RowLists::new())?;
+        let metadata = self.metadata(Kind::Graphs, gathered, &names);
+        Ok(Prepared::Graphs(PreparedGraphs::new(metadata, columns, memberships)))
     }
 
     /// The lists of rows that are at hand, by the name of their file, checked against the manifest.

@@ -17,6 +17,8 @@ pub struct PrepareRequest {
     pub name: String,
     /// Files, folders and addresses with the files of a known data set.
     pub from: Vec<String>,
+    /// Draw the graphs of a recipe instead of reading files.
+    pub generate: Option<Drawing>,
     /// Format of a user's file, if its suffix does not tell.
     pub format: Option<FileFormat>,
     /// Column of a table that holds the SMILES.
@@ -46,6 +48,7 @@ impl PrepareRequest {
         Self {
             name: name.to_owned(),
             from: Vec::new(),
+            generate: None,
             format: None,
             column: None,
             sha256: None,
@@ -58,6 +61,15 @@ impl PrepareRequest {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
+}
+
+/// How many graphs of a recipe to draw, and by which seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drawing {
+    /// How many; `None`: as many as the published set has.
+    pub num: Option<u64>,
+    /// The seed.
+    pub seed: u64,
 }
 
 /// A published rule that splits any data set.

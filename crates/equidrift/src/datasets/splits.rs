@@ -203,7 +203,15 @@ mod tests {
     use crate::datasets::manifest::Piece;
 
     fn source(file: &str, rows: u64, records: u64) -> Source {
-        Source { file: file.to_owned(), sha256: None, content_sha256: None, rows, entries: rows, records }
+        Source {
+            file: file.to_owned(),
+            sha256: None,
+            content_sha256: None,
+            drawn: None,
+            rows,
+            entries: rows,
+            records,
+        }
     }
 
     fn parts(total: u64, rule: &SplitRule, lists: &RowLists) -> Result<Option<Parts>, DatasetError> {

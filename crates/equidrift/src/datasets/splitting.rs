@@ -7,6 +7,7 @@ use super::error::DatasetError;
 use super::gather::Gathered;
 use super::manifest::{Split, SplitRule};
 use super::membership::Memberships;
+use super::metadata::Source;
 use super::prepare::Preparation;
 use super::rows::read_rows;
 use super::splits::{Parts, Population, RowLists, check_counts};
@@ -68,7 +69,14 @@ impl Preparation<'_> {
             ));
             return Ok(());
         };
-        check_counts(dataset, scheme, split, &parts)?;
+        // A drawn set may be of another size than the published one.
+        let as_large = |source: &Source| {
+            let published = self.manifest.map(|manifest| manifest.size);
+            source.drawn.as_ref().is_none_or(|drawn| Some(drawn.num) == published)
+        };
+        if population.sources.iter().all(as_large) {
+            check_counts(dataset, scheme, split, &parts)?;
+        }
         if let Some(carried) = schemes.get(scheme) {
             let sorted = |parts: &Parts| -> BTreeMap<String, Vec<u32>> {
                 let members = |positions: &Vec<u32>| {

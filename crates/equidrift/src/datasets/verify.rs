@@ -5,11 +5,12 @@ use std::path::Path;
 use equidrift_molecule::Chemistry;
 use serde::Serialize;
 
+use super::generate::{EGO, draw};
 use super::manifest::{DatasetManifest, SplitRule};
-use super::metadata::PreparedMetadata;
+use super::metadata::{Drawn, PreparedMetadata, Source};
 use super::prepare::prepare;
 use super::prepared::Prepared;
-use super::request::{PrepareRequest, PrepareWatcher};
+use super::request::{Drawing, PrepareRequest, PrepareWatcher};
 use super::selection::is_prepared;
 use crate::error::Error;
 
@@ -53,6 +54,11 @@ pub fn verify(
     let set = if !known_name && is_prepared(path) {
         let set = Prepared::open(path)?;
         checks.push(Check::new("structure and checksum", true, "intact"));
+        if let (Prepared::Graphs(graphs), Some(drawn)) = (&set, recipe_of(set.metadata())) {
+            let Some((columns, _)) = draw(drawn, watcher, stop)? else { return Ok(None) };
+            let found = format!("{} graphs of recipe {} with seed {}", set.len(), drawn.recipe, drawn.seed);
+            checks.push(Check::new("drawn again", graphs.has_columns(&columns), found));
+        }
         if !request.from.is_empty() {
             let again = again(request, set.metadata());
             let Some(other) = prepare(&again, chemistry, watcher, stop)? else { return Ok(None) };
@@ -89,6 +95,14 @@ pub fn verify(
     Ok((!stop()).then_some(checks))
 }
 
+/// How a set was drawn, if it can be drawn again without a file.
+fn recipe_of(metadata: &PreparedMetadata) -> Option<&Drawn> {
+    match metadata.sources.as_slice() {
+        [Source { drawn: Some(drawn), .. }] if drawn.recipe != EGO => Some(drawn),
+        _ => None,
+    }
+}
+
 /// The request that would prepare a set again from what `from` names.
 fn again(request: &PrepareRequest, metadata: &PreparedMetadata) -> PrepareRequest {
     let known = DatasetManifest::names().contains(&metadata.name.as_str());
@@ -99,6 +113,10 @@ fn again(request: &PrepareRequest, metadata: &PreparedMetadata) -> PrepareReques
     };
     if known {
         again.name.clone_from(&metadata.name);
+        if let [Source { drawn: Some(drawn), .. }] = metadata.sources.as_slice() {
+            again.generate = Some(Drawing { num: Some(drawn.num), seed: drawn.seed });
+            again.most_nodes = None;
+        }
     } else if let [file] = request.from.as_slice() {
         again.name.clone_from(file);
         again.from.clear();
@@ -124,7 +142,7 @@ fn same_records(set: &Prepared, other: &Prepared) -> Check {
 /// Sources, sizes and bounds.
 fn of_manifest(set: &Prepared, manifest: &DatasetManifest, checks: &mut Vec<Check>) {
     for source in &set.metadata().sources {
-        let Some(digest) = &source.sha256 else { continue };
+        let (Some(digest), None) = (&source.sha256, &source.drawn) else { continue };
         let known = manifest.files.iter().any(|file| {
             let same_content = file.content_sha256.is_some() && file.content_sha256 == source.content_sha256;
             file.sha256.as_ref() == Some(digest) || same_content
@@ -142,6 +160,10 @@ fn of_manifest(set: &Prepared, manifest: &DatasetManifest, checks: &mut Vec<Chec
     for (scheme, counts) in set.part_counts() {
         let Some(split) = manifest.splits.get(&scheme) else { continue };
         let published = |part: &str| split.counts.get(part).copied();
+        let of_other_size = |source: &Source| source.drawn.as_ref().is_some_and(|d| d.num != manifest.size);
+        if set.metadata().sources.iter().any(of_other_size) {
+            continue;
+        }
         let right = counts.iter().all(|(part, count)| published(part).is_none_or(|n| n == *count));
         let found: Vec<String> = counts.iter().map(|(part, count)| format!("{part} {count}")).collect();
         checks.push(Check::new(format!("sizes of split {scheme}"), right, found.join(", ")));
@@ -171,9 +193,14 @@ fn of_manifest(set: &Prepared, manifest: &DatasetManifest, checks: &mut Vec<Chec
                 let counts = || (0..graphs.len()).map(count);
                 (counts().min().unwrap_or(0), counts().max().unwrap_or(0))
             };
+            // Drawn graphs keep the recipe's bounds, not those of the published draw.
+            let drawn = set.metadata().sources.iter().any(|source| source.drawn.is_some());
+            let recipe = manifest.recipe.as_ref().filter(|_| drawn);
+            let (nodes, edges) =
+                recipe.map_or((bounds.nodes, bounds.edges), |recipe| (recipe.nodes, [0, usize::MAX]));
             let found = [
-                ("nodes", range(&|graph| graphs.nodes(graph)), bounds.nodes),
-                ("edges", range(&|graph| graphs.edges(graph).len()), bounds.edges),
+                ("nodes", range(&|graph| graphs.nodes(graph)), nodes),
+                ("edges", range(&|graph| graphs.edges(graph).len()), edges),
             ];
             for (what, (least, most), [lower, upper]) in found {
                 let right = lower <= least && most <= upper;
