@@ -4,12 +4,13 @@
 
 mod bad_input;
 mod command;
+mod datasets;
 mod determinism;
 mod embedded;
+mod evaluate_graphs;
 mod evaluate_input;
 mod evaluate_report;
 mod folder;
-mod evaluate_graphs;
 mod generate_graphs;
 mod help;
 mod likelihood;
