@@ -86,7 +86,7 @@ fn a_stopped_run_goes_on_where_it_was() {
     let (folder, model) = model();
     let request = GenerateRequest { batch: 4, threads: 1, ..request(&model) };
     let path = folder.path().join("graphs.json");
-    let job = |stop, resume| {
+    let job = |stop: &StopSignal, resume: bool| {
         generate_graphs(GraphJob {
             request: &request,
             format: Format::Json,
