@@ -200,11 +200,11 @@ pub fn train_graphs(
 }
 
 /// Trains on what was read.
-fn train(
-    request: &TrainRequest,
-    config: &GdssConfig,
-    data: TrainingData<'_>,
-    samples: Option<&mut dyn SampleMetrics>,
+fn train<'a>(
+    request: &'a TrainRequest,
+    config: &'a GdssConfig,
+    data: TrainingData<'a>,
+    samples: Option<&'a mut dyn SampleMetrics>,
     watcher: &mut dyn TrainingWatcher,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<TrainSummary, Error> {
