@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod completions;
 mod convert;
+mod datasets;
 mod evaluate;
 mod exit;
 mod forward;
@@ -50,6 +51,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Generate(generate::GenerateArgs),
+    Datasets(datasets::DatasetsArgs),
     Train(train::TrainArgs),
     Evaluate(evaluate::EvaluateArgs),
     Convert(convert::ConvertArgs),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.verb {
         Verb::Generate(args) => generate::run(args),
+        Verb::Datasets(args) => datasets::run(args),
         Verb::Train(args) => train::run(args),
         Verb::Evaluate(args) => evaluate::run(args),
         Verb::Convert(args) => convert::run(args),

@@ -331,6 +331,9 @@ pub enum Error {
     /// A training graph that does not fit into a set.
     #[error(transparent)]
     Dataset(#[from] GraphDatasetError),
+    /// A data set to prepare, verify or open.
+    #[error(transparent)]
+    PreparedData(#[from] crate::datasets::DatasetError),
     /// The training loop, its checkpoints or its log.
     #[error(transparent)]
     Training(#[from] TrainError),
@@ -368,6 +371,7 @@ impl Error {
                 ErrorKind::Usage
             }
             Self::Training(error) => crate::training::kind_of(error),
+            Self::PreparedData(error) => error.kind(),
             Self::UnknownModel { .. }
             | Self::Vocabulary { .. }
             | Self::AtomOutsideVocabulary { .. }
@@ -410,6 +414,7 @@ impl Error {
                 MoleculeError::File { .. }
                 | MoleculeError::Line { .. }
                 | MoleculeError::Smiles { .. }
+                | MoleculeError::NoColumn { .. }
                 | MoleculeError::Weights { .. }
                 | MoleculeError::Statistics { .. }
                 | MoleculeError::TooFewMolecules { .. } => ErrorKind::BadInput,

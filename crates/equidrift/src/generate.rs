@@ -34,7 +34,7 @@ pub enum Destination<'a> {
         resume: bool,
     },
     /// A stream without a record of what went into it.
-    Stream(&'a mut dyn Write),
+    Stream(&'a mut (dyn Write + 'static)),
 }
 
 /// How far a running job is, as reported to its `progress`.

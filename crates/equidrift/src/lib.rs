@@ -17,6 +17,7 @@
 
 mod batching;
 mod course;
+pub mod datasets;
 mod error;
 mod frame;
 mod generate;

@@ -79,6 +79,17 @@ pub enum MoleculeError {
         reason: String,
     },
 
+    /// A table without the column that holds the SMILES.
+    #[error("{path}: no column `{column}`; the header has {found}", path = path.display(), found = found.join(", "))]
+    NoColumn {
+        /// The table.
+        path: PathBuf,
+        /// What was looked for.
+        column: String,
+        /// Its columns, at most 20.
+        found: Vec<String>,
+    },
+
     /// A file that cannot be read or written.
     #[error("cannot {task} {path}: {source}", path = path.display())]
     File {

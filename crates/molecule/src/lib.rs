@@ -21,6 +21,7 @@
 
 pub mod brics;
 pub mod chemistry;
+pub mod csv_file;
 pub mod decode;
 pub mod descriptors;
 pub mod draw;
@@ -34,6 +35,7 @@ pub mod metrics;
 pub mod molecule;
 pub mod perceived;
 pub mod repair;
+pub mod sdf_file;
 pub mod smarts;
 pub mod smiles_file;
 mod substructures;
@@ -45,12 +47,14 @@ pub use chemistry::chematic::Chematic;
 #[cfg(feature = "rdkit")]
 pub use chemistry::rdkit::Rdkit;
 pub use chemistry::{Chemistry, Problem, ProblemKind, Verdict};
+pub use csv_file::{CsvRow, CsvRows};
 pub use decode::{Decoded, decode};
 pub use element::Element;
 pub use error::MoleculeError;
 pub use generated::{Correction, GeneratedMolecule};
 pub use molecule::{Atom, BondOrder, MolecularGraph, bonds, molecule_from};
 pub use repair::repair;
+pub use sdf_file::{SdfRecord, SdfRecords};
 pub use smiles_file::{
     BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
 };

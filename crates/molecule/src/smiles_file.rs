@@ -79,6 +79,12 @@ impl SmilesLines {
         Self { lines: TextLines::new(path, input, LONGEST_LINE), blank_lines: 0 }
     }
 
+    /// Lines read so far, of any sort.
+    #[must_use]
+    pub fn lines_read(&self) -> u64 {
+        self.lines.lines_read()
+    }
+
     /// Blank lines passed over so far; in a generated file they are samples without a molecule.
     #[must_use]
     pub fn blank_lines(&self) -> u64 {

@@ -47,6 +47,30 @@ pub struct TextLines {
     bytes: Arc<AtomicU64>,
 }
 
+/// A file as a stream, unpacked if its first bytes are those of gzip.
+///
+/// # Errors
+/// [`MoleculeError::File`].
+pub(crate) fn open_unpacked(path: &Path) -> Result<Box<dyn BufRead + Send>, MoleculeError> {
+    let file_error = |task| move |source| MoleculeError::File { task, path: path.to_owned(), source };
+    let mut file = BufReader::with_capacity(BUFFER, File::open(path).map_err(file_error("open"))?);
+    let start = file.fill_buf().map_err(file_error("read"))?;
+    Ok(if start.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    })
+}
+
+/// An error of reading with the line after which it came.
+pub(crate) fn after_line(line: u64, source: io::Error) -> io::Error {
+    let words = match source.kind() {
+        io::ErrorKind::UnexpectedEof => "the compressed data end early, the file is truncated".to_owned(),
+        _ => source.to_string(),
+    };
+    io::Error::new(source.kind(), format!("after line {line}: {words}"))
+}
+
 /// A reader that counts what it reads.
 struct Counted<R> {
     inner: R,
@@ -108,6 +132,12 @@ impl TextLines {
         Arc::clone(&self.bytes)
     }
 
+    /// Lines read so far, of any sort.
+    #[must_use]
+    pub fn lines_read(&self) -> u64 {
+        self.line
+    }
+
     /// What error messages call the file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -148,17 +178,7 @@ impl TextLines {
     /// The error that ends the reading, with the place it was met at.
     fn failure(&mut self, source: io::Error) -> MoleculeError {
         self.failed = true;
-        let source = if self.compressed {
-            let words = match source.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    "the compressed data end early, the file is truncated".to_owned()
-                }
-                _ => source.to_string(),
-            };
-            io::Error::new(source.kind(), format!("after line {}: {words}", self.line))
-        } else {
-            source
-        };
+        let source = if self.compressed { after_line(self.line, source) } else { source };
         MoleculeError::File { task: "read", path: self.path.clone(), source }
     }
 

@@ -80,6 +80,7 @@ pub(super) fn run(args: &TrainGraphsArgs) -> CliResult {
         data: args.data.clone(),
         output: args.output.clone(),
         test_rows: args.test_rows.clone(),
+        split: None,
         resume: args.resume,
         settings: settings(merge, args.preset.as_deref(), args.config.as_deref(), flags(args))?,
     };

@@ -21,6 +21,7 @@ use crate::exit::CliResult;
 Examples:
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model --resume
+  equidrift train molecules --data qm9.eds --split gdss --preset qm9 -o qm9-model
   equidrift train molecules --data mine.smi.gz --atoms C,N,O,S --on-unknown-atom skip --epochs 100 -o mine
   equidrift train molecules --data mine.smi --validation-fraction 0.05 --patience 20 --keep best --weights ema -o mine
   equidrift train molecules --data mine.smi --optimiser adamw --schedule cosine --lr-floor 1e-5 --warmup-steps 500 -o mine
@@ -31,7 +32,7 @@ Examples:
 A configuration file (TOML) has the same names as training.toml; it wins over the preset, and flags win over it. Only there:
 the layer sizes ([networks]), the noise paths ([paths]), the model's default sampler ([sampler]) and its steps (steps).")]
 pub(crate) struct TrainMoleculesArgs {
-    /// SMILES file, one molecule a line, may be gzipped
+    /// SMILES file, one molecule a line, may be gzipped; or a prepared data set (see `datasets prepare`)
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Folder of the run and of the model
@@ -40,6 +41,9 @@ pub(crate) struct TrainMoleculesArgs {
     /// Rows of the data that are neither trained on nor validated with: 0-based line numbers, one a line
     #[arg(long, value_name = "FILE")]
     test_rows: Option<PathBuf>,
+    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or SCHEME:PART
+    #[arg(long, value_name = "SCHEME", conflicts_with = "test_rows")]
+    split: Option<String>,
     /// Published settings to start from [default: those of qm9, with the elements found in the data]
     #[arg(long, value_name = "NAME", value_parser = PRESETS)]
     preset: Option<String>,
@@ -72,6 +76,7 @@ pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
         data: args.data.clone(),
         output: args.output.clone(),
         test_rows: args.test_rows.clone(),
+        split: args.split.clone(),
         resume: args.resume,
         settings,
     };

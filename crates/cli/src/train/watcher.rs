@@ -173,6 +173,9 @@ impl<'a> Watcher<'a> {
         if let Some(rows) = &self.request.test_rows {
             insert("test_rows_file", rows.display().to_string().into());
         }
+        if let Some(split) = &self.request.split {
+            insert("split", split.clone().into());
+        }
         insert("sha256", data.sha256().into());
         let noun = self.noun;
         insert(&format!("{noun}_trained_on"), count(data.graphs().len() as u64));

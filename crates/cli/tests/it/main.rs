@@ -4,13 +4,14 @@
 
 mod bad_input;
 mod command;
+mod datasets;
 mod determinism;
 mod embedded;
+mod evaluate_graphs;
 mod evaluate_input;
 mod evaluate_report;
 mod folder;
 mod generate_graphs;
-mod graphs;
 mod help;
 mod likelihood;
 mod reference;

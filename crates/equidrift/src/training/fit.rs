@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::generate::{Generator, GraphGenerator};
 use crate::graph_input::GraphInput;
 use crate::request::GenerateRequest;
+use crate::training::prepared;
 use crate::training::settings::TrainingSettings;
 use crate::training::{TrainRequest, TrainSummary, TrainingWatcher, train_graphs, train_molecules};
 
@@ -171,6 +172,7 @@ fn fit(
         data: data.to_owned(),
         output: folder.clone(),
         test_rows: None,
+        split: None,
         resume: options.resume,
         settings,
     };
@@ -183,10 +185,13 @@ fn fit(
     Ok(FittedModel { folder, _temporary: temporary, summary, seed })
 }
 
-/// Lines of a SMILES file, or graphs.
+/// Lines of a SMILES file, molecules of a prepared data set, or graphs.
 fn examples(task: Task, path: &Path) -> Result<usize, Error> {
     Ok(match task {
-        Task::Molecules => equidrift_molecule::SmilesLines::open(path)?.count(),
+        Task::Molecules => match prepared::canonical(path)? {
+            Some(molecules) => molecules.len(),
+            None => equidrift_molecule::SmilesLines::open(path)?.count(),
+        },
         Task::Graphs => GraphInput::of_path(path).open(ReadOptions::default())?.count(),
     })
 }

@@ -7,6 +7,7 @@ use equidrift_gdss::GraphDataset;
 use equidrift_molecule::Chemistry;
 use equidrift_train::{VALIDATION_EPOCH, shuffled};
 
+use crate::datasets::{Selection, is_prepared};
 use crate::error::Error;
 use crate::training::molecules::{MoleculeSet, MoleculeSource, read_rows};
 use crate::training::settings::Unusable;
@@ -135,12 +136,18 @@ impl MoleculeSet {
                 let source = MoleculeSource {
                     data: path,
                     test_rows: None,
+                    split: None,
                     atoms: &atoms,
                     on_unknown_atom: Unusable::Skip,
                     ..source.clone()
                 };
                 let Some(set) = Self::read(&source, chemistry, stop)? else { return Ok(false) };
-                (set.graphs, set.unknown_atoms + set.bad_lines.len() as u64, Some(set.sha256))
+                // Parts of one prepared file differ in their rows alone.
+                let digest = match is_prepared(&Selection::of_path(path).path) {
+                    true => sha256(format!("{} {}", set.sha256, sha256(&row_bytes(&set.graphs))).as_bytes()),
+                    false => set.sha256,
+                };
+                (set.graphs, set.unknown_atoms + set.bad_lines.len() as u64, Some(digest))
             }
         };
         let nodes = self.graphs.nodes();
@@ -155,6 +162,11 @@ impl MoleculeSet {
         self.held_out = Some(held_out);
         Ok(true)
     }
+}
+
+/// The rows of the graphs, little endian.
+fn row_bytes(graphs: &GraphDataset) -> Vec<u8> {
+    (0..graphs.len()).flat_map(|index| graphs.row(index).to_le_bytes()).collect()
 }
 
 /// An error of the settings, in our own words.
@@ -193,6 +205,7 @@ mod tests {
             let source = MoleculeSource {
                 data: &data,
                 test_rows: test,
+                split: None,
                 atoms: &[],
                 on_bad_line: Unusable::Skip,
                 on_unknown_atom: Unusable::Skip,

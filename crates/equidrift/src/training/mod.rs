@@ -16,6 +16,7 @@ mod graph_sample_metrics;
 mod graphs;
 mod held_out;
 mod molecules;
+mod prepared;
 mod run;
 mod sample_metrics;
 mod settings;
@@ -49,12 +50,15 @@ use run::{GraphTraining, Progress, identity};
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainRequest {
-    /// A file of SMILES, one a line, `.gz` or not; or a file of graphs, or a part of one (see [`GraphInput`]).
+    /// A file of SMILES, one a line, `.gz` or not, or a prepared data set, see [`MoleculeSource::data`]; or a file of graphs, or
+    /// a part of one (see [`GraphInput`]).
     pub data: PathBuf,
     /// The run folder.
     pub output: PathBuf,
     /// A file of 0-based row numbers that are not trained on.
     pub test_rows: Option<PathBuf>,
+    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or `SCHEME:PART`.
+    pub split: Option<String>,
     /// Continue the run that is in `output`.
     pub resume: bool,
     /// Everything else.
@@ -145,6 +149,7 @@ pub fn train_molecules(
     let source = MoleculeSource {
         data: &request.data,
         test_rows: request.test_rows.as_deref(),
+        split: request.split.as_deref(),
         atoms: &settings.atoms,
         on_bad_line: settings.on_bad_line,
         on_unknown_atom: settings.on_unknown_atom,
@@ -157,9 +162,10 @@ pub fn train_molecules(
     }
     let data = TrainingData::Molecules(&set);
     let config = model_config(settings, data)?;
+    let named = prepared::selection(&source)?.map_or_else(|| request.data.clone(), |part| part.to_path());
     let mut samples = match settings.sampling.every {
         0 => None,
-        _ => Some(MoleculeSampleMetrics::new(settings, &request.data, &set.graphs)?),
+        _ => Some(MoleculeSampleMetrics::new(settings, &named, &set.graphs)?),
     };
     let samples = samples.as_mut().map(|samples| samples as &mut dyn SampleMetrics);
     train(request, &config, data, samples, watcher, stop)

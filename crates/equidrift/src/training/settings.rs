@@ -96,6 +96,7 @@ pub struct TrainingSettings {
     /// Default sampler of the model.
     pub sampler: SamplerConfig,
     /// Weights of the times in the loss.
+    #[serde(default)]
     pub weighting: LossWeighting,
     /// Noising paths, what the networks predict and the scales of the data.
     pub paths: PathsConfig,
@@ -272,7 +273,6 @@ fn qm9() -> Value {
         "on_bad_line": "skip",
         "on_unknown_atom": "fail",
         "steps": 1000,
-        "weighting": {"type": "uniform"},
         "sampler": {
             "name": "predictor-corrector", "predictor": "reverse", "corrector": "langevin",
             "snr": 0.2, "scale_eps": 0.7, "n_steps": 1

@@ -122,6 +122,12 @@ impl GraphFile {
         &self.splits
     }
 
+    /// The number in the file, from 0, of the graph that was given last, good or bad.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.next.checked_sub(1)
+    }
+
     /// Only the graphs of one part, `SCHEME:PART` (or `PART` if only one scheme has it), in the order of its list. To be
     /// called before the first graph is taken.
     ///
