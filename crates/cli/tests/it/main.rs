@@ -19,6 +19,7 @@ mod samplers;
 mod set_distances;
 mod summary;
 mod train;
+mod train_graphs;
 mod training_kills;
 mod training_settings;
 mod verbs;
