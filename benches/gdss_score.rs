@@ -64,7 +64,16 @@ fn score(criterion: &mut Criterion) {
             }
         }
         let mask = vec![1.0; batch * NODES];
-        let graphs = GraphBatch { batch, nodes: NODES, features: FEATURES, x: &x, adj: &adj, mask: &mask };
+        let times = vec![0.5; batch];
+        let graphs = GraphBatch {
+            batch,
+            nodes: NODES,
+            features: FEATURES,
+            x: &x,
+            adj: &adj,
+            mask: &mask,
+            times: &times,
+        };
         group.throughput(Throughput::Elements(batch as u64));
         for engine in &engines {
             group.bench_with_input(BenchmarkId::new(engine.name(), batch), &graphs, |bencher, graphs| {

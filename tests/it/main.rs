@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used)] // a test may fail by panicking
 
 mod architecture;
+mod datasets;
+mod generate_graphs;
+mod npz;

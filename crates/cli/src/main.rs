@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod completions;
 mod convert;
+mod datasets;
 mod evaluate;
 mod exit;
 mod forward;
@@ -19,6 +20,7 @@ mod likelihood;
 mod merge;
 mod plot;
 mod progress;
+mod report;
 mod samplers;
 mod signal;
 mod stdout;
@@ -49,6 +51,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Generate(generate::GenerateArgs),
+    Datasets(datasets::DatasetsArgs),
     Train(train::TrainArgs),
     Evaluate(evaluate::EvaluateArgs),
     Convert(convert::ConvertArgs),
@@ -63,6 +66,7 @@ const EXAMPLES: &str = "\
 Examples:
   equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
   equidrift evaluate molecules --generated molecules.smi
+  equidrift generate graphs --model community_small/ --num 128 -o graphs.graphml
   equidrift samplers show dpm-solver++ --steps 20
   equidrift generate molecules --num 1000000 --shard 0/8 -o part0.smi --resume";
 
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.verb {
         Verb::Generate(args) => generate::run(args),
+        Verb::Datasets(args) => datasets::run(args),
         Verb::Train(args) => train::run(args),
         Verb::Evaluate(args) => evaluate::run(args),
         Verb::Convert(args) => convert::run(args),

@@ -1,11 +1,20 @@
 //! `equidrift train ...`
 
-use clap::{Args, Subcommand};
+use std::path::Path;
 
-use crate::exit::CliResult;
+use clap::{Args, Subcommand};
+use equidrift::training::{TrainRequest, TrainSummary, TrainingSettings, TrainingWatcher};
+use equidrift_gdss::EngineKind;
+use serde_json::{Value, json};
+
+use crate::exit::{CliResult, Exit, Failure};
+use crate::{progress, signal, stdout};
+use config_file::ConfigFile;
+use watcher::Watcher;
 
 mod config_file;
 mod flags;
+mod graphs;
 mod loss_curve;
 mod molecules;
 mod plot;
@@ -21,12 +30,79 @@ pub(crate) struct TrainArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     Molecules(Box<molecules::TrainMoleculesArgs>),
+    Graphs(Box<graphs::TrainGraphsArgs>),
     Plot(plot::PlotArgs),
 }
 
 pub(crate) fn run(args: &TrainArgs) -> CliResult {
     match &args.what {
         What::Molecules(args) => molecules::run(args),
+        What::Graphs(args) => graphs::run(args),
         What::Plot(args) => plot::run(args),
     }
+}
+
+/// Lays tables of settings over a preset.
+type Merge = fn(Option<&str>, &[Value]) -> Result<TrainingSettings, equidrift::Error>;
+
+/// Trains.
+type Train = fn(
+    &TrainRequest,
+    &mut dyn TrainingWatcher,
+    &(dyn Fn() -> bool + Sync),
+) -> Result<TrainSummary, equidrift::Error>;
+
+/// The preset with the configuration file and the flags over it.
+fn settings(
+    merge: Merge,
+    preset: Option<&str>,
+    config: Option<&Path>,
+    flags: Value,
+) -> Result<TrainingSettings, Failure> {
+    let mut over = Vec::new();
+    if let Some(path) = config {
+        let file = ConfigFile::read(path)?;
+        file.check(merge, preset)?;
+        over.push(file.table);
+    }
+    over.push(flags);
+    let mut settings = merge(preset, &over)?;
+    let engine_given = over.iter().any(|table| table.get("engine").is_some());
+    if !engine_given {
+        settings.engine = EngineKind::for_device(settings.device);
+    }
+    Ok(settings)
+}
+
+/// Trains and says how it ended.
+fn fit(request: &TrainRequest, json: bool, train: Train) -> CliResult {
+    let stop = signal::stop();
+    let mut watcher = Watcher::new(request);
+    let summary = train(request, &mut watcher, &|| stop.asked());
+    watcher.clear();
+    let summary = summary?;
+    watcher.draw()?;
+    let exit = if summary.finished { Exit::Ok } else { Exit::Interrupted };
+    let (folder, epochs, all) = (request.output.display(), summary.epochs, request.settings.epochs);
+    if summary.converged {
+        let best = summary.best_epoch.unwrap_or(epochs);
+        progress::note(&format!(
+            "{folder}: stopped early after {epochs} of {all} epochs; the validation loss was best in epoch {best}"
+        ));
+    } else if summary.finished {
+        progress::note(&format!("{folder}: {epochs} epochs done"));
+    } else {
+        progress::note(&format!("{folder}: stopped after {epochs} of {all} epochs; continue with --resume"));
+    }
+    if json {
+        stdout::json(&json!({
+            "output": request.output,
+            "finished": summary.finished,
+            "stopped_early": summary.converged,
+            "epochs": epochs,
+            "best_epoch": summary.best_epoch,
+            "last_epoch": watcher.last(),
+        }))?;
+    }
+    Ok(exit)
 }

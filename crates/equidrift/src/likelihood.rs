@@ -259,17 +259,19 @@ impl Run {
             START_TIME,
             1.0_f64.min(equidrift_sampler::path::start_time(&[paths[0].build(), paths[1].build()])),
         )?;
-        let marginal = |path: &PathConfig| {
+        // The data are scaled before they are noised, so the factor on what the graph holds is the product.
+        let marginal = |path: &PathConfig, scale: f64| {
             let path = path.build();
-            (path.alpha(START_TIME), path.sigma(START_TIME))
+            (scale * path.alpha(START_TIME), path.sigma(START_TIME))
         };
+        let scales = config.paths.scales;
         Ok(Self {
             denoiser: model.gdss().differentiable_denoiser(Precision::F64, DeviceKind::Cpu)?,
             prior: PriorDensity::new(&paths),
             how: Likelihood { ode, t_start: START_TIME, divergence },
             seed: request.seed,
             features: config.networks.features(),
-            marginals: [marginal(&paths[0]), marginal(&paths[1])],
+            marginals: [marginal(&paths[0], scales.x), marginal(&paths[1], scales.adj)],
             device: DeviceKind::Cpu.open().map_err(|source| Error::Device { source })?,
             paths,
         })

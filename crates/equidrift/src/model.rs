@@ -59,10 +59,12 @@ impl Model {
     }
 
     /// Mean and variance of the training data's node features and edges. The features are one-hot, so theirs are known
-    /// without data; those of the edges stand in the configuration, or are not known.
+    /// without data; those of the edges stand in the configuration, or are not known. Both are of the scaled data.
     fn data_moments(&self) -> (DataMoments, Option<DataMoments>) {
         let config = self.gdss.config();
-        (DataMoments::of_one_hot(config.networks.features()), config.edge_moments)
+        let scales = config.paths.scales;
+        let features = DataMoments::of_one_hot(config.networks.features());
+        (features.scaled(scales.x), config.edge_moments.map(|edges| edges.scaled(scales.adj)))
     }
 
     /// How far the noised data at the start of sampling are from the prior, by component: of node features (`x`) and, where

@@ -47,8 +47,11 @@ pub fn measure_statistics(
     let supports = [Support::nodes(mask.clone(), features), Support::symmetric_pairs(mask)];
     let device = DeviceKind::Cpu.open().map_err(|source| Error::Device { source })?;
     let components = ["x", "adj"].into_iter().zip(dense(&graphs, nodes, features)).zip(supports);
-    let components = components
-        .map(|((name, values), support)| Component::from_host(name, values, support, &device, DType::F32));
+    let scales = [config.paths.scales.x, config.paths.scales.adj];
+    let components = components.zip(scales).map(|(((name, mut values), support), scale)| {
+        values.iter_mut().for_each(|value| *value *= scale);
+        Component::from_host(name, values, support, &device, DType::F32)
+    });
     let state = State::new(components.collect::<Result<_, _>>()?)?;
     let denoiser = model.gdss().denoiser(EngineKind::for_device(DeviceKind::Cpu), DeviceKind::Cpu)?;
     let paths = [config.paths.x.clone(), config.paths.adj.clone()];

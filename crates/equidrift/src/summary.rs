@@ -1,5 +1,7 @@
 //! The figures of a run.
 //!
+//! Of molecules:
+//!
 //! | figure | of | meaning |
 //! | --- | --- | --- |
 //! | validity before repair | all samples | has an atom and passes the valence check as it came out of the model |
@@ -7,11 +9,15 @@
 //! | uniqueness | valid | distinct canonical SMILES / valid molecules |
 //! | novelty | distinct | distinct canonical SMILES that are not in the training set / distinct |
 //! | connectedness | valid | one fragment after repair, before the largest one is kept |
-
-use std::collections::HashSet;
+//!
+//! Of graphs, after nodes without an edge were dropped:
+//!
+//! | figure | of | meaning |
+//! | --- | --- | --- |
+//! | graphs | all samples | did not diverge |
+//! | connectedness | graphs | one component |
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::manifest::Diverged;
 
@@ -23,12 +29,18 @@ pub struct Tally {
     pub samples: u64,
     /// Samples that became infinite or not a number.
     pub diverged: u64,
-    /// Valid as they came out of the model.
+    /// Valid as they came out of the model; of graphs: those with an edge.
     pub valid_before_repair: u64,
-    /// Valid molecules in the output.
+    /// Valid molecules, or graphs, in the output.
     pub valid: u64,
-    /// Valid ones that were one fragment before the largest was kept.
+    /// Valid ones that are connected; of molecules, before the largest fragment was kept.
     pub connected: u64,
+    /// Nodes of all graphs in the output; not counted for molecules.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nodes: u64,
+    /// Edges of all graphs in the output; not counted for molecules.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edges: u64,
 }
 
 impl Tally {
@@ -39,45 +51,19 @@ impl Tally {
         self.valid_before_repair += other.valid_before_repair;
         self.valid += other.valid;
         self.connected += other.connected;
+        self.nodes += other.nodes;
+        self.edges += other.edges;
     }
 }
 
-/// A set of SMILES kept as 128 bits each of their SHA-256, so that a million of them take tens of megabytes.
-#[derive(Clone, Debug, Default)]
-pub struct SmilesSet {
-    digests: HashSet<u128>,
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
-impl SmilesSet {
-    /// Adds a SMILES; whether it was new.
-    pub fn insert(&mut self, smiles: &str) -> bool {
-        self.digests.insert(Self::digest(smiles))
-    }
-
-    /// Whether the SMILES was added before.
-    pub fn contains(&self, smiles: &str) -> bool {
-        self.digests.contains(&Self::digest(smiles))
-    }
-
-    /// How many distinct SMILES were added.
-    pub fn len(&self) -> usize {
-        self.digests.len()
-    }
-
-    /// Whether nothing was added.
-    pub fn is_empty(&self) -> bool {
-        self.digests.is_empty()
-    }
-
-    fn digest(smiles: &str) -> u128 {
-        let digest = Sha256::digest(smiles.as_bytes());
-        digest.iter().take(16).fold(0, |bits, &byte| bits << 8 | u128::from(byte))
-    }
-}
-
-/// What a run reports at its end; `--json` prints exactly this.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
+/// What a run reports at its end, whatever it made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
     /// Name of the model.
     pub model: String,
     /// Name of the sampler.
@@ -91,8 +77,6 @@ pub struct Summary {
     pub engine: String,
     /// The device it ran on.
     pub device: String,
-    /// The chemistry library.
-    pub chemistry: String,
     /// The seed.
     pub seed: u64,
     /// Samples asked for (of this shard).
@@ -103,6 +87,32 @@ pub struct Summary {
     pub samples: u64,
     /// Samples drawn by this process.
     pub samples_this_run: u64,
+    /// Samples that became infinite or not a number, with the step.
+    pub diverged: Vec<Diverged>,
+    /// Wall time of this process's sampling, in seconds.
+    pub seconds: f64,
+    /// Where the results are, unless on standard output.
+    pub output: Option<String>,
+    /// SHA-256 of the output file, where there is one.
+    pub output_sha256: Option<String>,
+}
+
+impl RunSummary {
+    /// Samples drawn by this process per second.
+    #[must_use]
+    pub fn samples_per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.samples_this_run as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+/// What a run of molecules reports at its end; `--json` prints exactly this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What every run reports.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// The chemistry library.
+    pub chemistry: String,
     /// Share of the samples that were valid before repair.
     pub validity_before_repair: f64,
     /// Share of the samples whose written molecule is valid.
@@ -115,16 +125,28 @@ pub struct Summary {
     pub novelty: Option<f64>,
     /// Share of the valid ones that were one fragment before the largest was kept.
     pub connectedness: f64,
-    /// Samples that became infinite or not a number, with the step.
-    pub diverged: Vec<Diverged>,
-    /// Wall time of this process's sampling, in seconds.
-    pub seconds: f64,
     /// Samples drawn by this process per second.
     pub molecules_per_second: f64,
-    /// Where the molecules are, unless on standard output.
-    pub output: Option<String>,
-    /// SHA-256 of the output file, where there is one.
-    pub output_sha256: Option<String>,
+}
+
+/// What a run of graphs reports at its end; `--json` prints exactly this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GraphSummary {
+    /// What every run reports.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// Graphs in the output: the samples that did not diverge.
+    pub graphs: u64,
+    /// Graphs that came out of the model without an edge and are written as a single node.
+    pub without_edges: u64,
+    /// Nodes per graph, mean over `graphs`.
+    pub mean_nodes: f64,
+    /// Edges per graph, mean over `graphs`.
+    pub mean_edges: f64,
+    /// Share of `graphs` that are connected.
+    pub connectedness: f64,
+    /// Samples drawn by this process per second.
+    pub graphs_per_second: f64,
 }
 
 /// `part / whole`; zero of nothing is zero.
@@ -135,17 +157,6 @@ pub(crate) fn share(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn smiles_sets_count_distinct_members() {
-        let mut generated = SmilesSet::default();
-        assert!(generated.is_empty());
-        assert!(generated.insert("CCO"));
-        assert!(!generated.insert("CCO"));
-        assert!(generated.insert("CCN"));
-        assert_eq!(generated.len(), 2);
-        assert!(generated.contains("CCO") && !generated.contains("CC"));
-    }
 
     #[test]
     fn shares_of_nothing_are_zero() {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
-use equidrift_nn::{GraphMask, LayerError, ParameterReader};
+use equidrift_nn::{GraphMask, LayerError, ParameterReader, TimeFeatures};
 
 use crate::engine::{
     EngineError, GradientEngine, GraphBatch, JacobianEngine, LossAndGradient, NetworkOutputs,
@@ -99,7 +99,7 @@ impl BurnEngine {
         for graphs in self.pieces(batch) {
             let input = self.load(&part(batch, &graphs));
             let track = |tensor: Tensor<3>| tensor.autodiff().require_grad();
-            let input = Input { x: track(input.x), adj: track(input.adj), mask: input.mask };
+            let input = Input { x: track(input.x), adj: track(input.adj), ..input };
             let leaves = [input.x.clone(), input.adj.clone()];
             let (x, adj) = self.plain.forward(input);
             let b = graphs.len();
@@ -171,7 +171,13 @@ impl BurnEngine {
             x: self.tensor(batch.x, [b, n, f]),
             adj: self.tensor(batch.adj, [b, n, n]),
             mask: GraphMask::new(self.tensor(batch.mask, [b, n])),
+            time: self.time(batch.times),
         }
+    }
+
+    fn time(&self, times: &[f64]) -> Option<TimeFeatures> {
+        let count = self.networks.time_features();
+        (count > 0).then(|| TimeFeatures::new(times, count, &self.device, self.dtype))
     }
 
     fn tensor<T: Element, const D: usize>(&self, values: &[T], shape: [usize; D]) -> Tensor<D> {
@@ -241,6 +247,7 @@ fn part<'a, T>(batch: &GraphBatch<'a, T>, graphs: &Range<usize>) -> GraphBatch<'
         x: &batch.x[graphs.start * n * f..graphs.end * n * f],
         adj: &batch.adj[graphs.start * n * n..graphs.end * n * n],
         mask: &batch.mask[graphs.start * n..graphs.end * n],
+        times: &batch.times[graphs.clone()],
     }
 }
 
@@ -248,6 +255,7 @@ struct Input {
     x: Tensor<3>,
     adj: Tensor<3>,
     mask: GraphMask,
+    time: Option<TimeFeatures>,
 }
 
 #[derive(Debug, Clone)]
@@ -283,12 +291,13 @@ impl Pair {
     }
 
     fn forward(&self, input: Input) -> (Tensor<3>, Tensor<3>) {
-        let Input { x, adj, mask } = input;
+        let Input { x, adj, mask, time } = input;
+        let time = time.as_ref();
         let nodes = match &self.x {
-            NodeNetwork::Convolutional(network) => network.forward(x.clone(), adj.clone(), &mask),
-            NodeNetwork::Attention(network) => network.forward(x.clone(), adj.clone(), &mask),
+            NodeNetwork::Convolutional(network) => network.forward(x.clone(), adj.clone(), &mask, time),
+            NodeNetwork::Attention(network) => network.forward(x.clone(), adj.clone(), &mask, time),
         };
-        (nodes, self.adj.forward(x, adj, &mask))
+        (nodes, self.adj.forward(x, adj, &mask, time))
     }
 
     fn collect_gradient(&self, gradients: &mut Gradients, into: &mut ParameterSet) -> Result<(), LayerError> {

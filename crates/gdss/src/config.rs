@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use equidrift_sampler::path::DataMoments;
-use equidrift_sampler::{PathConfig, SamplerConfig, SamplerError};
+use equidrift_sampler::{PathConfig, PredictionKind, SamplerConfig, SamplerError};
 use serde::{Deserialize, Serialize};
 
 use crate::network_config::{NetworkConfigError, NetworksConfig};
@@ -85,6 +85,66 @@ pub struct PathsConfig {
     pub x: PathConfig,
     /// Of the adjacency.
     pub adj: PathConfig,
+    /// What the networks return; by default what the published ones do: the score where the path explodes, else the noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<PredictionsConfig>,
+    /// Factors on the data before they are noised.
+    #[serde(default, skip_serializing_if = "ScalesConfig::are_one")]
+    pub scales: ScalesConfig,
+}
+
+/// What each network returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictionsConfig {
+    /// The node network.
+    pub x: PredictionKind,
+    /// The edge network.
+    pub adj: PredictionKind,
+}
+
+/// Factors on the clean data of both components. Samplers and networks see the scaled data; a sample is divided by them
+/// before it is decoded. With unit second moments a path that preserves variance keeps them at one at all times.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScalesConfig {
+    /// On the one-hot node features.
+    pub x: f64,
+    /// On the entries of the adjacency.
+    pub adj: f64,
+}
+
+impl Default for ScalesConfig {
+    fn default() -> Self {
+        Self { x: 1.0, adj: 1.0 }
+    }
+}
+
+impl ScalesConfig {
+    fn are_one(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl PathsConfig {
+    /// Unscaled data and networks that return what the published ones do.
+    #[must_use]
+    pub const fn published(x: PathConfig, adj: PathConfig) -> Self {
+        Self { x, adj, predictions: None, scales: ScalesConfig { x: 1.0, adj: 1.0 } }
+    }
+
+    /// What each network returns, the node network first.
+    #[must_use]
+    pub fn kinds(&self) -> [PredictionKind; 2] {
+        let published = |path: &PathConfig| match path {
+            PathConfig::VarianceExploding { .. } => PredictionKind::Score,
+            _ => PredictionKind::Noise,
+        };
+        self.predictions.map_or_else(
+            || [published(&self.x), published(&self.adj)],
+            |PredictionsConfig { x, adj }| [x, adj],
+        )
+    }
 }
 
 /// Which weights of a training run are in use.
@@ -146,6 +206,14 @@ pub enum ConfigError {
         /// Nodes of the largest graph.
         max_nodes: usize,
     },
+    /// A factor that cannot be undone.
+    #[error("`paths.scales.{component}` is {scale}, expected a positive number")]
+    Scale {
+        /// `"x"` or `"adj"`.
+        component: &'static str,
+        /// Its value.
+        scale: f64,
+    },
     /// Layer sizes.
     #[error("networks: {0}")]
     Networks(#[from] NetworkConfigError),
@@ -182,6 +250,11 @@ impl GdssConfig {
         self.networks.check()?;
         self.paths.x.validate()?;
         self.paths.adj.validate()?;
+        for (component, scale) in [("x", self.paths.scales.x), ("adj", self.paths.scales.adj)] {
+            if !(scale > 0.0 && scale.is_finite()) {
+                return Err(ConfigError::Scale { component, scale });
+            }
+        }
         match (self.task, &self.vocabulary) {
             (Task::Molecules, None) => return Err(ConfigError::NoVocabulary),
             (Task::Molecules, Some(Vocabulary { atoms })) if atoms.len() != self.networks.features() => {

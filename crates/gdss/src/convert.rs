@@ -168,7 +168,7 @@ impl Released {
             max_nodes: self.data.max_node_num,
             vocabulary,
             networks: NetworksConfig { x: self.params_x, adj: self.params_adj },
-            paths: PathsConfig { x: self.sde.x.path, adj: self.sde.adj.path },
+            paths: PathsConfig::published(self.sde.x.path, self.sde.adj.path),
             sampler,
             // The released samplers step over the scales of the adjacency's path.
             steps: self.sde.adj.num_scales,

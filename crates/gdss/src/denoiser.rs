@@ -5,8 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Element, Tensor, TensorData};
 use equidrift_sampler::support::Real;
 use equidrift_sampler::{
-    Component, DenoiseError, Denoiser, Layout, PathConfig, PredictionKind, PredictionsAndGradients, State,
-    VectorJacobian,
+    Component, DenoiseError, Denoiser, Layout, PredictionKind, PredictionsAndGradients, State, VectorJacobian,
 };
 
 use crate::config::PathsConfig;
@@ -22,7 +21,7 @@ pub(crate) const EDGES: usize = 1;
 /// A pair of score networks as a [`Denoiser`] of two components: node features, then adjacency.
 ///
 /// What a network returns is the noise prediction where its path preserves variance (score = -net/std) and the score
-/// itself where its path explodes; this is declared, not converted. Time does not enter the networks.
+/// itself where its path explodes, unless the configuration says otherwise; this is declared, not converted.
 pub struct GdssDenoiser<E: ?Sized = dyn ScoreEngine> {
     engine: Arc<E>,
     features: usize,
@@ -38,13 +37,19 @@ impl<E: ?Sized> Clone for GdssDenoiser<E> {
 impl<E: ?Sized> GdssDenoiser<E> {
     /// Networks of `features` features per node, trained on `paths`.
     pub fn new(engine: Arc<E>, features: usize, paths: &PathsConfig) -> Self {
-        Self { engine, features, kinds: [predicted(&paths.x), predicted(&paths.adj)] }
+        Self { engine, features, kinds: paths.kinds() }
+    }
+
+    /// What evaluates the networks.
+    pub fn engine(&self) -> &E {
+        &self.engine
     }
 
     /// Hands the state to `evaluate` as a batch of graphs.
     fn with_graphs<T: Element + Real, O>(
         &self,
         state: &State,
+        times: &[f64],
         evaluate: impl FnOnce(&GraphBatch<'_, T>) -> Result<O, EngineError>,
     ) -> Result<O, DenoiseError> {
         let nodes = self.check(state)?;
@@ -59,6 +64,7 @@ impl<E: ?Sized> GdssDenoiser<E> {
             x: &projected::<T>(&state.components[NODES])?,
             adj: &projected::<T>(&state.components[EDGES])?,
             mask: &mask.collect::<Vec<T>>(),
+            times,
         };
         evaluate(&graphs).map_err(|error| DenoiseError::Engine(Box::new(error)))
     }
@@ -68,6 +74,7 @@ impl<E: ?Sized> GdssDenoiser<E> {
     fn vjp_as<T: Element + Real>(
         &self,
         state: &State,
+        times: &[f64],
         cotangents: &[Tensor<2>],
         differentiate: impl FnOnce(
             &GraphBatch<'_, T>,
@@ -86,7 +93,7 @@ impl<E: ?Sized> GdssDenoiser<E> {
         };
         let cotangents =
             NetworkOutputs { x: rows(NODES, x)?, adj: rows(EDGES, &adj.clone().mul_scalar(0.5))? };
-        let mut out = self.with_graphs::<T, _>(state, |graphs| differentiate(graphs, &cotangents))?;
+        let mut out = self.with_graphs::<T, _>(state, times, |graphs| differentiate(graphs, &cotangents))?;
         for (at, values) in [(NODES, &mut out.gradient.x), (EDGES, &mut out.gradient.adj)] {
             let support = &state.components[at].support;
             for (row, values) in values.chunks_exact_mut(support.width().max(1)).enumerate() {
@@ -134,11 +141,13 @@ impl<E: ScoreEngine + ?Sized> Denoiser for GdssDenoiser<E> {
         &self.kinds
     }
 
-    fn predict(&self, state: &State, _times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
+    fn predict(&self, state: &State, times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
         Ok(if is_double(state) {
-            as_tensors(state, self.with_graphs::<f64, _>(state, |graphs| self.engine.evaluate_f64(graphs))?)
+            let double = |graphs: &GraphBatch<'_, f64>| self.engine.evaluate_f64(graphs);
+            as_tensors(state, self.with_graphs(state, times, double)?)
         } else {
-            as_tensors(state, self.with_graphs::<f32, _>(state, |graphs| self.engine.evaluate(graphs))?)
+            let single = |graphs: &GraphBatch<'_>| self.engine.evaluate(graphs);
+            as_tensors(state, self.with_graphs(state, times, single)?)
         })
     }
 }
@@ -147,26 +156,18 @@ impl<E: JacobianEngine + ?Sized> VectorJacobian for GdssDenoiser<E> {
     fn vjp(
         &self,
         state: &State,
-        _times: &[f64],
+        times: &[f64],
         cotangents: &[Tensor<2>],
     ) -> Result<PredictionsAndGradients, DenoiseError> {
         if is_double(state) {
-            self.vjp_as::<f64>(state, cotangents, |graphs, cotangents| {
+            self.vjp_as::<f64>(state, times, cotangents, |graphs, cotangents| {
                 self.engine.vector_jacobian_f64(graphs, cotangents)
             })
         } else {
-            self.vjp_as::<f32>(state, cotangents, |graphs, cotangents| {
+            self.vjp_as::<f32>(state, times, cotangents, |graphs, cotangents| {
                 self.engine.vector_jacobian(graphs, cotangents)
             })
         }
-    }
-}
-
-/// What a network trained on `path` returns.
-fn predicted(path: &PathConfig) -> PredictionKind {
-    match path {
-        PathConfig::VarianceExploding { .. } => PredictionKind::Score,
-        _ => PredictionKind::Noise,
     }
 }
 

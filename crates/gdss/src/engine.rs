@@ -20,6 +20,8 @@ pub struct GraphBatch<'a, T = f32> {
     pub adj: &'a [T],
     /// Node mask `[B, N]`, 1 at real nodes and 0 at padding.
     pub mask: &'a [T],
+    /// Times `[B]`; of no influence on networks that are not told the time.
+    pub times: &'a [f64],
 }
 
 impl<T> GraphBatch<'_, T> {
@@ -34,7 +36,8 @@ impl<T> GraphBatch<'_, T> {
         }
         check_length("x", self.x.len(), &[b, n, f])?;
         check_length("adj", self.adj.len(), &[b, n, n])?;
-        check_length("mask", self.mask.len(), &[b, n])
+        check_length("mask", self.mask.len(), &[b, n])?;
+        check_length("times", self.times.len(), &[b])
     }
 }
 
@@ -47,22 +50,23 @@ pub struct NetworkOutputs<T = f32> {
     pub adj: Vec<T>,
 }
 
-/// Perturbed graphs and the noise that perturbed them, for the loss
+/// Perturbed graphs and what the networks are to say of them, for the loss
 /// `(1/B) sum_b 1/2 sum_i (scale_b net_bi + z_bi)^2`, one for nodes and one for edges.
 ///
-/// The score is `net` for a variance-exploding path and `-net/std` for the preserving ones, so the residual
-/// `score std + z` has `scale = std(t)` and `scale = -1` respectively.
+/// Where a network returns the score or the noise, z is the noise that perturbed the graph, and the residual `score std + z`
+/// has `scale = std(t)` and `scale = -1` respectively. For any other prediction `p` of data and noise it is `p` with
+/// `scale = -1`; a weight of the time multiplies both by its square root.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreMatchingBatch<'a, T = f32> {
     /// The perturbed, masked graphs.
     pub graphs: GraphBatch<'a, T>,
     /// `[B]`
     pub scale_x: &'a [T],
-    /// Masked node noise `[B, N, F]`.
+    /// Masked node noise or target `[B, N, F]`.
     pub z_x: &'a [T],
     /// `[B]`
     pub scale_adj: &'a [T],
-    /// Masked symmetric edge noise `[B, N, N]`.
+    /// Masked symmetric edge noise or target `[B, N, N]`.
     pub z_adj: &'a [T],
 }
 
@@ -99,6 +103,14 @@ pub trait ScoreEngine: Send + Sync {
     /// Short name for logs and reports.
     fn name(&self) -> &str;
 
+    /// How many graphs are evaluated in the time of one, whether or not some have fewer nodes than others.
+    ///
+    /// An engine that answers more than 1 promises that a graph's result does not depend, in any bit, on how far the
+    /// graph is padded.
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Both networks at one batch.
     ///
     /// # Errors
@@ -114,8 +126,9 @@ pub trait ScoreEngine: Send + Sync {
         let round = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
         let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
         let (x, adj, mask) = (round(batch.x), round(batch.adj), round(batch.mask));
-        let GraphBatch { batch, nodes, features, .. } = *batch;
-        let out = self.evaluate(&GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask })?;
+        let GraphBatch { batch, nodes, features, times, .. } = *batch;
+        let out =
+            self.evaluate(&GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask, times })?;
         Ok(NetworkOutputs { x: widen(out.x), adj: widen(out.adj) })
     }
 }

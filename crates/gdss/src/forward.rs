@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::DType;
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::weights::{HostTensor, TensorFile};
-use equidrift_sampler::PathConfig;
+use equidrift_sampler::{PathConfig, PredictionKind};
 
 use crate::burn_engine::BurnEngine;
 use crate::engine::GraphBatch;
@@ -59,19 +59,20 @@ pub fn forward(
     let times = input("in.t", &[batch])?.to_f64();
     check_values(&adj.to_f64(), &flags.to_f64(), &times, [batch, nodes], origin)?;
 
+    let (state_x, state_adj) = (x.to_f64(), adj.to_f64());
     let (x, adj) = match precision {
         Precision::F64 => {
             let networks = &model.config().networks;
             let engine =
                 BurnEngine::with_precision(networks, model.parameters(), &device.open()?, DType::F64)?;
             let (x, adj, mask) = (x.to_f64(), adj.to_f64(), flags.to_f64());
-            let graphs = GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask };
+            let graphs = GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask, times: &times };
             let out = engine.evaluate_as(&graphs)?;
             (out.x, out.adj)
         }
         Precision::F32 => {
             let (x, adj, mask) = (x.to_f32(), adj.to_f32(), flags.to_f32());
-            let graphs = GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask };
+            let graphs = GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask, times: &times };
             let out = model.engine(engine, device)?.evaluate(&graphs)?;
             let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
             (widen(out.x), widen(out.adj))
@@ -86,22 +87,25 @@ pub fn forward(
         };
         out.tensors.insert(name.to_owned(), tensor);
     };
-    insert("out.x.score", &[batch, nodes, features], score(&paths.x, &x, &times));
-    insert("out.adj.score", &[batch, nodes, nodes], score(&paths.adj, &adj, &times));
+    let [kind_x, kind_adj] = paths.kinds();
+    insert("out.x.score", &[batch, nodes, features], score(&paths.x, kind_x, &state_x, &x, &times));
+    insert("out.adj.score", &[batch, nodes, nodes], score(&paths.adj, kind_adj, &state_adj, &adj, &times));
     insert("out.x.net", &[batch, nodes, features], x);
     insert("out.adj.net", &[batch, nodes, nodes], adj);
     Ok(out)
 }
 
-/// The score from a network's output `[B, ...]` at one time per graph.
-fn score(path: &PathConfig, net: &[f64], times: &[f64]) -> Vec<f64> {
-    if matches!(path, PathConfig::VarianceExploding { .. }) || times.is_empty() {
+/// The score from the state and a network's output `[B, ...]` at one time per graph.
+fn score(path: &PathConfig, kind: PredictionKind, state: &[f64], net: &[f64], times: &[f64]) -> Vec<f64> {
+    if kind == PredictionKind::Score || times.is_empty() {
         return net.to_vec();
     }
     let path = path.build();
     let width = net.len() / times.len();
-    let std = times.iter().flat_map(|&t| std::iter::repeat_n(path.sigma(t), width));
-    net.iter().zip(std).map(|(net, std)| -net / std).collect()
+    let conversions = times
+        .iter()
+        .flat_map(|&t| std::iter::repeat_n(kind.convert(PredictionKind::Score, &path.marginal(t)), width));
+    state.iter().zip(net).zip(conversions).map(|((x, net), c)| c.state * x + c.prediction * net).collect()
 }
 
 /// The engines rely on what every graph satisfies, so numbers that are no graph must not reach them.

@@ -159,6 +159,11 @@ impl GraphDataset {
         self.nodes
     }
 
+    /// Nodes of graph `index`.
+    pub fn size(&self, index: usize) -> usize {
+        self.ends[index].0 - self.start(index).0
+    }
+
     /// Row of the data file that graph `index` came from.
     pub fn row(&self, index: usize) -> u64 {
         self.rows[index]

@@ -58,7 +58,12 @@ mod tests {
 
     fn networks() -> NetworksConfig {
         NetworksConfig {
-            x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num: 4, depth: 2, nhid: 16 }),
+            x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig {
+                max_feat_num: 4,
+                depth: 2,
+                nhid: 16,
+                time_features: 0,
+            }),
             adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
                 max_feat_num: 4,
                 max_node_num: 9,
@@ -71,6 +76,7 @@ mod tests {
                 adim: 16,
                 num_heads: 4,
                 conv: Projection::Gcn,
+                time_features: 0,
             }),
         }
     }

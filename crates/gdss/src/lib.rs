@@ -24,7 +24,9 @@ mod score_network_x;
 mod score_network_x_gmh;
 
 pub use burn_engine::BurnEngine;
-pub use config::{ConfigError, GdssConfig, PathsConfig, SamplingWeights, Task, Vocabulary};
+pub use config::{
+    ConfigError, GdssConfig, PathsConfig, PredictionsConfig, SamplingWeights, ScalesConfig, Task, Vocabulary,
+};
 pub use convert::convert_gdss;
 pub use denoiser::GdssDenoiser;
 pub use engine::{

@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 const MAX_WIDTH: usize = 4096;
 /// Largest number of layers accepted.
 const MAX_DEPTH: usize = 64;
+/// Most features of the time accepted.
+pub(crate) const MAX_TIME_FEATURES: usize = 64;
+
+// Serde hands the field over by reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
 
 /// The two networks of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +64,10 @@ pub struct ScoreNetworkXConfig {
     pub depth: usize,
     /// Width of each.
     pub nhid: usize,
+    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::time_features`]). The published
+    /// networks have none: they are not told the noise level.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub time_features: usize,
 }
 
 impl ScoreNetworkXConfig {
@@ -90,6 +102,10 @@ pub struct ScoreNetworkXGmhConfig {
     /// Projection of queries and keys.
     #[serde(default)]
     pub conv: Projection,
+    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::time_features`]). The published
+    /// networks have none: they are not told the noise level.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub time_features: usize,
 }
 
 impl ScoreNetworkXGmhConfig {
@@ -108,6 +124,7 @@ impl ScoreNetworkXGmhConfig {
             channels: (self.c_init, self.c_hid, self.c_final),
             num_linears: self.num_linears,
             num_heads: self.num_heads,
+            time: self.time_features,
         })
     }
 }
@@ -139,6 +156,10 @@ pub struct ScoreNetworkAConfig {
     /// Projection of queries and keys.
     #[serde(default)]
     pub conv: Projection,
+    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::time_features`]). The published
+    /// networks have none: they are not told the noise level.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub time_features: usize,
 }
 
 impl ScoreNetworkAConfig {
@@ -157,6 +178,7 @@ impl ScoreNetworkAConfig {
             channels: (self.c_init, self.c_hid, self.c_final),
             num_linears: self.num_linears,
             num_heads: self.num_heads,
+            time: self.time_features,
         })
     }
 }
@@ -178,6 +200,8 @@ pub struct AttentionLayerSize {
     pub num_linears: usize,
     /// Attention heads.
     pub num_heads: usize,
+    /// Features of the time that both perceptrons take.
+    pub time: usize,
 }
 
 impl AttentionLayerSize {
@@ -197,6 +221,7 @@ impl AttentionLayerSize {
             hidden: self.hidden(),
             edge_maps: self.num_linears,
             heads: self.num_heads,
+            time: self.time,
         }
     }
 }
@@ -209,6 +234,7 @@ struct AttentionStack {
     channels: (usize, usize, usize),
     num_linears: usize,
     num_heads: usize,
+    time: usize,
 }
 
 fn attention_layers(stack: &AttentionStack) -> Vec<AttentionLayerSize> {
@@ -225,6 +251,7 @@ fn attention_layers(stack: &AttentionStack) -> Vec<AttentionLayerSize> {
                 channels_out: if last { c_final } else { c_hid },
                 num_linears: stack.num_linears,
                 num_heads: stack.num_heads,
+                time: stack.time,
             }
         })
         .collect()
@@ -274,6 +301,15 @@ impl NetworksConfig {
         self.adj_sizes().max_feat_num
     }
 
+    /// Features of the time that either network needs; 0 if neither is told the time.
+    pub fn time_features(&self) -> usize {
+        let x = match &self.x {
+            NodeNetworkConfig::ScoreNetworkX(x) => x.time_features,
+            NodeNetworkConfig::ScoreNetworkXGmh(x) => x.time_features,
+        };
+        x.max(self.adj_sizes().time_features)
+    }
+
     /// The sizes of the adjacency network.
     pub fn adj_sizes(&self) -> &ScoreNetworkAConfig {
         let EdgeNetworkConfig::ScoreNetworkA(sizes) = &self.adj;
@@ -311,6 +347,7 @@ impl NetworksConfig {
             }
         };
         range("x", "max_feat_num", features, 1, MAX_WIDTH)?;
+        range("x or adj", "time_features", self.time_features(), 0, MAX_TIME_FEATURES)?;
         if features != a.max_feat_num {
             return Err(NetworkConfigError::Features { x: features, adj: a.max_feat_num });
         }

@@ -81,14 +81,14 @@ pub fn parameter_shapes(networks: &NetworksConfig) -> BTreeMap<String, Parameter
                 list.convolution(&format!("x.layers.{layer}"), inputs, x.nhid);
             }
             let width = x.concatenated();
-            list.perceptron("x.final", 3, width, 2 * width, x.max_feat_num);
+            list.perceptron("x.final", 3, [width, 2 * width, x.max_feat_num], x.time_features);
         }
         NodeNetworkConfig::ScoreNetworkXGmh(x) => {
             for (layer, size) in x.layers().iter().enumerate() {
                 list.attention_layer(&format!("x.layers.{layer}"), size);
             }
             let width = x.concatenated();
-            list.perceptron("x.final", 3, width, 2 * width, x.max_feat_num);
+            list.perceptron("x.final", 3, [width, 2 * width, x.max_feat_num], x.time_features);
         }
     }
     let EdgeNetworkConfig::ScoreNetworkA(a) = &networks.adj;
@@ -96,7 +96,7 @@ pub fn parameter_shapes(networks: &NetworksConfig) -> BTreeMap<String, Parameter
         list.attention_layer(&format!("adj.layers.{layer}"), size);
     }
     let channels = a.concatenated();
-    list.perceptron("adj.final", 3, channels, 2 * channels, 1);
+    list.perceptron("adj.final", 3, [channels, 2 * channels, 1], a.time_features);
     list.0
 }
 
@@ -142,9 +142,9 @@ impl List {
         self.add(format!("{name}.bias"), vec![outputs], ParameterKind::ConvolutionBias);
     }
 
-    fn perceptron(&mut self, name: &str, maps: usize, inputs: usize, hidden: usize, outputs: usize) {
+    fn perceptron(&mut self, name: &str, maps: usize, [inputs, hidden, outputs]: [usize; 3], time: usize) {
         for map in 0..maps {
-            let i = if map == 0 { inputs } else { hidden };
+            let i = if map == 0 { inputs + time } else { hidden };
             let o = if map + 1 == maps { outputs } else { hidden };
             self.add(format!("{name}.linears.{map}.weight"), vec![o, i], ParameterKind::LinearWeight);
             self.add(format!("{name}.linears.{map}.bias"), vec![o], ParameterKind::LinearBias { inputs: i });
@@ -159,7 +159,9 @@ impl List {
             self.convolution(&format!("{unit}.gnn_v"), size.node_in, size.node_out);
         }
         let (channels, hidden) = (size.channels_in, size.hidden());
-        self.perceptron(&format!("{name}.mlp"), size.num_linears, 2 * channels, hidden, size.channels_out);
-        self.perceptron(&format!("{name}.multi_channel"), 2, channels * size.node_out, hidden, size.node_out);
+        let edges = [2 * channels, hidden, size.channels_out];
+        let nodes = [channels * size.node_out, hidden, size.node_out];
+        self.perceptron(&format!("{name}.mlp"), size.num_linears, edges, size.time);
+        self.perceptron(&format!("{name}.multi_channel"), 2, nodes, size.time);
     }
 }

@@ -10,13 +10,16 @@
 //! loss_adj = mean over graphs of 1/2 sum |sigma_a(t) s_phi(x_t, a_t) + z_a|^2     over all N^2 entries
 //! ```
 //!
+//! A network that returns something else than score or noise ([`PredictionKind`]) has the loss `1/2 w(t) sum |net - p|^2` with
+//! that prediction `p` of the data and noise, and the weights `w` of a [`LossWeighting`].
+//!
 //! | symbol | here |
 //! | --- | --- |
 //! | `alpha`, `sigma` | mean coefficient and standard deviation of the [`Path`] |
 //! | `s_theta`, `s_phi` | scores; `sigma s = scale * net`, with `scale = sigma` (VE: the network is the score) or `-1` (VP, sub-VP: the network is the noise) |
 //! | mask | nodes that have an edge in the clean graph |
 //!
-//! The loss weights all times alike because `sigma s + z` is the residual of the noise. Cost: one forward and one
+//! By default the loss weights all times alike because `sigma s + z` is the residual of the noise. Cost: one forward and one
 //! backward pass of both networks per graph and epoch. Times and noise are functions of (seed, epoch, row of the
 //! data) alone.
 //!
@@ -31,8 +34,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use equidrift_backend::normal::standard_normals;
 use equidrift_backend::philox::philox4x32_10;
 use equidrift_backend::weights::{HostTensor, ParameterSet, Values};
-use equidrift_sampler::path::{Path, PathConfig};
-use equidrift_train::{Evaluation, Group, Objective, TrainError};
+use equidrift_sampler::PredictionKind;
+use equidrift_sampler::path::{Marginal, Path};
+use equidrift_train::{Evaluation, Group, LossWeighting, Objective, TrainError};
 
 use crate::config::PathsConfig;
 use crate::engine::{EngineError, GradientEngine, GraphBatch, LossAndGradient, ScoreMatchingBatch};
@@ -51,23 +55,64 @@ const SHARD: usize = 128;
 /// Keeps these numbers apart from every other use of the same seed.
 const STREAM: u32 = 0x6473_6d20; // "dsm "
 
+/// How the data of one component are noised, and what its network is to say of it.
+struct Noising {
+    path: Box<dyn Path>,
+    kind: PredictionKind,
+    weighting: LossWeighting,
+    /// Factor on the data.
+    scale: f64,
+}
+
+/// A [`Noising`] at one time: `scale net + (data clean + noise z)` is the residual.
+struct NoisingAt {
+    at: Marginal,
+    scale: f64,
+    data: f64,
+    noise: f64,
+}
+
+impl Noising {
+    fn at(&self, t: f64) -> NoisingAt {
+        let at = self.path.marginal(t);
+        // The score is trained as noise: sigma s + z.
+        let (scale, data, noise) = match self.kind {
+            PredictionKind::Score => (at.sigma, 0.0, 1.0),
+            PredictionKind::X0 => (-1.0, 1.0, 0.0),
+            PredictionKind::V => (-1.0, -at.sigma, at.alpha),
+            PredictionKind::Velocity => (-1.0, at.d_alpha, at.d_sigma),
+            _ => (-1.0, 0.0, 1.0),
+        };
+        let root = self.weighting.weight(self.kind, &at).sqrt();
+        NoisingAt { at, scale: root * scale, data: root * data, noise: root * noise }
+    }
+}
+
+impl NoisingAt {
+    /// The noised entry and the part of the residual that is not the network's.
+    fn entry(&self, clean: f64, z: f64) -> (f64, f64) {
+        (self.at.alpha * clean + self.at.sigma * z, self.data * clean + self.noise * z)
+    }
+}
+
 /// The two paths, ready to be evaluated.
 pub struct PathPair {
-    x: Box<dyn Path>,
-    adj: Box<dyn Path>,
-    x_predicts_score: bool,
-    adj_predicts_score: bool,
+    x: Noising,
+    adj: Noising,
 }
 
 impl PathPair {
-    /// Builds both paths.
+    /// Builds both paths; all times weigh alike.
     pub fn new(paths: &PathsConfig) -> Self {
-        let score = |path: &PathConfig| matches!(path, PathConfig::VarianceExploding { .. });
+        Self::weighted(paths, LossWeighting::Uniform)
+    }
+
+    /// Builds both paths.
+    pub fn weighted(paths: &PathsConfig, weighting: LossWeighting) -> Self {
+        let [x, adj] = paths.kinds();
         Self {
-            x: paths.x.build(),
-            adj: paths.adj.build(),
-            x_predicts_score: score(&paths.x),
-            adj_predicts_score: score(&paths.adj),
+            x: Noising { path: paths.x.build(), kind: x, weighting, scale: paths.scales.x },
+            adj: Noising { path: paths.adj.build(), kind: adj, weighting, scale: paths.scales.adj },
         }
     }
 }
@@ -81,6 +126,7 @@ pub struct PerturbedGraphs<T> {
     x: Vec<T>,
     adj: Vec<T>,
     mask: Vec<T>,
+    times: Vec<f64>,
     scale_x: Vec<T>,
     z_x: Vec<T>,
     scale_adj: Vec<T>,
@@ -98,6 +144,7 @@ impl<T> PerturbedGraphs<T> {
                 x: &self.x,
                 adj: &self.adj,
                 mask: &self.mask,
+                times: &self.times,
             },
             scale_x: &self.scale_x,
             z_x: &self.z_x,
@@ -125,28 +172,25 @@ impl PerturbedGraphs<f64> {
             x: vec![0.0; clean.x.len()],
             adj: vec![0.0; clean.adj.len()],
             mask: clean.mask.iter().map(|&real| f64::from(u8::from(real))).collect(),
+            times: times.to_vec(),
             scale_x: Vec::with_capacity(batch),
             z_x: vec![0.0; z_x.len()],
             scale_adj: Vec::with_capacity(batch),
             z_adj: vec![0.0; z_adj.len()],
         };
         for (b, &t) in times.iter().enumerate() {
-            let (alpha_x, sigma_x) = (paths.x.alpha(t), paths.x.sigma(t));
-            let (alpha_adj, sigma_adj) = (paths.adj.alpha(t), paths.adj.sigma(t));
-            perturbed.scale_x.push(if paths.x_predicts_score { sigma_x } else { -1.0 });
-            perturbed.scale_adj.push(if paths.adj_predicts_score { sigma_adj } else { -1.0 });
+            let (x, adj) = (paths.x.at(t), paths.adj.at(t));
+            perturbed.scale_x.push(x.scale);
+            perturbed.scale_adj.push(adj.scale);
             let mask = &clean.mask[b * n..][..n];
             for i in (0..n).filter(|&i| mask[i]) {
-                let features = (b * n + i) * f..(b * n + i + 1) * f;
-                perturbed.z_x[features.clone()].copy_from_slice(&z_x[features.clone()]);
-                let clean_and_noise = clean.x[features.clone()].iter().zip(&z_x[features.clone()]);
-                for (x, (clean, z)) in perturbed.x[features].iter_mut().zip(clean_and_noise) {
-                    *x = alpha_x * clean + sigma_x * z;
+                for feature in (b * n + i) * f..(b * n + i + 1) * f {
+                    (perturbed.x[feature], perturbed.z_x[feature]) =
+                        x.entry(paths.x.scale * clean.x[feature], z_x[feature]);
                 }
                 for j in (i + 1..n).filter(|&j| mask[j]) {
                     let (upper, lower) = ((b * n + i) * n + j, (b * n + j) * n + i);
-                    let z = z_adj[upper];
-                    let value = alpha_adj * clean.adj[upper] + sigma_adj * z;
+                    let (value, z) = adj.entry(paths.adj.scale * clean.adj[upper], z_adj[upper]);
                     (perturbed.z_adj[upper], perturbed.z_adj[lower]) = (z, z);
                     (perturbed.adj[upper], perturbed.adj[lower]) = (value, value);
                 }
@@ -165,6 +209,7 @@ impl PerturbedGraphs<f64> {
             x: single(&self.x),
             adj: single(&self.adj),
             mask: single(&self.mask),
+            times: self.times.clone(),
             scale_x: single(&self.scale_x),
             z_x: single(&self.z_x),
             scale_adj: single(&self.scale_adj),
@@ -198,6 +243,14 @@ impl<'a> DenoisingScoreMatching<'a> {
         threads: NonZeroUsize,
     ) -> Self {
         Self { engine, data, paths: PathPair::new(paths), seed, threads }
+    }
+
+    /// The same losses with other weights of the times.
+    #[must_use]
+    pub fn weighted(mut self, weighting: LossWeighting) -> Self {
+        self.paths.x.weighting = weighting;
+        self.paths.adj.weighting = weighting;
+        self
     }
 
     /// The perturbed graphs of these examples in epoch `epoch`.
@@ -287,6 +340,10 @@ impl Objective for DenoisingScoreMatching<'_> {
     ) -> Result<Evaluation, TrainError> {
         let failed = |error: EngineError| TrainError::Objective(Box::new(error));
         self.engine.set_parameters(parameters).map_err(failed)?;
+        // Graphs of like sizes side by side need little padding.
+        let mut by_size = examples.to_vec();
+        by_size.sort_by_key(|&example| self.data.size(example));
+        let examples = &by_size;
         let mut losses = vec![0.0; 2];
         let mut sums: BTreeMap<String, (Vec<usize>, Vec<f64>)> = BTreeMap::new();
         for (size, shard) in self.shards(examples, epoch) {

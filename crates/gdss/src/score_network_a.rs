@@ -2,7 +2,9 @@
 
 use burn::tensor::{Gradients, Tensor};
 use equidrift_backend::weights::ParameterSet;
-use equidrift_nn::{AttentionLayer, GraphMask, LayerError, Mlp, ParameterReader, Wanted, adjacency_powers};
+use equidrift_nn::{
+    AttentionLayer, GraphMask, LayerError, Mlp, ParameterReader, TimeFeatures, Wanted, adjacency_powers,
+};
 
 use crate::network_config::ScoreNetworkAConfig;
 
@@ -36,21 +38,28 @@ impl ScoreNetworkA {
         });
         let layers = layers.collect::<Result<_, _>>()?;
         let channels = size.concatenated();
-        let last = Mlp::read(from, &format!("{name}.final"), 3, [channels, 2 * channels, 1])?;
+        let last =
+            Mlp::read(from, &format!("{name}.final"), 3, [channels, 2 * channels, 1], size.time_features)?;
         Ok(Self { layers, last, powers: size.c_init })
     }
 
     /// Node features `[B, N, F]` and adjacency `[B, N, N]` to `[B, N, N]`, zero on the diagonal and at padding.
-    pub fn forward(&self, x: Tensor<3>, adjacency: Tensor<3>, mask: &GraphMask) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        adjacency: Tensor<3>,
+        mask: &GraphMask,
+        time: Option<&TimeFeatures>,
+    ) -> Tensor<3> {
         let mut nodes = Some(x);
         let mut edges = vec![adjacency_powers(adjacency, self.powers)];
         for layer in &self.layers {
             let Some(features) = nodes.take() else { break };
-            let out = layer.forward(features, edges[edges.len() - 1].clone(), mask);
+            let out = layer.forward(features, edges[edges.len() - 1].clone(), mask, time);
             edges.extend(out.edges);
             nodes = out.nodes;
         }
-        mask.links(self.last.over_channels(Tensor::cat(edges, 1))).squeeze_dim(1)
+        mask.links(self.last.over_channels(Tensor::cat(edges, 1), time)).squeeze_dim(1)
     }
 
     /// Adds the gradients of all parameters that influence the output to `into`.

@@ -2,11 +2,13 @@
 
 use burn::tensor::{Gradients, Tensor};
 use equidrift_backend::weights::ParameterSet;
-use equidrift_nn::{DenseGcn, GraphMask, LayerError, Mlp, NormalisedAdjacency, ParameterReader, tanh};
+use equidrift_nn::{
+    DenseGcn, GraphMask, LayerError, Mlp, NormalisedAdjacency, ParameterReader, TimeFeatures, tanh,
+};
 
 use crate::network_config::ScoreNetworkXConfig;
 
-/// `h_0 = x`, `h_k = tanh(GCN_k(h_{k-1}, A))`, `out = mask(MLP([h_0, ..., h_depth]))`. Time does not enter.
+/// `h_0 = x`, `h_k = tanh(GCN_k(h_{k-1}, A))`, `out = mask(MLP([h_0, ..., h_depth]))`.
 ///
 /// Cost per graph: `depth` convolutions (N F' (F + N)) and a perceptron of width `2 (F + depth nhid)` at every node.
 #[derive(Debug, Clone)]
@@ -31,15 +33,22 @@ impl ScoreNetworkX {
         });
         let layers = layers.collect::<Result<_, _>>()?;
         let width = size.concatenated();
-        let last = Mlp::read(from, &format!("{name}.final"), 3, [width, 2 * width, size.max_feat_num])?;
+        let widths = [width, 2 * width, size.max_feat_num];
+        let last = Mlp::read(from, &format!("{name}.final"), 3, widths, size.time_features)?;
         Ok(Self { layers, last })
     }
 
     /// Node features `[B, N, F]` and adjacency `[B, N, N]` to `[B, N, F]`, zero at padding.
-    pub fn forward(&self, x: Tensor<3>, adjacency: Tensor<3>, mask: &GraphMask) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        adjacency: Tensor<3>,
+        mask: &GraphMask,
+        time: Option<&TimeFeatures>,
+    ) -> Tensor<3> {
         let hidden = self.layer_outputs(x.clone(), adjacency).into_iter().map(tanh);
         let joined = Tensor::cat(std::iter::once(x).chain(hidden).collect(), 2);
-        mask.nodes(self.last.over_features(joined))
+        mask.nodes(self.last.over_features(joined, time))
     }
 
     /// What each convolution returns, before its tanh: `depth` tensors `[B, N, nhid]`.

@@ -3,7 +3,7 @@
 use burn::tensor::{Gradients, Tensor};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::{
-    AttentionLayer, GraphMask, LayerError, Mlp, ParameterReader, Wanted, adjacency_powers, tanh,
+    AttentionLayer, GraphMask, LayerError, Mlp, ParameterReader, TimeFeatures, Wanted, adjacency_powers, tanh,
 };
 
 use crate::network_config::ScoreNetworkXGmhConfig;
@@ -35,21 +35,28 @@ impl ScoreNetworkXGmh {
         });
         let layers = layers.collect::<Result<_, _>>()?;
         let width = size.concatenated();
-        let last = Mlp::read(from, &format!("{name}.final"), 3, [width, 2 * width, size.max_feat_num])?;
+        let widths = [width, 2 * width, size.max_feat_num];
+        let last = Mlp::read(from, &format!("{name}.final"), 3, widths, size.time_features)?;
         Ok(Self { layers, last, powers: size.c_init })
     }
 
     /// Node features `[B, N, F]` and adjacency `[B, N, N]` to `[B, N, F]`, zero at padding.
-    pub fn forward(&self, x: Tensor<3>, adjacency: Tensor<3>, mask: &GraphMask) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        adjacency: Tensor<3>,
+        mask: &GraphMask,
+        time: Option<&TimeFeatures>,
+    ) -> Tensor<3> {
         let mut edges = Some(adjacency_powers(adjacency, self.powers));
         let mut nodes = vec![x];
         for layer in &self.layers {
             let Some(channels) = edges.take() else { break };
-            let out = layer.forward(nodes[nodes.len() - 1].clone(), channels, mask);
+            let out = layer.forward(nodes[nodes.len() - 1].clone(), channels, mask, time);
             nodes.extend(out.nodes.map(tanh));
             edges = out.edges;
         }
-        mask.nodes(self.last.over_features(Tensor::cat(nodes, 2)))
+        mask.nodes(self.last.over_features(Tensor::cat(nodes, 2), time))
     }
 
     /// Adds the gradients of all parameters that influence the output to `into`.

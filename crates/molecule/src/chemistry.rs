@@ -13,11 +13,23 @@ pub mod chematic;
 pub mod rdkit;
 pub mod smiles_syntax;
 
-/// Why a molecule is not acceptable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Why a molecule, its SMILES or its line in a file is not acceptable. Summaries count by these names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemKind {
+    /// A line longer than is read.
+    LineLength,
+    /// A line that is not UTF-8, or holds a NUL byte.
+    Encoding,
+    /// A line that is no record of its format: not JSON, a field of another type.
+    Record,
+    /// A string that is no SMILES.
+    Syntax,
+    /// An atom that is no element, or a dummy atom.
+    UnknownAtom,
+    /// More atoms, or branches nested deeper, than is read.
+    Size,
     /// An atom has more bonds than its element and charge allow.
     Valence,
     /// No assignment of double bonds fits an aromatic system.
@@ -26,6 +38,25 @@ pub enum ProblemKind {
     Aromaticity,
     /// Anything else the back end refuses.
     Other,
+}
+
+impl ProblemKind {
+    /// What people read in a table.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::LineLength => "line too long",
+            Self::Encoding => "not UTF-8 text",
+            Self::Record => "no record",
+            Self::Syntax => "no SMILES",
+            Self::UnknownAtom => "unknown atom",
+            Self::Size => "too large",
+            Self::Valence => "valence",
+            Self::Kekulisation => "cannot be kekulised",
+            Self::Aromaticity => "aromatic atom outside a ring",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// One fault of a molecule.
@@ -104,6 +135,11 @@ pub trait Chemistry: Send + Sync {
     /// # Errors
     /// As [`Chemistry::canonical_smiles`].
     fn qed(&self, molecule: &MolecularGraph) -> Result<f64, MoleculeError>;
+}
+
+/// The error for a string that cannot be read.
+pub(crate) fn unreadable(smiles: &str, kind: ProblemKind, reason: impl ToString) -> MoleculeError {
+    MoleculeError::Smiles { smiles: smiles.chars().take(80).collect(), kind, reason: reason.to_string() }
 }
 
 /// The faults the valence table finds, lowest atom first, in RDKit's words.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::chemistry::ProblemKind;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,17 @@ pub enum MoleculeError {
     Smiles {
         /// The string, cut to its first 80 characters.
         smiles: String,
+        /// What kind of fault.
+        kind: ProblemKind,
+        /// What the reader stumbled over.
+        reason: String,
+    },
+
+    /// A SMARTS pattern that cannot be read.
+    #[error("cannot read SMARTS {smarts:?}: {reason}")]
+    Smarts {
+        /// The pattern.
+        smarts: String,
         /// What the reader stumbled over.
         reason: String,
     },
@@ -64,6 +77,17 @@ pub enum MoleculeError {
         line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+
+    /// A table without the column that holds the SMILES.
+    #[error("{path}: no column `{column}`; the header has {found}", path = path.display(), found = found.join(", "))]
+    NoColumn {
+        /// The table.
+        path: PathBuf,
+        /// What was looked for.
+        column: String,
+        /// Its columns, at most 20.
+        found: Vec<String>,
     },
 
     /// A file that cannot be read or written.
@@ -140,4 +164,16 @@ pub enum MoleculeError {
         /// Molecules found.
         found: usize,
     },
+}
+
+impl MoleculeError {
+    /// What kind of fault of a molecule, its SMILES or its line this is; [`ProblemKind::Other`] for faults of other things.
+    #[must_use]
+    pub fn problem_kind(&self) -> ProblemKind {
+        match self {
+            Self::Smiles { kind, .. } => *kind,
+            Self::UnknownElement { .. } => ProblemKind::UnknownAtom,
+            _ => ProblemKind::Other,
+        }
+    }
 }

@@ -19,16 +19,27 @@
 // A test may stop at what it did not expect.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod brics;
 pub mod chemistry;
+pub mod csv_file;
 pub mod decode;
+pub mod descriptors;
+pub mod draw;
 pub mod element;
 pub mod error;
+pub mod evaluation;
+pub mod fingerprint;
 pub mod fragments;
 pub mod generated;
 pub mod metrics;
 pub mod molecule;
+pub mod perceived;
 pub mod repair;
+pub mod sdf_file;
+pub mod smarts;
 pub mod smiles_file;
+mod substructures;
+pub mod text_lines;
 pub mod valence;
 pub mod write;
 
@@ -36,13 +47,16 @@ pub use chemistry::chematic::Chematic;
 #[cfg(feature = "rdkit")]
 pub use chemistry::rdkit::Rdkit;
 pub use chemistry::{Chemistry, Problem, ProblemKind, Verdict};
+pub use csv_file::{CsvRow, CsvRows};
 pub use decode::{Decoded, decode};
 pub use element::Element;
 pub use error::MoleculeError;
 pub use generated::{Correction, GeneratedMolecule};
 pub use molecule::{Atom, BondOrder, MolecularGraph, bonds, molecule_from};
 pub use repair::repair;
+pub use sdf_file::{SdfRecord, SdfRecords};
 pub use smiles_file::{
     BadLine, OnBadLine, SmilesLine, SmilesLines, SmilesReader, SmilesRecord, read_smiles_file,
 };
+pub use text_lines::{LineFault, TextLine, TextLines};
 pub use write::{Format, MoleculeWriter};

@@ -18,30 +18,38 @@
 //!
 //! A ratio over nothing is `None`.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
+use self::resampling::{distinct_share_error, share_error};
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
 
 pub mod chemnet;
 pub mod fcd;
-mod npz;
+pub(crate) mod npz;
 pub mod nspdk;
+pub mod resampling;
 pub mod set_statistics;
+pub mod smiles_set;
 mod threads;
 
 pub use chemnet::ChemNet;
 pub use fcd::ActivationStatistics;
 pub use nspdk::NeighbourhoodMean;
 pub use set_statistics::{SetDistances, SetStatistics, Wanted};
-pub use threads::available_threads;
+pub use smiles_set::{SmilesDigest, SmilesSet};
+pub use threads::{available_threads, stream_in_threads};
 
-/// Canonical SMILES of a reference set. Cost: one string per distinct molecule.
+impl From<SmilesSet> for TrainingSet {
+    fn from(canonical: SmilesSet) -> Self {
+        Self { canonical }
+    }
+}
+
+/// Canonical SMILES of a reference set. Memory: see [`smiles_set`].
 #[derive(Debug, Clone, Default)]
 pub struct TrainingSet {
-    canonical: HashSet<String>,
+    canonical: SmilesSet,
 }
 
 impl TrainingSet {
@@ -56,14 +64,25 @@ impl TrainingSet {
     /// # Errors
     /// [`MoleculeError::Smiles`] if the back end cannot read it.
     pub fn insert(&mut self, smiles: &str, chemistry: &dyn Chemistry) -> Result<(), MoleculeError> {
-        self.canonical.insert(chemistry.canonicalise(smiles)?);
+        self.canonical.insert(&chemistry.canonicalise(smiles)?);
         Ok(())
+    }
+
+    /// Add a molecule by the digest of its canonical SMILES.
+    pub fn insert_digest(&mut self, digest: SmilesDigest) {
+        self.canonical.insert_digest(digest);
     }
 
     /// Whether a canonical SMILES is in the set.
     #[must_use]
     pub fn contains(&self, canonical: &str) -> bool {
         self.canonical.contains(canonical)
+    }
+
+    /// Whether the canonical SMILES with this digest is in the set.
+    #[must_use]
+    pub fn contains_digest(&self, digest: SmilesDigest) -> bool {
+        self.canonical.contains_digest(digest)
     }
 
     /// Number of distinct molecules.
@@ -79,7 +98,7 @@ impl TrainingSet {
     }
 }
 
-/// Counts while samples stream by; memory grows with the number of distinct molecules.
+/// Counts while samples stream by. Memory grows with the number of distinct molecules: see [`smiles_set`].
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     samples: u64,
@@ -88,7 +107,24 @@ pub struct Tally {
     judged_before_repair: u64,
     valid_without_correction: u64,
     repaired: u64,
-    distinct: HashSet<String>,
+    distinct: SmilesSet,
+    /// Molecules that came more than once.
+    repeated: SmilesSet,
+}
+
+/// Standard errors of [`MoleculeMetrics`], for independent samples: see [`resampling`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct MetricErrors {
+    /// Of the validity.
+    pub validity: Option<f64>,
+    /// Of the validity before repair.
+    pub validity_without_correction: Option<f64>,
+    /// Of the connectedness.
+    pub connectedness: Option<f64>,
+    /// Of the uniqueness.
+    pub uniqueness: Option<f64>,
+    /// Of the novelty.
+    pub novelty: Option<f64>,
 }
 
 /// The numbers of the protocol; `None` where there is nothing to divide by or nothing to compare with.
@@ -125,7 +161,7 @@ impl Tally {
     pub fn add_smiles(&mut self, smiles: &str, chemistry: &dyn Chemistry) -> bool {
         match chemistry.canonicalise(smiles) {
             Ok(canonical) => {
-                self.add_canonical(canonical);
+                self.add_canonical(&canonical);
                 true
             }
             Err(_) => {
@@ -136,11 +172,21 @@ impl Tally {
     }
 
     /// Count a valid sample by its canonical SMILES.
-    pub fn add_canonical(&mut self, canonical: String) {
+    pub fn add_canonical(&mut self, canonical: &str) {
+        self.add_digest(SmilesDigest::of(canonical), !canonical.contains('.'));
+    }
+
+    /// Count a valid sample by the digest of its canonical SMILES, and whether it is one fragment. Returns whether it is the
+    /// first of its kind.
+    pub fn add_digest(&mut self, digest: SmilesDigest, connected: bool) -> bool {
         self.samples += 1;
         self.valid += 1;
-        self.connected += u64::from(!canonical.contains('.'));
-        self.distinct.insert(canonical);
+        self.connected += u64::from(connected);
+        let first = self.distinct.insert_digest(digest);
+        if !first {
+            self.repeated.insert_digest(digest);
+        }
+        first
     }
 
     /// Count what a file records of a sample's history, beside [`Tally::add_smiles`].
@@ -155,12 +201,42 @@ impl Tally {
         self.samples += 1;
     }
 
+    /// The distinct molecules.
+    #[must_use]
+    pub fn distinct(&self) -> &SmilesSet {
+        &self.distinct
+    }
+
+    /// Give up the counts and keep the distinct molecules.
+    #[must_use]
+    pub fn into_distinct(self) -> SmilesSet {
+        self.distinct
+    }
+
+    /// Standard errors of the numbers so far.
+    #[must_use]
+    pub fn errors(&self, metrics: &MoleculeMetrics) -> MetricErrors {
+        let distinct = metrics.distinct;
+        let novel = metrics.novelty.map(|novelty| (novelty * distinct as f64).round() as u64);
+        MetricErrors {
+            validity: share_error(self.valid, self.samples),
+            validity_without_correction: share_error(
+                self.valid_without_correction,
+                self.judged_before_repair,
+            ),
+            connectedness: share_error(self.connected, self.valid),
+            uniqueness: distinct_share_error(distinct - self.repeated.len() as u64, self.valid),
+            novelty: novel.and_then(|novel| share_error(novel, distinct)),
+        }
+    }
+
     /// The numbers so far.
     #[must_use]
     pub fn metrics(&self, training: Option<&TrainingSet>) -> MoleculeMetrics {
         let distinct = self.distinct.len() as u64;
-        let novel =
-            |set: &TrainingSet| self.distinct.iter().filter(|smiles| !set.contains(smiles)).count() as u64;
+        let novel = |set: &TrainingSet| {
+            self.distinct.digests().filter(|digest| !set.contains_digest(*digest)).count() as u64
+        };
         MoleculeMetrics {
             samples: self.samples,
             valid: self.valid,

@@ -2,20 +2,16 @@
 //!
 //! A line is `SMILES`, or `SMILES NAME` with any white space between; the name is everything after it. Blank lines and
 //! lines that begin with `#` (no SMILES does) are skipped; a byte-order mark and carriage returns are taken off. A
-//! header line is a bad line. Compression is recognised by the file's first bytes, not by its name.
-//!
-//! The file is a stream: memory does not grow with it, and a line longer than [`LONGEST_LINE`] is passed over without
-//! being kept.
+//! header line is a bad line. How files are opened and which bytes are text: [`crate::text_lines`]; a line longer than
+//! [`LONGEST_LINE`] is passed over without being kept.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-
-use flate2::bufread::MultiGzDecoder;
+use std::io::BufRead;
+use std::path::Path;
 
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
 use crate::molecule::MolecularGraph;
+use crate::text_lines::{LineFault, TextLine, TextLines};
 
 /// The longest line that is read, in bytes.
 pub const LONGEST_LINE: usize = 64 * 1024;
@@ -50,14 +46,23 @@ pub struct SmilesLine {
     pub name: Option<String>,
 }
 
+/// The SMILES and the name of a line's text, white space at both ends taken off; `None` for a blank line and for a comment.
+#[must_use]
+pub fn smiles_and_name(text: &str) -> Option<(&str, Option<&str>)> {
+    if text.is_empty() || text.starts_with('#') {
+        return None;
+    }
+    match text.split_once(char::is_whitespace) {
+        Some((smiles, name)) => Some((smiles, Some(name.trim()))),
+        None => Some((text, None)),
+    }
+}
+
 /// The lines of a SMILES file as strings. A line that is too long or no UTF-8 is an [`MoleculeError::Line`] after which
 /// reading can go on; any other error ends the iteration.
 pub struct SmilesLines {
-    path: PathBuf,
-    input: Box<dyn BufRead + Send>,
-    line: u64,
+    lines: TextLines,
     blank_lines: u64,
-    failed: bool,
 }
 
 impl SmilesLines {
@@ -66,20 +71,18 @@ impl SmilesLines {
     /// # Errors
     /// [`MoleculeError::File`].
     pub fn open(path: &Path) -> Result<Self, MoleculeError> {
-        let file_error = |task| move |source| MoleculeError::File { task, path: path.to_owned(), source };
-        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(file_error("open"))?);
-        let start = file.fill_buf().map_err(file_error("read"))?;
-        let input: Box<dyn BufRead + Send> = if start.starts_with(&[0x1f, 0x8b]) {
-            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
-        } else {
-            Box::new(file)
-        };
-        Ok(Self::new(path, input))
+        Ok(Self { lines: TextLines::open(path, LONGEST_LINE)?, blank_lines: 0 })
     }
 
     /// Read from a stream; `path` is what error messages call it.
     pub fn new(path: &Path, input: Box<dyn BufRead + Send>) -> Self {
-        Self { path: path.to_owned(), input, line: 0, blank_lines: 0, failed: false }
+        Self { lines: TextLines::new(path, input, LONGEST_LINE), blank_lines: 0 }
+    }
+
+    /// Lines read so far, of any sort.
+    #[must_use]
+    pub fn lines_read(&self) -> u64 {
+        self.lines.lines_read()
     }
 
     /// Blank lines passed over so far; in a generated file they are samples without a molecule.
@@ -87,75 +90,34 @@ impl SmilesLines {
     pub fn blank_lines(&self) -> u64 {
         self.blank_lines
     }
-
-    /// The next line without its end: `None` at the end of the file, `Some(None)` for a line that is too long.
-    fn next_line(&mut self) -> io::Result<Option<Option<Vec<u8>>>> {
-        let mut bytes = Vec::new();
-        let limit = LONGEST_LINE as u64 + 1;
-        let read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes)?;
-        if read == 0 {
-            return Ok(None);
-        }
-        self.line += 1;
-        if bytes.last() == Some(&b'\n') || bytes.len() <= LONGEST_LINE {
-            return Ok(Some(Some(bytes)));
-        }
-        self.pass_over_line()?;
-        Ok(Some(None))
-    }
-
-    fn pass_over_line(&mut self) -> io::Result<()> {
-        loop {
-            let buffer = self.input.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(());
-            }
-            let end = buffer.iter().position(|byte| *byte == b'\n');
-            let used = end.map_or(buffer.len(), |place| place + 1);
-            self.input.consume(used);
-            if end.is_some() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn bad(&self, reason: impl Into<String>) -> MoleculeError {
-        MoleculeError::Line { path: self.path.clone(), line: self.line, reason: reason.into() }
-    }
 }
 
 impl Iterator for SmilesLines {
     type Item = Result<SmilesLine, MoleculeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.failed {
-            let bytes = match self.next_line() {
-                Ok(None) => return None,
-                Ok(Some(None)) => {
-                    return Some(Err(self.bad(format!("the line is longer than {LONGEST_LINE} bytes"))));
-                }
-                Ok(Some(Some(bytes))) => bytes,
-                Err(source) => {
-                    self.failed = true;
-                    return Some(Err(MoleculeError::File { task: "read", path: self.path.clone(), source }));
-                }
+        loop {
+            let (line, text) = match self.lines.next()? {
+                Ok(TextLine { line, text }) => (line, text),
+                Err(error) => return Some(Err(error)),
             };
-            let Ok(text) = std::str::from_utf8(&bytes) else {
-                return Some(Err(self.bad("the line is not UTF-8")));
-            };
-            let text = if self.line == 1 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
-            let text = text.trim();
-            if text.is_empty() || text.starts_with('#') {
-                self.blank_lines += u64::from(text.is_empty());
-                continue;
+            match text {
+                Err(LineFault { reason, .. }) => {
+                    return Some(Err(MoleculeError::Line {
+                        path: self.lines.path().to_owned(),
+                        line,
+                        reason,
+                    }));
+                }
+                Ok(text) => match smiles_and_name(&text) {
+                    Some((smiles, name)) => {
+                        let (smiles, name) = (smiles.to_owned(), name.map(str::to_owned));
+                        return Some(Ok(SmilesLine { line, smiles, name }));
+                    }
+                    None => self.blank_lines += u64::from(text.is_empty()),
+                },
             }
-            let (smiles, name) = match text.split_once(char::is_whitespace) {
-                Some((smiles, name)) => (smiles, Some(name.trim().to_owned())),
-                None => (text, None),
-            };
-            return Some(Ok(SmilesLine { line: self.line, smiles: smiles.to_owned(), name }));
         }
-        None
     }
 }
 
@@ -215,9 +177,11 @@ impl<'a> SmilesReader<'a> {
         let SmilesLine { line, smiles, name } = line;
         match self.chemistry.parse_smiles(&smiles) {
             Ok(graph) => Ok(SmilesRecord { line, smiles, name, graph }),
-            Err(error) => {
-                Err(MoleculeError::Line { path: self.lines.path.clone(), line, reason: error.to_string() })
-            }
+            Err(error) => Err(MoleculeError::Line {
+                path: self.lines.lines.path().to_owned(),
+                line,
+                reason: error.to_string(),
+            }),
         }
     }
 }

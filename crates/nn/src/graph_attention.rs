@@ -11,6 +11,7 @@ use crate::gcn::NormalisedAdjacency;
 use crate::leaf::{LayerError, Leaf, ParameterReader};
 use crate::mask::GraphMask;
 use crate::mlp::Mlp;
+use crate::time_features::TimeFeatures;
 
 /// Sizes of an attention layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct AttentionShape {
     pub edge_maps: usize,
     /// Attention heads.
     pub heads: usize,
+    /// Features of the time that both perceptrons take beside their inputs; 0 for none.
+    pub time: usize,
 }
 
 /// Which outputs of a layer are used. What is not wanted is neither computed nor read, and has no gradient.
@@ -180,12 +183,13 @@ impl AttentionLayer {
         wanted: Wanted,
     ) -> Result<Self, LayerError> {
         let units = AttentionUnits::read(from, name, shape, wanted)?;
-        let AttentionShape { node_out, channels_in, channels_out, hidden, edge_maps, .. } = shape;
+        let AttentionShape { node_out, channels_in, channels_out, hidden, edge_maps, time, .. } = shape;
         let nodes = wanted.nodes().then(|| {
-            Mlp::read(from, &format!("{name}.multi_channel"), 2, [channels_in * node_out, hidden, node_out])
+            let widths = [channels_in * node_out, hidden, node_out];
+            Mlp::read(from, &format!("{name}.multi_channel"), 2, widths, time)
         });
         let edges = wanted.edges().then(|| {
-            Mlp::read(from, &format!("{name}.mlp"), edge_maps, [2 * channels_in, hidden, channels_out])
+            Mlp::read(from, &format!("{name}.mlp"), edge_maps, [2 * channels_in, hidden, channels_out], time)
         });
         Ok(Self { units, nodes: nodes.transpose()?, edges: edges.transpose()? })
     }
@@ -196,16 +200,22 @@ impl AttentionLayer {
     }
 
     /// Node features `[B, N, node_in]` and edge channels `[B, channels_in, N, N]`.
-    pub fn forward(&self, x: Tensor<3>, edges: Tensor<4>, mask: &GraphMask) -> AttentionOutputs {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        edges: Tensor<4>,
+        mask: &GraphMask,
+        time: Option<&TimeFeatures>,
+    ) -> AttentionOutputs {
         let [b, n, _] = x.dims();
         let units = self.units.forward(x, edges.clone());
         let nodes = self.nodes.as_ref().zip(units.values).map(|(mlp, values)| {
             let [_, c, _, width] = values.dims();
             let joined = values.swap_dims(1, 2).reshape([b, n, c * width]);
-            tanh(mask.nodes(mlp.over_features(joined)))
+            tanh(mask.nodes(mlp.over_features(joined, time)))
         });
         let edges = self.edges.as_ref().zip(units.attention).map(|(mlp, attention)| {
-            let one_way = mlp.over_channels(Tensor::cat(vec![attention, edges], 1));
+            let one_way = mlp.over_channels(Tensor::cat(vec![attention, edges], 1), time);
             mask.edges(one_way.clone() + one_way.swap_dims(2, 3))
         });
         AttentionOutputs { nodes, edges }

@@ -14,6 +14,7 @@ pub mod graph_attention;
 pub mod leaf;
 pub mod mask;
 pub mod mlp;
+pub mod time_features;
 
 pub use activation::{elu, tanh};
 pub use adjacency_powers::adjacency_powers;
@@ -24,3 +25,4 @@ pub use graph_attention::{
 pub use leaf::{LayerError, Leaf, ParameterReader};
 pub use mask::GraphMask;
 pub use mlp::{Linear, Mlp};
+pub use time_features::{TimeFeatures, time_features};

@@ -1,20 +1,24 @@
-//! Linear maps and perceptrons, over node features or over edge channels.
+//! Linear maps and perceptrons, over node features or over edge channels, with or without a time.
 
 use burn::tensor::{Gradients, Tensor};
 use equidrift_backend::weights::ParameterSet;
 
 use crate::activation::elu;
 use crate::leaf::{LayerError, Leaf, ParameterReader};
+use crate::time_features::TimeFeatures;
 
-/// `y = W h + b` with `W` `[outputs, inputs]`.
+/// `y = W [h, tau] + b` with `W` `[outputs, inputs + time features]`; `tau` are the features of each graph's time, the same
+/// at all its nodes or pairs, and their part of the product is computed once per graph.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Leaf,
     bias: Leaf,
+    inputs: usize,
+    time: usize,
 }
 
 impl Linear {
-    /// Reads `{name}.weight` `[outputs, inputs]` and `{name}.bias` `[outputs]`.
+    /// Reads `{name}.weight` `[outputs, inputs + time]` and `{name}.bias` `[outputs]`.
     ///
     /// # Errors
     /// [`LayerError::Missing`], [`LayerError::Shape`].
@@ -23,21 +27,43 @@ impl Linear {
         name: &str,
         inputs: usize,
         outputs: usize,
+        time: usize,
     ) -> Result<Self, LayerError> {
         Ok(Self {
-            weight: from.leaf(&format!("{name}.weight"), &[outputs, inputs])?,
+            weight: from.leaf(&format!("{name}.weight"), &[outputs, inputs + time])?,
             bias: from.leaf(&format!("{name}.bias"), &[outputs])?,
+            inputs,
+            time,
         })
     }
 
     /// Over the last axis: `[B, N, inputs]` to `[B, N, outputs]`.
-    pub fn over_features(&self, x: Tensor<3>) -> Tensor<3> {
-        x.matmul(self.weight.tensor().transpose().unsqueeze()) + self.bias.tensor().unsqueeze()
+    pub fn over_features(&self, x: Tensor<3>, time: Option<&TimeFeatures>) -> Tensor<3> {
+        let y = x.matmul(self.weight_of_inputs().transpose().unsqueeze()) + self.bias.tensor().unsqueeze();
+        match self.of_time(time) {
+            Some(shift) => y + shift.unsqueeze_dim(1),
+            None => y,
+        }
     }
 
     /// Over the middle axis: `[B, inputs, positions]` to `[B, outputs, positions]`.
-    pub fn over_channels(&self, e: Tensor<3>) -> Tensor<3> {
-        self.weight.tensor().unsqueeze().matmul(e) + self.bias.tensor().transpose().unsqueeze()
+    pub fn over_channels(&self, e: Tensor<3>, time: Option<&TimeFeatures>) -> Tensor<3> {
+        let y = self.weight_of_inputs().unsqueeze().matmul(e) + self.bias.tensor().transpose().unsqueeze();
+        match self.of_time(time) {
+            Some(shift) => y + shift.unsqueeze_dim(2),
+            None => y,
+        }
+    }
+
+    fn weight_of_inputs(&self) -> Tensor<2> {
+        let weight = self.weight.tensor();
+        if self.time == 0 { weight } else { weight.narrow(1, 0, self.inputs) }
+    }
+
+    /// What the time adds to the outputs, `[B, outputs]`.
+    fn of_time(&self, time: Option<&TimeFeatures>) -> Option<Tensor<2>> {
+        let features = time.filter(|_| self.time > 0)?.first(self.time);
+        Some(features.matmul(self.weight.tensor().narrow(1, self.inputs, self.time).transpose()))
     }
 
     /// See [`Leaf::collect_gradient`].
@@ -61,7 +87,8 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Reads `{name}.linears.0` to `{name}.linears.{count-1}` with one hidden width.
+    /// Reads `{name}.linears.0` to `{name}.linears.{count-1}` with one hidden width; the first takes `time` features of the
+    /// time beside the inputs.
     ///
     /// # Errors
     /// [`LayerError::Missing`], [`LayerError::Shape`].
@@ -70,24 +97,26 @@ impl Mlp {
         name: &str,
         count: usize,
         [inputs, hidden, outputs]: [usize; 3],
+        time: usize,
     ) -> Result<Self, LayerError> {
         let maps = (0..count).map(|map| {
-            let i = if map == 0 { inputs } else { hidden };
+            let (i, time) = if map == 0 { (inputs, time) } else { (hidden, 0) };
             let o = if map + 1 == count { outputs } else { hidden };
-            Linear::read(from, &format!("{name}.linears.{map}"), i, o)
+            Linear::read(from, &format!("{name}.linears.{map}"), i, o, time)
         });
         Ok(Self { maps: maps.collect::<Result<_, _>>()? })
     }
 
     /// Over the last axis: `[B, N, inputs]` to `[B, N, outputs]`.
-    pub fn over_features(&self, x: Tensor<3>) -> Tensor<3> {
-        self.forward(x, Linear::over_features)
+    pub fn over_features(&self, x: Tensor<3>, time: Option<&TimeFeatures>) -> Tensor<3> {
+        self.forward(x, |linear, x| linear.over_features(x, time))
     }
 
     /// Over the channels of edges: `[B, inputs, N, N]` to `[B, outputs, N, N]`.
-    pub fn over_channels(&self, edges: Tensor<4>) -> Tensor<4> {
+    pub fn over_channels(&self, edges: Tensor<4>, time: Option<&TimeFeatures>) -> Tensor<4> {
         let [b, channels, n, _] = edges.dims();
-        let out = self.forward(edges.reshape([b, channels, n * n]), Linear::over_channels);
+        let edges = edges.reshape([b, channels, n * n]);
+        let out = self.forward(edges, |linear, edges| linear.over_channels(edges, time));
         let [_, channels, _] = out.dims();
         out.reshape([b, channels, n, n])
     }

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
-use equidrift::training::TrainingSettings;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
+use super::Merge;
 use crate::exit::{Exit, Failure};
 
 /// A configuration file as it was read.
@@ -42,18 +42,16 @@ impl<'a> ConfigFile<'a> {
     }
 
     /// The settings of the preset with those of the file over them, only to see whether they are any.
-    pub(super) fn check(&self, preset: Option<&str>) -> Result<(), Failure> {
-        let Err(error) = TrainingSettings::merge(preset, std::slice::from_ref(&self.table)) else {
-            return Ok(());
-        };
-        let line = self.culprit(preset).map_or(String::new(), |line| format!(":{line}"));
+    pub(super) fn check(&self, merge: Merge, preset: Option<&str>) -> Result<(), Failure> {
+        let Err(error) = merge(preset, std::slice::from_ref(&self.table)) else { return Ok(()) };
+        let line = self.culprit(merge, preset).map_or(String::new(), |line| format!(":{line}"));
         let failure = Failure::from(error);
         let message = format!("{}{line}: {}", self.path.display(), failure.text());
         Err(Failure::message(failure.exit(), message))
     }
 
     /// Line of the first setting with which the settings before it are none any more.
-    fn culprit(&self, preset: Option<&str>) -> Option<usize> {
+    fn culprit(&self, merge: Merge, preset: Option<&str>) -> Option<usize> {
         let document = DeTable::parse(&self.text).ok()?;
         let mut leaves = Vec::new();
         collect(document.get_ref(), &[], &mut leaves);
@@ -66,7 +64,7 @@ impl<'a> ConfigFile<'a> {
                 place = &mut place[key.as_str()];
             }
             *place = leaf.value;
-            if TrainingSettings::merge(preset, std::slice::from_ref(&table)).is_err() {
+            if merge(preset, std::slice::from_ref(&table)).is_err() {
                 return Some(self.text[..leaf.place.start].matches('\n').count() + 1);
             }
         }
@@ -108,6 +106,8 @@ fn json_of(value: &DeValue<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use equidrift::training::TrainingSettings;
+
     use super::*;
 
     fn check(text: &str) -> Result<(), String> {
@@ -115,7 +115,8 @@ mod tests {
         let path = folder.path().join("run.toml");
         std::fs::write(&path, text).unwrap();
         let file = ConfigFile::read(&path).map_err(|failure| failure.text().to_owned())?;
-        file.check(None).map_err(|failure| failure.text().replace(folder.path().to_str().unwrap(), ""))
+        file.check(TrainingSettings::merge, None)
+            .map_err(|failure| failure.text().replace(folder.path().to_str().unwrap(), ""))
     }
 
     #[test]

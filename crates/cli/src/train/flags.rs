@@ -163,6 +163,15 @@ enum Optimiser {
     AdamW,
 }
 
+/// What to do with what cannot be used.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Unusable {
+    /// Leave it out and count it
+    Skip,
+    /// End with an error
+    Fail,
+}
+
 /// Which state.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Keep {

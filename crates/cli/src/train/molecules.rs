@@ -2,16 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use equidrift::training::{PRESETS, TrainRequest, TrainSummary, TrainingSettings, train_molecules};
-use equidrift_gdss::EngineKind;
+use clap::Args;
+use equidrift::training::{PRESETS, TrainRequest, TrainingSettings, train_molecules};
 use serde_json::{Value, json};
 
-use super::config_file::ConfigFile;
-use super::flags::{LoopFlags, insert, named};
-use super::watcher::Watcher;
-use crate::exit::{CliResult, Exit};
-use crate::{progress, signal, stdout};
+use super::flags::{LoopFlags, Unusable, insert, named};
+use super::{fit, settings};
+use crate::exit::CliResult;
 
 /// A GDSS model of molecules, from a SMILES file
 ///
@@ -24,6 +21,7 @@ use crate::{progress, signal, stdout};
 Examples:
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model --resume
+  equidrift train molecules --data qm9.eds --split gdss --preset qm9 -o qm9-model
   equidrift train molecules --data mine.smi.gz --atoms C,N,O,S --on-unknown-atom skip --epochs 100 -o mine
   equidrift train molecules --data mine.smi --validation-fraction 0.05 --patience 20 --keep best --weights ema -o mine
   equidrift train molecules --data mine.smi --optimiser adamw --schedule cosine --lr-floor 1e-5 --warmup-steps 500 -o mine
@@ -34,7 +32,7 @@ Examples:
 A configuration file (TOML) has the same names as training.toml; it wins over the preset, and flags win over it. Only there:
 the layer sizes ([networks]), the noise paths ([paths]), the model's default sampler ([sampler]) and its steps (steps).")]
 pub(crate) struct TrainMoleculesArgs {
-    /// SMILES file, one molecule a line, may be gzipped
+    /// SMILES file, one molecule a line, may be gzipped; or a prepared data set (see `datasets prepare`)
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Folder of the run and of the model
@@ -43,6 +41,9 @@ pub(crate) struct TrainMoleculesArgs {
     /// Rows of the data that are neither trained on nor validated with: 0-based line numbers, one a line
     #[arg(long, value_name = "FILE")]
     test_rows: Option<PathBuf>,
+    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or SCHEME:PART
+    #[arg(long, value_name = "SCHEME", conflicts_with = "test_rows")]
+    split: Option<String>,
     /// Published settings to start from [default: those of qm9, with the elements found in the data]
     #[arg(long, value_name = "NAME", value_parser = PRESETS)]
     preset: Option<String>,
@@ -68,43 +69,18 @@ pub(crate) struct TrainMoleculesArgs {
     json: bool,
 }
 
-/// What to do with a line that cannot be used.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unusable {
-    /// Leave it out and count it
-    Skip,
-    /// End with an error
-    Fail,
-}
-
 pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
-    let preset = args.preset.as_deref();
-    let mut over = Vec::new();
-    if let Some(path) = &args.config {
-        let file = ConfigFile::read(path)?;
-        file.check(preset)?;
-        over.push(file.table);
-    }
-    over.push(flags(args));
-    let mut settings = TrainingSettings::merge(preset, &over)?;
-    let engine_given = over.iter().any(|table| table.get("engine").is_some());
-    if !engine_given {
-        settings.engine = EngineKind::for_device(settings.device);
-    }
+    let settings =
+        settings(TrainingSettings::merge, args.preset.as_deref(), args.config.as_deref(), flags(args))?;
     let request = TrainRequest {
         data: args.data.clone(),
         output: args.output.clone(),
         test_rows: args.test_rows.clone(),
+        split: args.split.clone(),
         resume: args.resume,
         settings,
     };
-    let stop = signal::stop();
-    let mut watcher = Watcher::new(&request);
-    let summary = train_molecules(&request, &mut watcher, &|| stop.asked());
-    watcher.clear();
-    let summary = summary?;
-    watcher.draw()?;
-    report(args, &request, &watcher, &summary)
+    fit(&request, args.json, train_molecules)
 }
 
 /// The settings that were given as flags, under their names in the configuration.
@@ -118,36 +94,4 @@ fn flags(args: &TrainMoleculesArgs) -> Value {
     insert(&mut table, "on_bad_line", args.on_bad_line.map(named));
     insert(&mut table, "on_unknown_atom", args.on_unknown_atom.map(named));
     table.into()
-}
-
-/// Says how it ended.
-fn report(
-    args: &TrainMoleculesArgs,
-    request: &TrainRequest,
-    watcher: &Watcher<'_>,
-    summary: &TrainSummary,
-) -> CliResult {
-    let exit = if summary.finished { Exit::Ok } else { Exit::Interrupted };
-    let (folder, epochs, all) = (request.output.display(), summary.epochs, request.settings.epochs);
-    if summary.converged {
-        let best = summary.best_epoch.unwrap_or(epochs);
-        progress::note(&format!(
-            "{folder}: stopped early after {epochs} of {all} epochs; the validation loss was best in epoch {best}"
-        ));
-    } else if summary.finished {
-        progress::note(&format!("{folder}: {epochs} epochs done"));
-    } else {
-        progress::note(&format!("{folder}: stopped after {epochs} of {all} epochs; continue with --resume"));
-    }
-    if args.json {
-        stdout::json(&json!({
-            "output": request.output,
-            "finished": summary.finished,
-            "stopped_early": summary.converged,
-            "epochs": epochs,
-            "best_epoch": summary.best_epoch,
-            "last_epoch": watcher.last(),
-        }))?;
-    }
-    Ok(exit)
 }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use equidrift::Error;
-use equidrift::training::{MoleculeSet, TrainRequest, TrainingWatcher};
+use equidrift::training::{GraphSet, HeldOut, MoleculeSet, TrainRequest, TrainingData, TrainingWatcher};
 use equidrift_backend::atomic::write_atomically;
 use equidrift_train::{EpochReport, StepReport, read_log};
 use indicatif::ProgressBar;
@@ -32,6 +32,8 @@ pub(super) struct Watcher<'a> {
     epochs_before: u64,
     last: Option<EpochReport>,
     meter: Meter,
+    /// What is trained on.
+    noun: &'static str,
 }
 
 /// Examples a second and means of the losses since figures were last shown.
@@ -41,12 +43,19 @@ struct Meter {
     steps: u32,
     examples: u64,
     losses: Vec<f64>,
+    noun: &'static str,
 }
 
 impl Meter {
     /// One whose figures are due every so many seconds.
     fn new(every: f64) -> Self {
-        Self { every, since: Instant::now(), steps: 0, examples: 0, losses: Vec::new() }
+        let noun = "molecules";
+        Self { every, since: Instant::now(), steps: 0, examples: 0, losses: Vec::new(), noun }
+    }
+
+    /// Counts from here.
+    fn restart(&mut self) {
+        *self = Self { noun: self.noun, ..Self::new(self.every) };
     }
 
     /// Counts a step; the figures when they are due.
@@ -62,12 +71,13 @@ impl Meter {
         let losses: Vec<String> =
             self.losses.iter().map(|sum| format!("{:.3}", sum / f64::from(self.steps))).collect();
         let line = format!(
-            "losses {}, rate {}, {:.0} molecules/s",
+            "losses {}, rate {}, {:.0} {}/s",
             losses.join(" "),
             rate(report.learning_rate),
-            self.examples as f64 / seconds
+            self.examples as f64 / seconds,
+            self.noun
         );
-        *self = Self::new(self.every);
+        self.restart();
         Some(line)
     }
 }
@@ -94,6 +104,7 @@ impl<'a> Watcher<'a> {
             epochs_before: 0,
             last: None,
             meter: Meter::new(if terminal { REFRESH } else { REPORT }),
+            noun: "molecules",
         }
     }
 
@@ -125,37 +136,97 @@ impl<'a> Watcher<'a> {
         if self.terminal { self.bar.suspend(|| progress::note(line)) } else { progress::note(line) }
     }
 
+    fn tell_molecules(&self, set: &MoleculeSet) {
+        for bad in set.bad_lines.iter().take(SHOWN_LINES) {
+            progress::note(&format!("{}:{}: {}", self.request.data.display(), bad.line, bad.reason));
+        }
+        tell_more(set.bad_lines.len(), "bad lines");
+        let symbols: Vec<_> = set.vocabulary.iter().map(|element| element.symbol()).collect();
+        progress::note(&format!(
+            "training on {} of {} molecules ({} test rows, {} with other atoms, {} bad lines left out), atoms {}, at \
+             most {} heavy atoms",
+            set.graphs.len(),
+            set.molecules,
+            set.test_rows,
+            set.unknown_atoms,
+            set.bad_lines.len(),
+            symbols.join(" "),
+            set.graphs.nodes()
+        ));
+    }
+
     /// Writes `training.toml`: the settings in force and what was found in the data.
-    fn record(&self, data: &MoleculeSet) -> Result<(), Error> {
+    fn record(&self, data: TrainingData<'_>) -> Result<(), Error> {
         let path = self.request.output.join("training.toml");
         let write = |source| Error::Write { path: path.clone(), source };
-        let settings =
-            toml::to_string(&self.request.settings).map_err(|error| write(std::io::Error::other(error)))?;
+        let no_toml = |error| write(std::io::Error::other(error));
+        let mut settings = toml::Table::try_from(&self.request.settings).map_err(no_toml)?;
+        if let TrainingData::Graphs(_) = data {
+            for about_molecules in ["atoms", "on_unknown_atom"] {
+                settings.remove(about_molecules);
+            }
+        }
+        let settings = toml::to_string(&settings).map_err(no_toml)?;
         let mut found = toml::Table::new();
         let mut insert = |key: &str, value: toml::Value| found.insert(key.to_owned(), value);
         insert("file", self.request.data.display().to_string().into());
         if let Some(rows) = &self.request.test_rows {
             insert("test_rows_file", rows.display().to_string().into());
         }
-        insert("sha256", data.sha256.clone().into());
-        insert("molecules_read", count(data.molecules));
-        insert("molecules_trained_on", count(data.graphs.len() as u64));
-        if let Some(held_out) = &data.held_out {
-            insert("molecules_held_out", count(held_out.graphs.len() as u64));
+        if let Some(split) = &self.request.split {
+            insert("split", split.clone().into());
+        }
+        insert("sha256", data.sha256().into());
+        let noun = self.noun;
+        insert(&format!("{noun}_trained_on"), count(data.graphs().len() as u64));
+        if let Some(held_out) = data.held_out() {
+            insert(&format!("{noun}_held_out"), count(held_out.graphs.len() as u64));
             insert("held_out_too_large", count(held_out.too_large));
             insert("held_out_unusable", count(held_out.unusable));
         }
-        insert("test_rows", count(data.test_rows));
-        insert("bad_lines", count(data.bad_lines.len() as u64));
-        insert("unknown_atoms", count(data.unknown_atoms));
-        insert(
-            "vocabulary",
-            data.vocabulary.iter().map(|e| e.symbol().to_owned()).collect::<Vec<_>>().into(),
-        );
-        insert("max_nodes", count(data.graphs.nodes() as u64));
-        let found = toml::to_string(&toml::Table::from_iter([("data".to_owned(), found.into())]))
-            .map_err(|error| write(std::io::Error::other(error)))?;
+        insert("max_nodes", count(data.graphs().nodes() as u64));
+        match data {
+            TrainingData::Molecules(set) => {
+                insert("molecules_read", count(set.molecules));
+                insert("test_rows", count(set.test_rows));
+                insert("bad_lines", count(set.bad_lines.len() as u64));
+                insert("unknown_atoms", count(set.unknown_atoms));
+                let symbols: Vec<_> = set.vocabulary.iter().map(|e| e.symbol().to_owned()).collect();
+                insert("vocabulary", symbols.into());
+            }
+            TrainingData::Graphs(set) => {
+                insert("graphs_read", count(set.read));
+                insert("test_rows", count(set.test_rows));
+                insert("bad_graphs", count(set.bad_graphs.len() as u64));
+                insert("max_degree", count(set.graphs.features() as u64 - 1));
+            }
+        }
+        let found =
+            toml::to_string(&toml::Table::from_iter([("data".to_owned(), found.into())])).map_err(no_toml)?;
         write_atomically(&path, |file| write!(file, "{settings}\n{found}")).map_err(write)
+    }
+}
+
+fn tell_graphs(set: &GraphSet) {
+    for bad in set.bad_graphs.iter().take(SHOWN_LINES) {
+        progress::note(&bad.reason);
+    }
+    tell_more(set.bad_graphs.len(), "bad graphs");
+    progress::note(&format!(
+        "training on {} of {} graphs ({} test rows, {} bad graphs left out), at most {} nodes and degree {}",
+        set.graphs.len(),
+        set.read,
+        set.test_rows,
+        set.bad_graphs.len(),
+        set.graphs.nodes(),
+        set.graphs.features() - 1
+    ));
+}
+
+/// How many were not shown.
+fn tell_more(all: usize, what: &str) {
+    if all > SHOWN_LINES {
+        progress::note(&format!("... and {} more {what}", all - SHOWN_LINES));
     }
 }
 
@@ -164,31 +235,20 @@ fn count(number: u64) -> toml::Value {
 }
 
 impl TrainingWatcher for Watcher<'_> {
-    fn begin(&mut self, data: &MoleculeSet, epochs: u64) -> Result<(), Error> {
-        for bad in data.bad_lines.iter().take(SHOWN_LINES) {
-            progress::note(&format!("{}:{}: {}", self.request.data.display(), bad.line, bad.reason));
+    fn begin(&mut self, data: TrainingData<'_>, epochs: u64) -> Result<(), Error> {
+        match data {
+            TrainingData::Molecules(set) => self.tell_molecules(set),
+            TrainingData::Graphs(set) => {
+                self.noun = "graphs";
+                tell_graphs(set);
+            }
         }
-        if data.bad_lines.len() > SHOWN_LINES {
-            progress::note(&format!("... and {} more bad lines", data.bad_lines.len() - SHOWN_LINES));
-        }
-        let symbols: Vec<_> = data.vocabulary.iter().map(|element| element.symbol()).collect();
-        progress::note(&format!(
-            "training on {} of {} molecules ({} test rows, {} with other atoms, {} bad lines left out), atoms {}, at \
-             most {} heavy atoms",
-            data.graphs.len(),
-            data.molecules,
-            data.test_rows,
-            data.unknown_atoms,
-            data.bad_lines.len(),
-            symbols.join(" "),
-            data.graphs.nodes()
-        ));
-        if let Some(held_out) = &data.held_out {
+        self.meter.noun = self.noun;
+        if let Some(HeldOut { graphs, too_large, unusable, .. }) = data.held_out() {
             progress::note(&format!(
-                "validating with {} molecules ({} larger ones and {} with other atoms or on bad lines left out)",
-                held_out.graphs.len(),
-                held_out.too_large,
-                held_out.unusable
+                "validating with {} {} ({too_large} larger ones and {unusable} unusable ones left out)",
+                graphs.len(),
+                self.noun
             ));
         }
         if epochs > 0 {
@@ -196,13 +256,13 @@ impl TrainingWatcher for Watcher<'_> {
         }
         self.record(data)?;
         let settings = &self.request.settings;
-        let steps = data.graphs.len().div_ceil(settings.trainer().examples_per_step()) as u64;
+        let steps = data.graphs().len().div_ceil(settings.trainer().examples_per_step()) as u64;
         self.bar = progress::training(settings.epochs * steps);
         self.bar.set_position(epochs * steps);
         self.bar.reset_eta();
         self.started = Instant::now();
         self.epochs_before = epochs;
-        self.meter = Meter::new(self.meter.every);
+        self.meter.restart();
         Ok(())
     }
 
@@ -249,7 +309,7 @@ impl TrainingWatcher for Watcher<'_> {
             self.note(&format!("epoch {}/{epochs}: samples {}", report.epoch, figures(&report.metrics)));
         }
         self.last = Some(report.clone());
-        self.meter = Meter::new(self.meter.every);
+        self.meter.restart();
         if kept && let Err(failure) = self.draw() {
             // A picture is no reason to lose a training.
             self.note(&format!("warning: no loss.svg: {}", failure.text()));

@@ -4,9 +4,14 @@
 
 mod bad_input;
 mod command;
+mod datasets;
 mod determinism;
 mod embedded;
+mod evaluate_graphs;
+mod evaluate_input;
+mod evaluate_report;
 mod folder;
+mod generate_graphs;
 mod help;
 mod likelihood;
 mod reference;
@@ -14,6 +19,7 @@ mod samplers;
 mod set_distances;
 mod summary;
 mod train;
+mod train_graphs;
 mod training_kills;
 mod training_settings;
 mod verbs;

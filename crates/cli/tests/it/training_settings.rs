@@ -96,7 +96,7 @@ fn held_out_molecules_come_from_rows_or_a_file() {
     let data = format!("--epochs 2 --validation-data {}", place.path("held-out.smi").display());
     let text = trained(&place, "data", &data);
     assert!(text.contains("training on 24 of 24"), "{text}");
-    assert!(text.contains("with 2 molecules (1 larger ones and 2 with"), "{text}");
+    assert!(text.contains("with 2 molecules (1 larger ones and 2 unusable"), "{text}");
     let record: toml::Table =
         fs::read_to_string(place.path("data").join("training.toml")).unwrap().parse().unwrap();
     assert_eq!(record["data"]["molecules_held_out"].as_integer(), Some(2));

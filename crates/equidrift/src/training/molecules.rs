@@ -10,15 +10,19 @@ use equidrift_molecule::{BadLine, Chemistry, Element, MoleculeError, OnBadLine, 
 
 use crate::error::Error;
 use crate::training::held_out::HeldOut;
+use crate::training::prepared;
 use crate::training::settings::Unusable;
 
 /// Where molecules come from and which of them are used.
 #[derive(Debug, Clone)]
 pub struct MoleculeSource<'a> {
-    /// A file of SMILES, one a line, `.gz` or not.
+    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set ([`crate::datasets`]), which may have the part that
+    /// is meant behind its name (`FILE.eds:SCHEME:PART`).
     pub data: &'a Path,
-    /// A file of 0-based row numbers (line number less one) that are left out.
+    /// A file of 0-based row numbers (line number less one) that are left out; not for prepared data sets.
     pub test_rows: Option<&'a Path>,
+    /// The part of a prepared data set: a scheme, whose part `train` is meant, or `SCHEME:PART`.
+    pub split: Option<&'a str>,
     /// The elements in the order of the node features; empty: those of the data by atomic number.
     pub atoms: &'a [String],
     /// Lines that are no molecule.
@@ -51,10 +55,21 @@ pub struct MoleculeSet {
 }
 
 /// A molecule between reading and featurising.
-struct Skeleton {
-    row: u64,
-    atoms: Vec<Element>,
-    bonds: Vec<(usize, usize, u8)>,
+pub(super) struct Skeleton {
+    pub(super) row: u64,
+    pub(super) atoms: Vec<Element>,
+    pub(super) bonds: Vec<(usize, usize, u8)>,
+}
+
+/// What was read, before it is featurised.
+pub(super) struct Skeletons {
+    /// The molecules to be used.
+    pub(super) used: Vec<Skeleton>,
+    /// Molecules left out because they are not to be trained on.
+    pub(super) left_out: u64,
+    pub(super) bad_lines: Vec<BadLine>,
+    pub(super) rows: u64,
+    pub(super) sha256: String,
 }
 
 impl MoleculeSet {
@@ -68,48 +83,31 @@ impl MoleculeSet {
         chemistry: &dyn Chemistry,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Self>, Error> {
-        let path = source.data;
         let wanted = source.atoms.iter().map(|symbol| symbol.parse()).collect::<Result<Vec<Element>, _>>()?;
         if let Some(twice) = wanted.iter().enumerate().find(|(i, element)| wanted[..*i].contains(element)) {
             return Err(Error::RepeatedAtom { element: *twice.1 });
         }
-        let excluded = source.test_rows.map(read_rows).transpose()?.unwrap_or_default();
-        let sha256 = sha256_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let on_bad_line = match source.on_bad_line {
-            Unusable::Skip => OnBadLine::Skip,
-            Unusable::Fail => OnBadLine::Fail,
+        let skeletons = match prepared::selection(source)? {
+            Some(selection) => prepared::read(source, &selection, stop)?,
+            None => read_smiles(source, chemistry, stop)?,
         };
-        let mut reader = SmilesReader::open(path, chemistry, on_bad_line)?;
-        let (mut skeletons, mut left_out, mut last_row) = (Vec::new(), 0, 0);
-        for record in reader.by_ref() {
-            let record = record?;
-            let row = record.line - 1;
-            last_row = row;
-            if excluded.contains_key(&row) {
-                left_out += 1;
-                continue;
-            }
-            if row % 1024 == 0 && stop() {
-                return Ok(None);
-            }
-            skeletons.push(Skeleton {
-                row,
-                atoms: record.graph.node_weights().map(|atom| atom.element).collect(),
-                bonds: molecule::bonds(&record.graph).map(|(a, b, order)| (a, b, order.number())).collect(),
-            });
-        }
-        let bad_lines = reader.into_bad_lines();
-        last_row = last_row.max(bad_lines.last().map_or(0, |bad| bad.line - 1));
-        if let (Some((&row, &line)), Some(path)) = (excluded.range(last_row + 1..).next(), source.test_rows) {
-            return Err(Error::RowBeyondEnd { path: path.to_owned(), line, row, rows: last_row + 1 });
-        }
+        skeletons.map(|skeletons| Self::featurise(source, wanted, skeletons)).transpose()
+    }
 
-        let molecules = skeletons.len() as u64 + left_out;
-        let found: BTreeSet<Element> = skeletons.iter().flat_map(|s| s.atoms.iter().copied()).collect();
+    /// One-hot elements and bond orders of what was read.
+    fn featurise(
+        source: &MoleculeSource<'_>,
+        wanted: Vec<Element>,
+        skeletons: Skeletons,
+    ) -> Result<Self, Error> {
+        let path = source.data;
+        let Skeletons { used, left_out, bad_lines, rows, sha256 } = skeletons;
+        let molecules = used.len() as u64 + left_out;
+        let found: BTreeSet<Element> = used.iter().flat_map(|s| s.atoms.iter().copied()).collect();
         let vocabulary = if wanted.is_empty() { found.into_iter().collect() } else { wanted };
         let mut graphs = GraphDataset::new(vocabulary.len());
         let mut unknown_atoms = 0;
-        for Skeleton { row, atoms, bonds } in skeletons {
+        for Skeleton { row, atoms, bonds } in used {
             let class = |element: &Element| vocabulary.iter().position(|known| known == element);
             match atoms.iter().find(|element| class(element).is_none()) {
                 None => {
@@ -131,18 +129,58 @@ impl MoleculeSet {
         if graphs.node_counts().is_empty() {
             return Err(Error::NoTrainingMolecules { path: path.to_owned(), molecules, test_rows: left_out });
         }
-        Ok(Some(Self {
+        Ok(Self {
             graphs,
             vocabulary,
             bad_lines,
             molecules,
             test_rows: left_out,
             unknown_atoms,
-            rows: last_row + 1,
+            rows,
             sha256,
             held_out: None,
-        }))
+        })
     }
+}
+
+/// Reads a file of SMILES.
+fn read_smiles(
+    source: &MoleculeSource<'_>,
+    chemistry: &dyn Chemistry,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Skeletons>, Error> {
+    let path = source.data;
+    let excluded = source.test_rows.map(read_rows).transpose()?.unwrap_or_default();
+    let sha256 = sha256_file(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let on_bad_line = match source.on_bad_line {
+        Unusable::Skip => OnBadLine::Skip,
+        Unusable::Fail => OnBadLine::Fail,
+    };
+    let mut reader = SmilesReader::open(path, chemistry, on_bad_line)?;
+    let (mut used, mut left_out, mut last_row) = (Vec::new(), 0, 0);
+    for record in reader.by_ref() {
+        let record = record?;
+        let row = record.line - 1;
+        last_row = row;
+        if excluded.contains_key(&row) {
+            left_out += 1;
+            continue;
+        }
+        if row % 1024 == 0 && stop() {
+            return Ok(None);
+        }
+        used.push(Skeleton {
+            row,
+            atoms: record.graph.node_weights().map(|atom| atom.element).collect(),
+            bonds: molecule::bonds(&record.graph).map(|(a, b, order)| (a, b, order.number())).collect(),
+        });
+    }
+    let bad_lines = reader.into_bad_lines();
+    last_row = last_row.max(bad_lines.last().map_or(0, |bad| bad.line - 1));
+    if let (Some((&row, &line)), Some(path)) = (excluded.range(last_row + 1..).next(), source.test_rows) {
+        return Err(Error::RowBeyondEnd { path: path.to_owned(), line, row, rows: last_row + 1 });
+    }
+    Ok(Some(Skeletons { used, left_out, bad_lines, rows: last_row + 1, sha256 }))
 }
 
 /// Row numbers, one a line, with the line each stands on. Blank lines and lines that begin with `#` are skipped.
@@ -172,6 +210,7 @@ mod tests {
         MoleculeSource {
             data,
             test_rows,
+            split: None,
             atoms,
             on_bad_line: Unusable::Skip,
             on_unknown_atom: Unusable::Skip,

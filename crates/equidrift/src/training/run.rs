@@ -58,6 +58,11 @@ pub struct TrainSummary {
     pub best_epoch: Option<u64>,
 }
 
+impl TrainSummary {
+    /// A run that was stopped before it began.
+    pub(crate) const STOPPED: Self = Self { finished: false, converged: false, epochs: 0, best_epoch: None };
+}
+
 impl GraphTraining<'_> {
     /// Trains until the run ends or `stop` answers true; the model folder is then up to date.
     ///
@@ -96,7 +101,7 @@ impl GraphTraining<'_> {
         let objective = |graphs| -> Result<DenoisingScoreMatching<'_>, Error> {
             let engine = gradient_engine(settings, &config.networks, &trainer.state().parameters)?;
             let (paths, seed, threads) = (&settings.paths, settings.seed, threads(settings));
-            Ok(DenoisingScoreMatching::new(engine, graphs, paths, seed, threads))
+            Ok(DenoisingScoreMatching::new(engine, graphs, paths, seed, threads).weighted(settings.weighting))
         };
         let mut training = objective(graphs)?;
         let mut validation = held_out.map(objective).transpose()?;
@@ -244,6 +249,8 @@ pub(crate) fn identity(
     unusual("epsilon", settings.epsilon.to_string(), usual.epsilon.to_string());
     unusual("warmup_steps", settings.warmup_steps.to_string(), usual.warmup_steps.to_string());
     unusual("warmup_epochs", settings.warmup_epochs.to_string(), usual.warmup_epochs.to_string());
+    let weighting = |settings: &TrainingSettings| json(serde_json::to_string(&settings.weighting));
+    unusual("weighting", weighting(settings)?, weighting(&usual)?);
     let schedule = |settings: &TrainingSettings| {
         // With the length of a cosine, which may be that of the run.
         let decay = settings.learning_rate_decay;

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use equidrift_gdss::{GdssModel, GraphDataset};
-use equidrift_molecule::metrics::{ChemNet, SetStatistics, Wanted, available_threads};
+use equidrift_molecule::metrics::{ChemNet, SetStatistics, SmilesSet, Wanted, available_threads};
 use equidrift_molecule::{Chemistry, MoleculeError, SmilesLines};
 
+use crate::datasets::{Selection, is_prepared};
 use crate::error::Error;
 use crate::generate::{Generator, chemistry};
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, share};
+use crate::summary::share;
+use crate::training::prepared;
 use crate::training::settings::TrainingSettings;
 use crate::workers::{Ending, StopSignal};
 
@@ -92,6 +94,10 @@ impl<'a> MoleculeSampleMetrics<'a> {
                 }
                 Some(Reference::Statistics(Box::new(statistics)))
             }
+            Some(path) if is_prepared(&Selection::of_path(path).path) => {
+                let molecules = prepared::canonical(path)?.unwrap_or_default();
+                Some(Reference::Molecules(molecules.into_iter().map(|(_, canonical)| canonical).collect()))
+            }
             Some(path) => {
                 let mut lines = SmilesLines::open(path)?;
                 let canonical = lines.by_ref().filter_map(|line| match line {
@@ -112,6 +118,14 @@ impl<'a> MoleculeSampleMetrics<'a> {
         }
         let rows: Vec<u64> = (0..self.graphs.len()).map(|index| self.graphs.row(index)).collect();
         let mut set = SmilesSet::default();
+        if let Some(molecules) = prepared::canonical(self.data)? {
+            let trained_on = molecules.iter().filter(|(row, _)| rows.binary_search(row).is_ok());
+            for (_, canonical) in trained_on {
+                set.insert(canonical);
+            }
+            self.training = Some(set);
+            return Ok(true);
+        }
         for line in SmilesLines::open(self.data)? {
             // Lines that are no text were reported when the set was read.
             let Ok(line) = line else { continue };
@@ -179,7 +193,7 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
             }
         };
         let ending = generator.run(0, &signal, &watch, |_, sample| {
-            let molecule = &sample.molecule;
+            let molecule = &sample.item;
             counts.add(&molecule.smiles, molecule.valid_without_correction, molecule.fragments, chemistry());
             Ok(())
         })?;

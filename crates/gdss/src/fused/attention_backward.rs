@@ -152,7 +152,7 @@ impl AttentionLayers {
                 let delta = column(gradients.scores.get::<S>(), c, channels);
                 score_pairs_backward(simd, nodes, size, query_key, delta, by_query_key);
                 let delta = Rows::dense(&*by_query_key, 2 * attention);
-                linear.accumulate_gradient(simd, &[aggregated], 0, delta, nodes, gradient);
+                linear.accumulate_gradient(simd, &[aggregated], 0, &[], delta, nodes, gradient);
                 if l > 0 {
                     linear.apply_transposed(simd, 0, delta, nodes, by_aggregated, inputs, false, Plain);
                     started = true;
@@ -160,7 +160,7 @@ impl AttentionLayers {
             }
             if let Some(value) = &unit.value {
                 let delta = Rows::new(&gradients.values.get::<S>()[c * width..], channels * width, width);
-                value.accumulate_gradient(simd, &[aggregated], 0, delta, nodes, gradient);
+                value.accumulate_gradient(simd, &[aggregated], 0, &[], delta, nodes, gradient);
                 if l > 0 {
                     value.apply_transposed(simd, 0, delta, nodes, by_aggregated, inputs, started, Plain);
                     started = true;

@@ -133,7 +133,9 @@ impl Layer {
             .map(|channel| {
                 let unit = format!("{name}.attn.{channel}");
                 let mut linear = |wanted: bool, sources| {
-                    wanted.then(|| Linear::new(parameters, sources, &[size.node_in], next_offset)).transpose()
+                    wanted
+                        .then(|| Linear::new(parameters, sources, &[size.node_in], 0, next_offset))
+                        .transpose()
                 };
                 let query = convolution(format!("{unit}.gnn_q"), size.attention, scale);
                 let key = convolution(format!("{unit}.gnn_k"), size.attention, 1.0);
@@ -148,7 +150,7 @@ impl Layer {
         let nodes = if with_nodes {
             let name = format!("{name}.multi_channel");
             let inputs = [channels * size.node_out];
-            Some(Mlp::new(parameters, &name, 2, &inputs, hidden, size.node_out, next_offset)?)
+            Some(Mlp::new(parameters, &name, 2, &inputs, size.time, hidden, size.node_out, next_offset)?)
         } else {
             None
         };
@@ -160,6 +162,7 @@ impl Layer {
                 &name,
                 size.num_linears,
                 &inputs,
+                size.time,
                 hidden,
                 size.channels_out,
                 next_offset,
@@ -182,6 +185,7 @@ impl AttentionLayers {
         scratch: &mut MlpScratch,
     ) {
         let nodes = tile.nodes;
+        scratch.set_times::<S>(tile.time);
         buffers.features[0].get_mut::<S>().copy_from_slice(tile.x);
         simd.vectorize(Powers {
             simd,

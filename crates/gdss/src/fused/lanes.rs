@@ -72,54 +72,68 @@ impl LaneBuffer {
         &mut self.storage[self.start..self.start + self.length]
     }
 
-    /// Copies `[graph][element]` to `[element][lane]`, from graph `first` on. Lanes without a graph become zero.
-    pub(super) fn gather<S: Simd>(&mut self, graphs: &[f32], elements: usize, first: usize, count: usize) {
+    /// Copies the first `elements` of each `stride` elements of a graph, `[graph][element]`, to `[element][lane]`, from
+    /// graph `first` on. Lanes without a graph become zero.
+    pub(super) fn gather<S: Simd>(
+        &mut self,
+        graphs: &[f32],
+        (stride, elements): (usize, usize),
+        first: usize,
+        count: usize,
+    ) {
         let lanes = S::F32_LANES;
         let target = &mut self.scalars_mut()[..elements * lanes];
         if count < lanes {
             target.fill(0.0);
         }
         for lane in 0..count {
-            let graph = &graphs[(first + lane) * elements..][..elements];
+            let graph = &graphs[(first + lane) * stride..][..elements];
             for (vector, &value) in target.chunks_exact_mut(lanes).zip(graph) {
                 vector[lane] = value;
             }
         }
     }
 
-    /// As [`LaneBuffer::gather`], of the upper triangles of `[graph][i][j]`.
-    pub(super) fn gather_pairs<S: Simd>(&mut self, graphs: &[f32], nodes: usize, first: usize, count: usize) {
+    /// As [`LaneBuffer::gather`], of the upper triangles of `[graph][i][j]`, of the first `nodes` of `stride` nodes.
+    pub(super) fn gather_pairs<S: Simd>(
+        &mut self,
+        graphs: &[f32],
+        (stride, nodes): (usize, usize),
+        first: usize,
+        count: usize,
+    ) {
         let lanes = S::F32_LANES;
         let target = &mut self.scalars_mut()[..pair_count(nodes) * lanes];
         if count < lanes {
             target.fill(0.0);
         }
         for lane in 0..count {
-            let graph = &graphs[(first + lane) * nodes * nodes..][..nodes * nodes];
-            for_each_pair(nodes, |pair, i, j| target[pair * lanes + lane] = graph[i * nodes + j]);
+            let graph = &graphs[(first + lane) * stride * stride..][..stride * stride];
+            for_each_pair(nodes, |pair, i, j| target[pair * lanes + lane] = graph[i * stride + j]);
         }
     }
 
-    /// Copies the first `graphs.len() / elements` lanes to `[graph][element]`.
-    pub(super) fn scatter<S: Simd>(&self, graphs: &mut [f32], elements: usize) {
+    /// Copies the first `graphs.len() / stride` lanes to the first `elements` of the `stride` elements of each graph. A
+    /// masked -0 becomes 0, as what is not written.
+    pub(super) fn scatter<S: Simd>(&self, graphs: &mut [f32], (stride, elements): (usize, usize)) {
         let lanes = S::F32_LANES;
         let source = &self.scalars()[..elements * lanes];
-        for (lane, graph) in graphs.chunks_exact_mut(elements.max(1)).enumerate() {
+        for (lane, graph) in graphs.chunks_exact_mut(stride.max(1)).enumerate() {
             for (vector, value) in source.chunks_exact(lanes).zip(graph) {
-                *value = vector[lane];
+                *value = vector[lane] + 0.0;
             }
         }
     }
 
-    /// Copies pairs to symmetric matrices `[graph][i][j]` with zero diagonal.
-    pub(super) fn scatter_pairs<S: Simd>(&self, graphs: &mut [f32], nodes: usize) {
+    /// Copies pairs to symmetric matrices `[graph][i][j]` over the first `nodes` of `stride` nodes.
+    pub(super) fn scatter_pairs<S: Simd>(&self, graphs: &mut [f32], (stride, nodes): (usize, usize)) {
         let lanes = S::F32_LANES;
         let source = self.scalars();
-        for (lane, graph) in graphs.chunks_exact_mut((nodes * nodes).max(1)).enumerate() {
+        for (lane, graph) in graphs.chunks_exact_mut((stride * stride).max(1)).enumerate() {
             for_each_pair(nodes, |pair, i, j| {
-                let value = source[pair * lanes + lane];
-                graph[i * nodes + j] = value;
-                graph[j * nodes + i] = value;
+                let value = source[pair * lanes + lane] + 0.0;
+                graph[i * stride + j] = value;
+                graph[j * stride + i] = value;
             });
         }
     }

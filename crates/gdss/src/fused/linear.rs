@@ -11,12 +11,13 @@ use std::ops::Range;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::{NullaryFnOnce, Simd};
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Epilogue, Plain};
 use super::lanes::Rows;
 use super::weight_gradient::{accumulate_bias_gradient, accumulate_weight_gradient};
 use crate::parameters::ParameterError;
 
-const PANEL: usize = 8;
+/// Outputs that lie side by side in the packed weights.
+pub(super) const PANEL: usize = 8;
 /// Rows in a register block.
 pub(super) const BLOCK_ROWS: usize = 3;
 
@@ -48,6 +49,10 @@ pub(super) struct Linear {
     sources: Vec<Source>,
     panels: Vec<f32>,
     bias: Vec<f32>,
+    /// Features of the time among the inputs; they are the last.
+    time: usize,
+    /// The part of the map that takes them, in panels.
+    time_panels: Vec<f32>,
     /// For each segment of the inputs, the transposed map in panels.
     transposed: Vec<Vec<f32>>,
     segments: Vec<Range<usize>>,
@@ -81,14 +86,17 @@ fn lookup(parameters: &ParameterSet, name: String, shape: &[usize]) -> Result<Ve
 
 impl Linear {
     /// Packs the maps of `sources` side by side. `segments` are the widths of the parts of the input that lie in
-    /// different arrays. Takes its place in the flat gradient from `next_offset`.
+    /// different arrays; behind them come `time` features of the time, the same in all rows. Takes its place in the flat
+    /// gradient from `next_offset`.
     pub(super) fn new(
         parameters: &ParameterSet,
         sources: Vec<Source>,
         segments: &[usize],
+        time: usize,
         next_offset: &mut usize,
     ) -> Result<Self, ParameterError> {
-        let inputs = segments.iter().sum();
+        let rows_inputs: usize = segments.iter().sum();
+        let inputs = rows_inputs + time;
         let outputs: usize = sources.iter().map(|s| s.outputs).sum();
         let mut matrix = vec![0.0; outputs * inputs];
         let mut bias = vec![0.0; outputs.next_multiple_of(PANEL)];
@@ -131,12 +139,19 @@ impl Linear {
             inputs,
             outputs,
             sources,
-            panels: pack(inputs, outputs, |o, k| matrix[o * inputs + k]),
+            panels: pack(rows_inputs, outputs, |o, k| matrix[o * inputs + k]),
             bias,
+            time,
+            time_panels: pack(time, outputs, |o, k| matrix[o * inputs + rows_inputs + k]),
             transposed,
             segments: ranges,
             gradient_offset,
         })
+    }
+
+    /// Features of the time among the inputs.
+    pub(super) fn time(&self) -> usize {
+        self.time
     }
 
     /// A map with one source in `[out, in]` orientation.
@@ -144,14 +159,42 @@ impl Linear {
         parameters: &ParameterSet,
         name: String,
         segments: &[usize],
+        time: usize,
         outputs: usize,
         next_offset: &mut usize,
     ) -> Result<Self, ParameterError> {
         let source = Source { name, outputs, orientation: Orientation::OutIn, scale: 1.0 };
-        Self::new(parameters, vec![source], segments, next_offset)
+        Self::new(parameters, vec![source], segments, time, next_offset)
     }
 
-    /// `output[r] = epilogue(W [segments of row first + r] + b)` for `rows` rows.
+    /// What the map adds to the products of the rows: its bias, and of each graph the part of its time. `biases` has room
+    /// for the outputs, rounded up to whole panels.
+    #[inline(always)]
+    pub(super) fn shift<'a, S: Simd>(
+        &'a self,
+        simd: S,
+        time: &[S::f32s],
+        biases: &'a mut [S::f32s],
+    ) -> Shift<'a, S::f32s> {
+        if self.time == 0 {
+            return Shift::Shared(&self.bias);
+        }
+        simd.vectorize(Product {
+            simd,
+            panels: &self.time_panels,
+            start: Start::Shift(Shift::Shared(&self.bias)),
+            inputs: &[Rows::dense(&time[..self.time], self.time)],
+            first: 0,
+            rows: 1,
+            output: &mut *biases,
+            stride: self.outputs,
+            outputs: self.outputs,
+            epilogue: Plain,
+        });
+        Shift::OfGraphs(biases)
+    }
+
+    /// `output[r] = epilogue(W [segments of row first + r] + b)` for `rows` rows, of a map without features of the time.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     pub(super) fn apply<S: Simd, E: Epilogue<S>>(
@@ -164,10 +207,27 @@ impl Linear {
         stride: usize,
         epilogue: E,
     ) {
+        self.apply_shifted(simd, Shift::Shared(&self.bias), inputs, first, rows, output, stride, epilogue);
+    }
+
+    /// The same with what [`Linear::shift`] gave.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn apply_shifted<S: Simd, E: Epilogue<S>>(
+        &self,
+        simd: S,
+        shift: Shift<'_, S::f32s>,
+        inputs: &[Rows<'_, S::f32s>],
+        first: usize,
+        rows: usize,
+        output: &mut [S::f32s],
+        stride: usize,
+        epilogue: E,
+    ) {
         simd.vectorize(Product {
             simd,
             panels: &self.panels,
-            start: Start::Bias(&self.bias),
+            start: Start::Shift(shift),
             inputs,
             first,
             rows,
@@ -208,13 +268,14 @@ impl Linear {
     }
 
     /// Adds the gradient of weights and biases, summed over rows and lanes, to the network's flat gradient. Row `r` of
-    /// `delta` belongs to row `first + r` of the inputs.
+    /// `delta` belongs to row `first + r` of the inputs; `time` are the features of the graphs' times.
     #[inline(always)]
     pub(super) fn accumulate_gradient<S: Simd>(
         &self,
         simd: S,
         inputs: &[Rows<'_, S::f32s>],
         first: usize,
+        time: &[S::f32s],
         delta: Rows<'_, S::f32s>,
         rows: usize,
         gradient: &mut [f32],
@@ -226,6 +287,10 @@ impl Linear {
         for input in inputs {
             accumulate_weight_gradient(simd, delta, input.from(first), rows, weights, self.inputs, column);
             column += input.width;
+        }
+        if self.time > 0 {
+            let same_row = Rows::new(&time[..self.time], 0, self.time);
+            accumulate_weight_gradient(simd, delta, same_row, rows, weights, self.inputs, column);
         }
     }
 
@@ -262,8 +327,17 @@ impl Linear {
     }
 }
 
-enum Start<'a> {
-    Bias(&'a [f32]),
+/// What is added to the products of all rows, by output.
+#[derive(Clone, Copy)]
+pub(super) enum Shift<'a, V> {
+    /// The same for all graphs.
+    Shared(&'a [f32]),
+    /// Of each graph.
+    OfGraphs(&'a [V]),
+}
+
+enum Start<'a, V> {
+    Shift(Shift<'a, V>),
     Zero,
     Accumulate,
 }
@@ -271,7 +345,7 @@ enum Start<'a> {
 struct Product<'a, S: Simd, E> {
     simd: S,
     panels: &'a [f32],
-    start: Start<'a>,
+    start: Start<'a, S::f32s>,
     inputs: &'a [Rows<'a, S::f32s>],
     first: usize,
     rows: usize,
@@ -330,13 +404,19 @@ impl<S: Simd, E: Epilogue<S>> Product<'_, S, E> {
         let zero = simd.splat_f32s(0.0);
         let mut sums = [[zero; O]; R];
         match self.start {
-            Start::Bias(bias) => {
+            Start::Shift(Shift::Shared(bias)) => {
                 let bias = &bias[column + offset..][..O];
                 for o in 0..O {
                     let b = simd.splat_f32s(bias[o]);
                     for sum in &mut sums {
                         sum[o] = b;
                     }
+                }
+            }
+            Start::Shift(Shift::OfGraphs(biases)) => {
+                let biases = &biases[column + offset..][..O];
+                for sum in &mut sums {
+                    sum.copy_from_slice(biases);
                 }
             }
             Start::Zero => {}

@@ -9,7 +9,7 @@ use pulp::Simd;
 
 use super::epilogue::{Elu, EluSlope, Epilogue, Plain};
 use super::lanes::{LaneBuffer, Rows};
-use super::linear::{BLOCK_ROWS, Linear};
+use super::linear::{BLOCK_ROWS, Linear, PANEL};
 use crate::parameters::ParameterError;
 
 /// Vectors of hidden activations of one layer that a forward block may hold (16 KiB with AVX-512).
@@ -38,6 +38,10 @@ pub(super) struct MlpScratch {
     ping: LaneBuffer,
     pong: LaneBuffer,
     hidden: Vec<LaneBuffer>,
+    /// Features of the graphs' times.
+    time: LaneBuffer,
+    /// Biases of the first map for each graph.
+    biases: LaneBuffer,
 }
 
 impl MlpScratch {
@@ -46,6 +50,9 @@ impl MlpScratch {
         backward: bool,
     ) -> Self {
         let width = perceptrons.clone().map(|p| p.hidden).max().unwrap_or(0);
+        let first = |p: &Mlp| p.linears.first().map_or((0, 0), |map| (map.time(), map.outputs));
+        let (time, widest) =
+            perceptrons.clone().map(first).fold((0, 0), |(time, width), (t, w)| (time.max(t), width.max(w)));
         let rows = if backward { BACKWARD_ROWS } else { BLOCK_ROWS };
         let length = FORWARD_BLOCK.max(rows * width);
         let kept = if backward { perceptrons.map(|p| p.linears.len() - 1).max().unwrap_or(0) } else { 0 };
@@ -53,17 +60,29 @@ impl MlpScratch {
             ping: LaneBuffer::new::<S>(length),
             pong: LaneBuffer::new::<S>(length),
             hidden: (0..kept).map(|_| LaneBuffer::new::<S>(BACKWARD_ROWS * width)).collect(),
+            time: LaneBuffer::new::<S>(time),
+            biases: LaneBuffer::new::<S>(if time > 0 { widest.next_multiple_of(PANEL) } else { 0 }),
         }
+    }
+
+    /// Takes the features of the times of the graphs of a tile.
+    #[inline(always)]
+    pub(super) fn set_times<S: Simd>(&mut self, features: &[S::f32s]) {
+        let target = self.time.get_mut::<S>();
+        let count = target.len();
+        target.copy_from_slice(&features[..count]);
     }
 }
 
 impl Mlp {
-    /// The perceptron `{name}.linears.{0..maps}` on inputs that lie in `segments`.
+    /// The perceptron `{name}.linears.{0..maps}` on inputs that lie in `segments` and on `time` features of the time.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         parameters: &ParameterSet,
         name: &str,
         maps: usize,
         segments: &[usize],
+        time: usize,
         hidden: usize,
         outputs: usize,
         next_offset: &mut usize,
@@ -71,9 +90,10 @@ impl Mlp {
         let linears = (0..maps)
             .map(|map| {
                 let hidden_segment = [hidden];
-                let segments = if map == 0 { segments } else { &hidden_segment };
+                let (segments, time) = if map == 0 { (segments, time) } else { (&hidden_segment[..], 0) };
                 let outputs = if map + 1 == maps { outputs } else { hidden };
-                Linear::dense(parameters, format!("{name}.linears.{map}"), segments, outputs, next_offset)
+                let name = format!("{name}.linears.{map}");
+                Linear::dense(parameters, name, segments, time, outputs, next_offset)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { linears, hidden })
@@ -103,13 +123,15 @@ impl Mlp {
         let width = self.hidden;
         let block = (FORWARD_BLOCK / width.max(1) / BLOCK_ROWS * BLOCK_ROWS).max(BLOCK_ROWS);
         let (first, middle) = (&self.linears[0], &self.linears[1..]);
+        let MlpScratch { ping, pong, time, biases, .. } = scratch;
+        let shift = first.shift(simd, time.get::<S>(), biases.get_mut::<S>());
         let Some((last, middle)) = middle.split_last() else {
-            return first.apply(simd, inputs, 0, rows, output, stride, epilogue);
+            return first.apply_shifted(simd, shift, inputs, 0, rows, output, stride, epilogue);
         };
         for start in (0..rows).step_by(block) {
             let count = block.min(rows - start);
-            let (mut from, mut to) = (scratch.ping.get_mut::<S>(), scratch.pong.get_mut::<S>());
-            first.apply(simd, inputs, start, count, from, width, Elu);
+            let (mut from, mut to) = (ping.get_mut::<S>(), pong.get_mut::<S>());
+            first.apply_shifted(simd, shift, inputs, start, count, from, width, Elu);
             for linear in middle {
                 linear.apply(simd, &[Rows::dense(from, width)], 0, count, to, width, Elu);
                 std::mem::swap(&mut from, &mut to);
@@ -133,11 +155,15 @@ impl Mlp {
         (first, rows): (usize, usize),
         scratch: &mut MlpScratch,
     ) {
+        let MlpScratch { hidden, time, biases, .. } = scratch;
         for (k, linear) in self.linears[..self.linears.len() - 1].iter().enumerate() {
-            let (done, next) = scratch.hidden.split_at_mut(k);
+            let (done, next) = hidden.split_at_mut(k);
             let output = next[0].get_mut::<S>();
             match done.last() {
-                None => linear.apply(simd, inputs, first, rows, output, self.hidden, Elu),
+                None => {
+                    let shift = linear.shift(simd, time.get::<S>(), biases.get_mut::<S>());
+                    linear.apply_shifted(simd, shift, inputs, first, rows, output, self.hidden, Elu);
+                }
                 Some(input) => {
                     let input = [Rows::dense(input.get::<S>(), self.hidden)];
                     linear.apply(simd, &input, 0, rows, output, self.hidden, Elu);
@@ -157,12 +183,16 @@ impl Mlp {
         output: &mut [S::f32s],
         stride: usize,
         epilogue: E,
-        scratch: &MlpScratch,
+        scratch: &mut MlpScratch,
     ) {
+        let MlpScratch { hidden, time, biases, .. } = scratch;
         match self.linears.len() {
-            1 => self.last().apply(simd, inputs, first, rows, output, stride, epilogue),
+            1 => {
+                let shift = self.last().shift(simd, time.get::<S>(), biases.get_mut::<S>());
+                self.last().apply_shifted(simd, shift, inputs, first, rows, output, stride, epilogue);
+            }
             maps => {
-                let input = [Rows::dense(scratch.hidden[maps - 2].get::<S>(), self.hidden)];
+                let input = [Rows::dense(hidden[maps - 2].get::<S>(), self.hidden)];
                 self.last().apply(simd, &input, 0, rows, output, stride, epilogue);
             }
         }
@@ -182,18 +212,18 @@ impl Mlp {
         gradient: &mut [f32],
         scratch: &mut MlpScratch,
     ) {
-        let MlpScratch { ping, pong, hidden } = scratch;
-        let width = self.hidden;
+        let MlpScratch { ping, pong, hidden, time, .. } = scratch;
+        let (time, width) = (time.get::<S>(), self.hidden);
         let (mut from, mut to) = (ping.get_mut::<S>(), pong.get_mut::<S>());
         for (k, linear) in self.linears.iter().enumerate().rev() {
             let delta = if k + 1 == self.linears.len() { delta } else { Rows::dense(&*from, width) };
             if k > 0 {
                 let activations = Rows::dense(hidden[k - 1].get::<S>(), width);
-                linear.accumulate_gradient(simd, &[activations], 0, delta, rows, gradient);
+                linear.accumulate_gradient(simd, &[activations], 0, &[], delta, rows, gradient);
                 linear.apply_transposed(simd, 0, delta, rows, to, width, false, EluSlope(activations));
                 std::mem::swap(&mut from, &mut to);
             } else {
-                linear.accumulate_gradient(simd, inputs, first, delta, rows, gradient);
+                linear.accumulate_gradient(simd, inputs, first, time, delta, rows, gradient);
                 for (segment, target) in input_gradients.iter_mut().enumerate() {
                     if let Some(InputGradient { data, stride, accumulate }) = target {
                         let data = &mut data[first * *stride..];

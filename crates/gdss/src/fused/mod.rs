@@ -7,11 +7,13 @@
 //!
 //! Guarantees:
 //! - The arithmetic of a lane is the same whatever the other lanes hold. A graph's result has the same bits for every
-//!   batch size, company, number of threads, and also for AVX2 and AVX-512 (without SIMD products and sums are
+//!   batch size, company, padding, number of threads, and also for AVX2 and AVX-512 (without SIMD products and sums are
 //!   rounded separately, so the last bits differ). A NaN stays in its graph.
 //! - A gradient is a sum over graphs. It is formed in an order that depends on the batch alone: within a tile over lanes
 //!   by a fixed tree, over the tiles of a chunk of 32 graphs, then over chunks in double precision.
 //!   So it does not depend on the number of threads either (but, in the last bits, on the width of the registers).
+//! - Graphs are computed at the size of the largest one beside them in a tile (in a chunk, for gradients), rounded up to
+//!   [`SIZE_STEP`], and not at that of the batch: padding costs little where graphs of like sizes lie side by side.
 //! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane with a factor of about the number of
 //!   edge channels of all layers.
 //!
@@ -53,6 +55,8 @@ use crate::parameters::check_parameters;
 
 /// Graphs whose gradients one thread sums in single precision. A multiple of every number of lanes.
 const GRAPHS_PER_CHUNK: usize = 32;
+/// Sizes of graphs that are told apart. Each has scratch memory of its own.
+const SIZE_STEP: usize = 4;
 /// Chunks whose gradients are held at the same time.
 const CHUNKS_PER_WAVE: usize = 64;
 
@@ -100,6 +104,8 @@ struct Networks {
     x: NodeNetwork,
     adj: ScoreNetworkA,
     features: usize,
+    /// Features of the time.
+    time: usize,
     /// Length of the flat gradient of both.
     gradient_length: usize,
 }
@@ -119,7 +125,13 @@ impl Networks {
         };
         let EdgeNetworkConfig::ScoreNetworkA(sizes) = &config.adj;
         let adj = ScoreNetworkA::new(sizes, parameters, &mut offset)?;
-        Ok(Self { x, adj, features: config.features(), gradient_length: offset })
+        Ok(Self {
+            x,
+            adj,
+            features: config.features(),
+            time: config.time_features(),
+            gradient_length: offset,
+        })
     }
 
     fn unpack_gradient(&self, gradient: &[f64]) -> ParameterSet {
@@ -188,11 +200,6 @@ impl FusedEngine {
         })
     }
 
-    /// Graphs per vector.
-    pub fn lanes(&self) -> usize {
-        self.arch.dispatch(CountLanes)
-    }
-
     /// Runs `work` on as many threads as there are jobs for, one of them this one.
     fn run(&self, jobs: usize, work: impl Fn() + Sync) {
         let threads = self.threads.min(jobs).max(1);
@@ -210,6 +217,11 @@ impl ScoreEngine for FusedEngine {
         &self.name
     }
 
+    /// Graphs per vector: a tile takes the same time however many of its lanes are in use.
+    fn lanes(&self) -> usize {
+        self.arch.dispatch(CountLanes)
+    }
+
     fn evaluate(&self, batch: &GraphBatch<'_>) -> Result<NetworkOutputs, EngineError> {
         batch.check(self.networks.features)?;
         let (b, n, f) = (batch.batch, batch.nodes, batch.features);
@@ -222,20 +234,22 @@ impl ScoreEngine for FusedEngine {
             outputs.x.chunks_mut(lanes * n * f).zip(outputs.adj.chunks_mut(lanes * n * n)).enumerate();
         let queue = Mutex::new(tiles);
         self.run(b.div_ceil(lanes), || {
-            let mut workspace = self.workspaces.take(self.arch, &self.networks, n, false);
             // The iterator cannot panic, so the lock is never poisoned.
             let next = || queue.lock().ok().and_then(|mut tiles| tiles.next());
             while let Some((tile, (x, adj))) = next() {
+                let first = tile * lanes;
+                let nodes = nodes_needed(batch, first, lanes);
+                let mut workspace = self.workspaces.take(self.arch, &self.networks, nodes, false);
                 self.arch.dispatch(EvaluateTile {
                     networks: &self.networks,
                     batch,
-                    first: tile * lanes,
+                    first,
                     workspace: &mut workspace,
                     x,
                     adj,
                 });
+                self.workspaces.give_back(workspace, self.threads);
             }
-            self.workspaces.give_back(workspace, self.threads);
         });
         Ok(outputs)
     }
@@ -263,19 +277,21 @@ impl GradientEngine for FusedEngine {
                 let parts = losses.chunks_mut(GRAPHS_PER_CHUNK).zip(partial.chunks_mut(length)).enumerate();
                 let queue = Mutex::new(parts);
                 self.run(chunks, || {
-                    let mut workspace = self.workspaces.take(self.arch, &self.networks, n, true);
                     let next = || queue.lock().ok().and_then(|mut chunks| chunks.next());
                     while let Some((chunk, (losses, gradient))) = next() {
+                        let first = (wave * CHUNKS_PER_WAVE + chunk) * GRAPHS_PER_CHUNK;
+                        let nodes = nodes_needed(&batch.graphs, first, losses.len());
+                        let mut workspace = self.workspaces.take(self.arch, &self.networks, nodes, true);
                         self.arch.dispatch(DifferentiateChunk {
                             networks: &self.networks,
                             batch,
-                            first: (wave * CHUNKS_PER_WAVE + chunk) * GRAPHS_PER_CHUNK,
+                            first,
                             workspace: &mut workspace,
                             losses,
                             gradient,
                         });
+                        self.workspaces.give_back(workspace, self.threads);
                     }
-                    self.workspaces.give_back(workspace, self.threads);
                 });
                 for gradient in partial.chunks(length) {
                     for (total, &part) in total.iter_mut().zip(gradient) {
@@ -293,6 +309,14 @@ impl GradientEngine for FusedEngine {
             gradient: self.networks.unpack_gradient(&total),
         })
     }
+}
+
+/// Nodes that hold all real nodes of up to `count` graphs from `first` on, rounded up to [`SIZE_STEP`].
+fn nodes_needed(batch: &GraphBatch<'_>, first: usize, count: usize) -> usize {
+    let last = (first + count).min(batch.batch);
+    let masks = batch.mask[first * batch.nodes..last * batch.nodes].chunks_exact(batch.nodes);
+    let sizes = masks.map(|mask| mask.iter().rposition(|&real| real != 0.0).map_or(0, |node| node + 1));
+    sizes.max().unwrap_or(0).next_multiple_of(SIZE_STEP).clamp(1, batch.nodes)
 }
 
 struct CountLanes;
@@ -333,8 +357,9 @@ impl WithSimd for EvaluateTile<'_> {
             }
             _ => unreachable!("the workspace was made for these networks"),
         };
-        output.scatter::<S>(x, batch.nodes * batch.features);
-        networks.adj.forward(simd, view, &mut workspace.adj).scatter_pairs::<S>(adj, batch.nodes);
+        let nodes = (batch.nodes, view.nodes);
+        output.scatter::<S>(x, (nodes.0 * batch.features, nodes.1 * batch.features));
+        networks.adj.forward(simd, view, &mut workspace.adj).scatter_pairs::<S>(adj, nodes);
     }
 }
 

@@ -40,7 +40,8 @@ impl ScoreNetworkA {
     ) -> Result<Self, ParameterError> {
         let layers = AttentionLayers::new(parameters, "adj", &config.layers(), Output::Edges, next_offset)?;
         let (segments, hidden) = (layers.channel_widths(), 2 * config.concatenated());
-        let perceptron = Mlp::new(parameters, "adj.final", 3, &segments, hidden, 1, next_offset)?;
+        let perceptron =
+            Mlp::new(parameters, "adj.final", 3, &segments, config.time_features, hidden, 1, next_offset)?;
         Ok(Self { layers, perceptron })
     }
 

@@ -57,11 +57,12 @@ impl ScoreNetworkX {
                 orientation: Orientation::InOut,
                 scale: 1.0,
             };
-            layers.push(Linear::new(parameters, vec![source], &[widths[layer]], next_offset)?);
+            layers.push(Linear::new(parameters, vec![source], &[widths[layer]], 0, next_offset)?);
             widths.push(config.nhid);
         }
         let hidden = 2 * config.concatenated();
-        let perceptron = Mlp::new(parameters, "x.final", 3, &widths, hidden, features, next_offset)?;
+        let perceptron =
+            Mlp::new(parameters, "x.final", 3, &widths, config.time_features, hidden, features, next_offset)?;
         Ok(Self { layers, perceptron, features })
     }
 
@@ -95,6 +96,7 @@ impl ScoreNetworkX {
     ) {
         let nodes = tile.nodes;
         let keep = buffers.aggregated.len() > 1;
+        buffers.scratch.set_times::<S>(tile.time);
         buffers.hidden[0].get_mut::<S>().copy_from_slice(tile.x);
         simd.vectorize(Normalise {
             simd,
@@ -171,7 +173,7 @@ impl ScoreNetworkX {
             });
             let delta = Rows::dense(&*delta, layer.outputs);
             let inputs = [Rows::dense(buffers.aggregated[k].get::<S>(), layer.inputs)];
-            layer.accumulate_gradient(simd, &inputs, 0, delta, nodes, gradient);
+            layer.accumulate_gradient(simd, &inputs, 0, &[], delta, nodes, gradient);
             if k > 0 {
                 let by_aggregated = buffers.by_aggregated.get_mut::<S>();
                 layer.apply_transposed(simd, 0, delta, nodes, by_aggregated, layer.inputs, false, Plain);

@@ -40,7 +40,16 @@ impl ScoreNetworkXGmh {
         let layers = AttentionLayers::new(parameters, "x", &config.layers(), Output::Nodes, next_offset)?;
         let (segments, hidden) = (layers.feature_widths(), 2 * config.concatenated());
         let features = config.max_feat_num;
-        let perceptron = Mlp::new(parameters, "x.final", 3, &segments, hidden, features, next_offset)?;
+        let perceptron = Mlp::new(
+            parameters,
+            "x.final",
+            3,
+            &segments,
+            config.time_features,
+            hidden,
+            features,
+            next_offset,
+        )?;
         Ok(Self { layers, perceptron, features })
     }
 

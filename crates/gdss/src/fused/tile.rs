@@ -1,9 +1,11 @@
 //! The graphs of one tile, in lanes, with what both networks share.
 
+use equidrift_nn::time_features;
 use pulp::{NullaryFnOnce, Simd};
 
 use super::lanes::{LaneBuffer, for_each_pair, pair_count};
 use crate::engine::{GraphBatch, ScoreMatchingBatch};
+use crate::network_config::MAX_TIME_FEATURES;
 
 /// One tile of graphs as seen by the networks.
 #[derive(Clone, Copy)]
@@ -19,6 +21,8 @@ pub(super) struct TileView<'a, V> {
     pub(super) pair_mask: &'a [V],
     /// `2 mask_i mask_j`, `[pairs]`
     pub(super) twice_pair_mask: &'a [V],
+    /// Features of the times, `[T]`
+    pub(super) time: &'a [V],
 }
 
 /// What the loss of one network compares its output with.
@@ -40,6 +44,7 @@ pub(super) struct Tile {
     node_mask: LaneBuffer,
     pair_mask: LaneBuffer,
     twice_pair_mask: LaneBuffer,
+    time: LaneBuffer,
     /// Scale, then noise, of each network.
     x_target: LaneBuffer,
     x_scale: LaneBuffer,
@@ -48,7 +53,7 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    pub(super) fn new<S: Simd>(nodes: usize, features: usize, targets: bool) -> Self {
+    pub(super) fn new<S: Simd>(nodes: usize, features: usize, time: usize, targets: bool) -> Self {
         let pairs = pair_count(nodes);
         let target = usize::from(targets);
         Self {
@@ -59,6 +64,7 @@ impl Tile {
             node_mask: LaneBuffer::new::<S>(nodes),
             pair_mask: LaneBuffer::new::<S>(pairs),
             twice_pair_mask: LaneBuffer::new::<S>(pairs),
+            time: LaneBuffer::new::<S>(time),
             x_target: LaneBuffer::new::<S>(target * nodes * features),
             x_scale: LaneBuffer::new::<S>(target),
             adj_target: LaneBuffer::new::<S>(target * pairs),
@@ -66,12 +72,14 @@ impl Tile {
         }
     }
 
-    /// Reads `count` graphs from `first` on. The other lanes become graphs without nodes.
+    /// Reads `count` graphs from `first` on, whose real nodes are among the first of the tile. The other lanes become graphs without nodes.
     #[inline(always)]
     pub(super) fn load<S: Simd>(&mut self, simd: S, batch: &GraphBatch<'_>, first: usize, count: usize) {
-        self.x.gather::<S>(batch.x, self.nodes * self.features, first, count);
-        self.adjacency.gather_pairs::<S>(batch.adj, self.nodes, first, count);
-        self.node_mask.gather::<S>(batch.mask, self.nodes, first, count);
+        let (nodes, features) = ((batch.nodes, self.nodes), self.features);
+        self.x.gather::<S>(batch.x, (nodes.0 * features, nodes.1 * features), first, count);
+        self.adjacency.gather_pairs::<S>(batch.adj, nodes, first, count);
+        self.node_mask.gather::<S>(batch.mask, nodes, first, count);
+        self.load_times::<S>(&batch.times[first..first + count]);
         simd.vectorize(PairMasks {
             simd,
             nodes: self.nodes,
@@ -79,6 +87,20 @@ impl Tile {
             once: self.pair_mask.get_mut::<S>(),
             twice: self.twice_pair_mask.get_mut::<S>(),
         });
+    }
+
+    fn load_times<S: Simd>(&mut self, times: &[f64]) {
+        let lanes = S::F32_LANES;
+        let target = self.time.scalars_mut();
+        let mut features = [0.0; MAX_TIME_FEATURES];
+        let features = &mut features[..target.len() / lanes];
+        target.fill(0.0);
+        for (lane, &t) in times.iter().enumerate() {
+            time_features(t, features);
+            for (vector, &feature) in target.chunks_exact_mut(lanes).zip(&*features) {
+                vector[lane] = feature as f32;
+            }
+        }
     }
 
     /// Reads what the losses need, too.
@@ -89,10 +111,11 @@ impl Tile {
         first: usize,
         count: usize,
     ) {
-        self.x_target.gather::<S>(batch.z_x, self.nodes * self.features, first, count);
-        self.x_scale.gather::<S>(batch.scale_x, 1, first, count);
-        self.adj_target.gather_pairs::<S>(batch.z_adj, self.nodes, first, count);
-        self.adj_scale.gather::<S>(batch.scale_adj, 1, first, count);
+        let (nodes, features) = ((batch.graphs.nodes, self.nodes), self.features);
+        self.x_target.gather::<S>(batch.z_x, (nodes.0 * features, nodes.1 * features), first, count);
+        self.x_scale.gather::<S>(batch.scale_x, (1, 1), first, count);
+        self.adj_target.gather_pairs::<S>(batch.z_adj, nodes, first, count);
+        self.adj_scale.gather::<S>(batch.scale_adj, (1, 1), first, count);
     }
 
     #[inline(always)]
@@ -104,6 +127,7 @@ impl Tile {
             node_mask: self.node_mask.get::<S>(),
             pair_mask: self.pair_mask.get::<S>(),
             twice_pair_mask: self.twice_pair_mask.get::<S>(),
+            time: self.time.get::<S>(),
         }
     }
 

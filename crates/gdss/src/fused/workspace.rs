@@ -27,6 +27,9 @@ pub(super) struct Workspace {
     pub(super) adj: ScoreNetworkABuffers,
 }
 
+/// Workspaces of the largest size, for each thread, whose memory the idle ones may take together.
+const KEPT: usize = 4;
+
 /// Workspaces that no thread uses at the moment.
 #[derive(Debug, Default)]
 pub(super) struct WorkspacePool {
@@ -43,14 +46,17 @@ impl WorkspacePool {
         idle.unwrap_or_else(|| arch.dispatch(Allocate { networks, nodes, backward }))
     }
 
-    /// Keeps the workspace for the next call. When graphs of another size came since, older workspaces make room, so
-    /// that at most twice as many as there are threads are kept.
+    /// Keeps the workspace for the next call. Where graphs of many sizes come, the oldest make room, so that those kept take
+    /// no more memory than [`KEPT`] of the largest size for each thread.
     pub(super) fn give_back(&self, workspace: Workspace, threads: usize) {
-        if let Ok(mut idle) = self.idle.lock() {
-            let room = (2 * threads).saturating_sub(1);
-            let surplus = idle.len().saturating_sub(room);
-            idle.drain(..surplus);
-            idle.push(workspace);
+        let Ok(mut idle) = self.idle.lock() else { return };
+        idle.push(workspace);
+        // Memory goes with the pairs of nodes.
+        let pairs = |workspace: &Workspace| workspace.nodes * workspace.nodes;
+        let room = KEPT * threads * idle.iter().map(pairs).max().unwrap_or(0);
+        let mut kept: usize = idle.iter().map(pairs).sum();
+        while kept > room {
+            kept -= pairs(&idle.remove(0));
         }
     }
 }
@@ -70,7 +76,7 @@ impl WithSimd for Allocate<'_> {
         Workspace {
             nodes,
             backward,
-            tile: Tile::new::<S>(nodes, networks.features, backward),
+            tile: Tile::new::<S>(nodes, networks.features, networks.time, backward),
             x: match &networks.x {
                 NodeNetwork::Convolution(x) => {
                     NodeBuffers::Convolution(Box::new(x.buffers::<S>(nodes, backward)))

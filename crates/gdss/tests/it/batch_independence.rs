@@ -38,7 +38,16 @@ impl Graphs {
             order.iter().flat_map(|&g| &values[g * width..(g + 1) * width]).copied().collect()
         };
         let (x, adj, mask) = (gather(&self.x, n * f), gather(&self.adj, n * n), gather(&self.mask, n));
-        let batch = GraphBatch { batch: order.len(), nodes: n, features: f, x: &x, adj: &adj, mask: &mask };
+        let times = vec![0.5; order.len()];
+        let batch = GraphBatch {
+            batch: order.len(),
+            nodes: n,
+            features: f,
+            x: &x,
+            adj: &adj,
+            mask: &mask,
+            times: &times,
+        };
         let out = engine.evaluate(&batch).unwrap();
         let bits = |row: &[f32]| row.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         out.x.chunks(n * f).map(bits).zip(out.adj.chunks(n * n).map(bits)).collect()

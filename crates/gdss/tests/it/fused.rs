@@ -41,6 +41,7 @@ struct Graphs {
     z_x: Vec<f64>,
     scale_adj: Vec<f64>,
     z_adj: Vec<f64>,
+    times: Vec<f64>,
 }
 
 impl Graphs {
@@ -69,7 +70,8 @@ impl Graphs {
         let (adj, z_adj) = (symmetric(size), symmetric(1.5));
         let mut scale = || (0..batch).map(|_| 0.6 + 0.4 * u.next()).collect::<Vec<_>>();
         let (scale_x, scale_adj) = (scale(), scale());
-        Self { batch, nodes, features, x, adj, mask, scale_x, z_x, scale_adj, z_adj }
+        let times = (0..batch).map(|_| 0.5 + 0.5 * u.next()).collect();
+        Self { batch, nodes, features, x, adj, mask, scale_x, z_x, scale_adj, z_adj, times }
     }
 
     /// The same numbers in single precision.
@@ -79,13 +81,22 @@ impl Graphs {
             shape: (self.batch, self.nodes, self.features),
             arrays: [&self.x, &self.adj, &self.mask, &self.scale_x, &self.z_x, &self.scale_adj, &self.z_adj]
                 .map(|a| to(a)),
+            times: self.times.clone(),
         }
     }
 
     fn view(&self) -> ScoreMatchingBatch<'_, f64> {
         let (batch, nodes, features) = (self.batch, self.nodes, self.features);
         ScoreMatchingBatch {
-            graphs: GraphBatch { batch, nodes, features, x: &self.x, adj: &self.adj, mask: &self.mask },
+            graphs: GraphBatch {
+                batch,
+                nodes,
+                features,
+                x: &self.x,
+                adj: &self.adj,
+                mask: &self.mask,
+                times: &self.times,
+            },
             scale_x: &self.scale_x,
             z_x: &self.z_x,
             scale_adj: &self.scale_adj,
@@ -98,6 +109,7 @@ impl Graphs {
 struct Single {
     shape: (usize, usize, usize),
     arrays: [Vec<f32>; 7],
+    times: Vec<f64>,
 }
 
 impl Single {
@@ -105,7 +117,7 @@ impl Single {
         let (batch, nodes, features) = self.shape;
         let [x, adj, mask, scale_x, z_x, scale_adj, z_adj] = &self.arrays;
         ScoreMatchingBatch {
-            graphs: GraphBatch { batch, nodes, features, x, adj, mask },
+            graphs: GraphBatch { batch, nodes, features, x, adj, mask, times: &self.times },
             scale_x,
             z_x,
             scale_adj,
@@ -120,7 +132,27 @@ impl Single {
             let width = array.len() / batch;
             order.iter().flat_map(|&g| &array[g * width..(g + 1) * width]).copied().collect()
         });
-        Self { shape: (order.len(), nodes, features), arrays }
+        let times = order.iter().map(|&g| self.times[g]).collect();
+        Self { shape: (order.len(), nodes, features), arrays, times }
+    }
+
+    /// Node features, adjacency and mask with absent nodes behind the others, up to `nodes`; the rest is left out.
+    fn padded(&self, nodes: usize) -> [Vec<f32>; 3] {
+        let (batch, present, features) = self.shape;
+        let [x, adj, mask, ..] = &self.arrays;
+        let spread = |values: &[f32], (rows, width): (usize, usize), (all_rows, all): (usize, usize)| {
+            let mut out = vec![0.0; batch * all_rows * all];
+            for (k, row) in values.chunks_exact(width).enumerate() {
+                let (b, i) = (k / rows, k % rows);
+                out[(b * all_rows + i) * all..][..width].copy_from_slice(row);
+            }
+            out
+        };
+        [
+            spread(x, (present, features), (nodes, features)),
+            spread(adj, (present, present), (nodes, nodes)),
+            spread(mask, (1, present), (1, nodes)),
+        ]
     }
 }
 
@@ -137,6 +169,7 @@ fn edge_network(features: usize) -> ScoreNetworkAConfig {
         adim: 16,
         num_heads: 4,
         conv: Projection::Gcn,
+        time_features: 0,
     }
 }
 
@@ -152,13 +185,15 @@ fn attention_node_network(features: usize) -> ScoreNetworkXGmhConfig {
         adim: 9,
         num_heads: 3,
         conv: Projection::Gcn,
+        time_features: 0,
     }
 }
 
 /// Sizes that are multiples of a register block and sizes that are not, both node networks.
 fn networks() -> Vec<NetworksConfig> {
     let convolution = |max_feat_num, depth, nhid| {
-        NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num, depth, nhid })
+        let time_features = 0;
+        NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num, depth, nhid, time_features })
     };
     vec![
         NetworksConfig { x: convolution(4, 2, 16), adj: EdgeNetworkConfig::ScoreNetworkA(edge_network(4)) },
@@ -191,6 +226,30 @@ fn networks() -> Vec<NetworksConfig> {
                 ..attention_node_network(2)
             }),
             adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig { adim: 8, ..edge_network(2) }),
+        },
+        // Told the time, by different numbers of features, and by more than fit into a block.
+        NetworksConfig {
+            x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig {
+                max_feat_num: 4,
+                depth: 2,
+                nhid: 16,
+                time_features: 9,
+            }),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
+                time_features: 3,
+                num_linears: 1,
+                ..edge_network(4)
+            }),
+        },
+        NetworksConfig {
+            x: NodeNetworkConfig::ScoreNetworkXGmh(ScoreNetworkXGmhConfig {
+                time_features: 1,
+                ..attention_node_network(2)
+            }),
+            adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
+                time_features: 8,
+                ..edge_network(2)
+            }),
         },
     ]
 }
@@ -278,6 +337,7 @@ fn every_instruction_set_reproduces_the_released_networks() {
             x: &x,
             adj: &adj,
             mask: &mask,
+            times: &vec![0.5; shape[0]],
         };
         for set in INSTRUCTIONS {
             let networks = &model.config().networks;
@@ -366,6 +426,38 @@ fn company_threads_and_register_width_do_not_change_a_bit() {
             }
         }
     }
+}
+
+#[test]
+fn padding_does_not_change_a_bit() {
+    let (batch, nodes) = (19, 7);
+    for networks in networks() {
+        let features = networks.features();
+        let graphs = Graphs::random(batch, nodes, features, 0.8, 5).single();
+        for engine in engines(&networks, 1) {
+            let close = engine.evaluate(&graphs.view().graphs).unwrap();
+            for padded in [8, 12, 23] {
+                let [x, adj, mask] = &graphs.padded(padded);
+                let times = graphs.view().graphs.times;
+                let view = GraphBatch { batch, nodes: padded, features, x, adj, mask, times };
+                let found = engine.evaluate(&view).unwrap();
+                let real = NetworkOutputs {
+                    x: crop(&found.x, batch, (padded, features), (nodes, features)),
+                    adj: crop(&found.adj, batch, (padded, padded), (nodes, nodes)),
+                };
+                // Equal as numbers, so that -0 is 0; anything else would be a difference in bits.
+                assert_eq!(real, close, "{}: padded to {padded} nodes", engine.name());
+            }
+        }
+    }
+}
+
+/// The upper left `to` corner of each `from` matrix.
+fn crop(values: &[f32], batch: usize, from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+    (0..batch)
+        .flat_map(|b| (0..to.0).map(move |i| (b * from.0 + i) * from.1))
+        .flat_map(|start| values[start..start + to.1].iter().copied())
+        .collect()
 }
 
 #[test]
@@ -469,7 +561,7 @@ fn arrays_and_parameters_that_do_not_fit_are_errors() {
     assert!(FusedEngine::new(networks, &missing, 1).is_err());
 
     // No graphs and graphs without nodes are not errors.
-    let empty = Single { shape: (0, 5, 4), arrays: Default::default() };
+    let empty = Single { shape: (0, 5, 4), arrays: Default::default(), times: Vec::new() };
     assert!(engine.evaluate(&empty.view().graphs).unwrap().x.is_empty());
     assert_eq!(engine.loss_and_gradient(&empty.view()).unwrap().loss_adj, 0.0);
 }

@@ -85,7 +85,8 @@ impl Step {
         let [scale_x, z_x, scale_adj, z_adj] =
             [&self.scale_x, &self.z_x, &self.scale_adj, &self.z_adj].map(|v| to(v));
         let (batch, nodes, features) = (self.batch, self.nodes, self.features);
-        let graphs = GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask };
+        let times = vec![0.5; batch];
+        let graphs = GraphBatch { batch, nodes, features, x: &x, adj: &adj, mask: &mask, times: &times };
         let (scale_x, z_x, scale_adj, z_adj) = (&scale_x, &z_x, &scale_adj, &z_adj);
         engine.loss_and_gradient_as(&ScoreMatchingBatch { graphs, scale_x, z_x, scale_adj, z_adj }).unwrap()
     }

@@ -56,7 +56,7 @@ fn attention_stack(
         compare.check(&format!("{unit}.V"), values);
         compare.check(&format!("{unit}.A"), first(units.attention.unwrap()));
 
-        let out = layer.forward(x, edges, mask);
+        let out = layer.forward(x, edges, mask, None);
         x = out.nodes.unwrap();
         edges = out.edges.unwrap();
         compare.check(&format!("{network}.layer{index}.x"), x.clone());

@@ -11,5 +11,6 @@ mod laws;
 mod layers;
 mod likelihood;
 mod model_folders;
+mod time_conditioning;
 mod training;
 mod trajectories;

@@ -20,7 +20,12 @@ use crate::checkpoints::{checkpoints, scratch};
 /// A model small enough to be damaged many times.
 fn small_model() -> GdssModel {
     let networks = NetworksConfig {
-        x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig { max_feat_num: 2, depth: 1, nhid: 4 }),
+        x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig {
+            max_feat_num: 2,
+            depth: 1,
+            nhid: 4,
+            time_features: 0,
+        }),
         adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
             max_feat_num: 2,
             max_node_num: 5,
@@ -33,6 +38,7 @@ fn small_model() -> GdssModel {
             adim: 4,
             num_heads: 2,
             conv: Projection::Gcn,
+            time_features: 0,
         }),
     };
     let parameters = initial_parameters(&networks, 1);
@@ -45,10 +51,10 @@ fn small_model() -> GdssModel {
         max_nodes: 5,
         vocabulary: Some(Vocabulary { atoms: vec!["C".into(), "O".into()] }),
         networks,
-        paths: PathsConfig {
-            x: PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
-            adj: PathConfig::VarianceExploding { beta_min: 0.2, beta_max: 1.0 },
-        },
+        paths: PathsConfig::published(
+            PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
+            PathConfig::VarianceExploding { beta_min: 0.2, beta_max: 1.0 },
+        ),
         sampler: SamplerConfig::by_name("s4").unwrap(),
         steps: 10,
         node_counts: Some(BTreeMap::from([(3, 10), (5, 2)])),

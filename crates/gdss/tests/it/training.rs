@@ -58,7 +58,7 @@ fn golden(folder: &Path, path: &Path) -> Golden {
         sde.as_object_mut().unwrap().remove("num_scales");
         serde_json::from_value(sde).unwrap()
     };
-    let paths = PathPair::new(&PathsConfig { x: path_config("x"), adj: path_config("adj") });
+    let paths = PathPair::new(&PathsConfig::published(path_config("x"), path_config("adj")));
     let weights = TensorFile::read(folder.join(format!("{name}.safetensors"))).unwrap();
     let parameters: ParameterSet = weights
         .tensors
@@ -252,15 +252,16 @@ fn small_networks() -> NetworksConfig {
             max_feat_num: 2,
             depth: 2,
             nhid: 8,
+            time_features: 0,
         }),
         adj: serde_json::from_value(adj).unwrap(),
     }
 }
 
-const PATHS: PathsConfig = PathsConfig {
-    x: PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
-    adj: PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 },
-};
+const PATHS: PathsConfig = PathsConfig::published(
+    PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
+    PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 },
+);
 
 fn small_config(epochs: u64) -> TrainerConfig {
     TrainerConfig {

@@ -7,6 +7,7 @@
 use chematic::core::BondOrder as LibraryBond;
 use chematic::smiles::parse;
 
+use super::{ProblemKind, unreadable};
 use crate::element::Element;
 use crate::error::MoleculeError;
 
@@ -39,8 +40,7 @@ impl AromaticForm {
     /// # Errors
     /// [`MoleculeError::Smiles`] if the string is no SMILES.
     pub fn of_canonical(smiles: &str) -> Result<Self, MoleculeError> {
-        let unreadable =
-            |reason: String| MoleculeError::Smiles { smiles: smiles.chars().take(80).collect(), reason };
+        let unreadable = |reason: String| unreadable(smiles, ProblemKind::Other, reason);
         if smiles.is_empty() {
             return Ok(Self::default());
         }

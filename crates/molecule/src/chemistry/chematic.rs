@@ -16,12 +16,12 @@ use chematic::core::{
     MoleculeBuilder, apply_kekule, kekulize,
 };
 use chematic::smiles::{
-    CanonicalizationLimits, RdkitMolBlock, RdkitSmilesError, RdkitSmilesParams, canonical_smiles_with_limits,
-    parse, rdkit_2d_coords, rdkit_canonical_smiles, rdkit_detect_chemistry_problems, rdkit_mol_block,
-    rdkit_murcko_scaffold, rdkit_smiles,
+    CanonicalizationLimits, RdkitMolBlock, RdkitSmilesError, RdkitSmilesParams, SmilesError,
+    canonical_smiles_with_limits, parse, rdkit_2d_coords, rdkit_canonical_smiles,
+    rdkit_detect_chemistry_problems, rdkit_mol_block, rdkit_murcko_scaffold, rdkit_smiles,
 };
 
-use super::{Chemistry, Problem, ProblemKind, Verdict, smiles_syntax, valence_problems};
+use super::{Chemistry, Problem, ProblemKind, Verdict, smiles_syntax, unreadable, valence_problems};
 use crate::element::Element;
 use crate::error::MoleculeError;
 use crate::molecule::{Atom, BondOrder, MolecularGraph, bonds, molecule_from};
@@ -85,14 +85,15 @@ impl Chemistry for Chematic {
             Err(RdkitSmilesError::Unsupported(_)) => from_library(&library),
             Err(error) => Err(error.to_string()),
         };
-        graph.map_err(|reason| unreadable(smiles, reason))
+        graph.map_err(|reason| unreadable(smiles, kind_of_refusal(&library), reason))
     }
 
     fn canonicalise(&self, smiles: &str) -> Result<String, MoleculeError> {
-        match rdkit_canonical_smiles(&read(smiles)?) {
+        let library = read(smiles)?;
+        match rdkit_canonical_smiles(&library) {
             Ok(canonical) => Ok(canonical),
             Err(RdkitSmilesError::Unsupported(_)) => self.canonical_smiles(&self.parse_smiles(smiles)?),
-            Err(error) => Err(unreadable(smiles, error)),
+            Err(error) => Err(unreadable(smiles, kind_of_refusal(&library), error)),
         }
     }
 
@@ -183,8 +184,21 @@ fn to_library(molecule: &MolecularGraph) -> Result<Molecule, MoleculeError> {
 }
 
 fn read(smiles: &str) -> Result<Molecule, MoleculeError> {
-    smiles_syntax::check(smiles).map_err(|reason| unreadable(smiles, reason))?;
-    parse(smiles).map_err(|error| unreadable(smiles, error))
+    smiles_syntax::check(smiles).map_err(|fault| unreadable(smiles, fault.kind, fault.reason))?;
+    parse(smiles).map_err(|error| {
+        let kind = match error {
+            SmilesError::InvalidValence { .. } => ProblemKind::Valence,
+            SmilesError::ResourceLimit { .. } | SmilesError::NestingTooDeep { .. } => ProblemKind::Size,
+            _ => ProblemKind::Syntax,
+        };
+        unreadable(smiles, kind, error)
+    })
+}
+
+/// Which rule a molecule breaks that the library would not spell. Asked only then, so it may cost a second look.
+fn kind_of_refusal(library: &Molecule) -> ProblemKind {
+    let found = rdkit_detect_chemistry_problems(library);
+    found.ok().and_then(|found| found.first().map(|first| kind_of(&first.kind))).unwrap_or(ProblemKind::Other)
 }
 
 /// SMILES of a Kekulé molecule: RDKit's where its port can, else the library's own.
@@ -270,8 +284,4 @@ fn other(message: String) -> Problem {
 
 fn refused(task: &'static str, reason: impl ToString) -> MoleculeError {
     MoleculeError::Chemistry { backend: NAME, task, reason: reason.to_string() }
-}
-
-fn unreadable(smiles: &str, reason: impl ToString) -> MoleculeError {
-    MoleculeError::Smiles { smiles: smiles.chars().take(80).collect(), reason: reason.to_string() }
 }

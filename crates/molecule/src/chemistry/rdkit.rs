@@ -74,12 +74,25 @@ fn answer<T>(task: &'static str, ask: impl FnOnce() -> Result<T, RdkitError>) ->
 }
 
 fn read(smiles: &str) -> Result<Molecule, MoleculeError> {
-    smiles_syntax::check(smiles).map_err(|reason| unreadable(smiles, reason))?;
+    smiles_syntax::check(smiles).map_err(|fault| super::unreadable(smiles, fault.kind, fault.reason))?;
     Molecule::from_smiles(smiles).map_err(|error| unreadable(smiles, error))
 }
 
-fn unreadable(smiles: &str, reason: impl ToString) -> MoleculeError {
-    MoleculeError::Smiles { smiles: smiles.chars().take(80).collect(), reason: reason.to_string() }
+/// RDKit's reader does not say which rule a string breaks; its words do.
+fn kind_of_refusal(words: &str) -> ProblemKind {
+    let holds = |part: &str| words.to_lowercase().contains(part);
+    match () {
+        () if holds("valence") => ProblemKind::Valence,
+        () if holds("non-ring atom") => ProblemKind::Aromaticity,
+        () if holds("kekulize") => ProblemKind::Kekulisation,
+        () if holds("syntax") => ProblemKind::Syntax,
+        () => ProblemKind::Other,
+    }
+}
+
+fn unreadable(smiles: &str, error: impl ToString) -> MoleculeError {
+    let words = error.to_string();
+    super::unreadable(smiles, kind_of_refusal(&words), words)
 }
 
 fn problem_from(problem: equidrift_rdkit::Problem) -> Problem {

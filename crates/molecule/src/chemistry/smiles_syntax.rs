@@ -15,6 +15,7 @@
 
 use std::collections::HashMap;
 
+use super::ProblemKind;
 use crate::element::Element;
 
 /// The longest SMILES that is read, in bytes.
@@ -39,10 +40,26 @@ enum Last {
     BranchBond,
 }
 
+/// What is wrong with a string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// [`ProblemKind::Syntax`], [`ProblemKind::UnknownAtom`] or [`ProblemKind::Size`].
+    pub(crate) kind: ProblemKind,
+    pub(crate) reason: String,
+}
+
+fn malformed(reason: impl Into<String>) -> Fault {
+    Fault { kind: ProblemKind::Syntax, reason: reason.into() }
+}
+
+fn too_large(reason: String) -> Fault {
+    Fault { kind: ProblemKind::Size, reason }
+}
+
 /// `Err` with the reason if the string is no SMILES.
-pub(crate) fn check(smiles: &str) -> Result<(), String> {
+pub(crate) fn check(smiles: &str) -> Result<(), Fault> {
     if smiles.len() > LONGEST_SMILES {
-        return Err(format!("longer than {LONGEST_SMILES} bytes"));
+        return Err(too_large(format!("longer than {LONGEST_SMILES} bytes")));
     }
     let bytes = smiles.as_bytes();
     let mut place = 0;
@@ -54,7 +71,8 @@ pub(crate) fn check(smiles: &str) -> Result<(), String> {
     let mut open_rings: HashMap<u32, usize> = HashMap::new();
 
     while let Some(&byte) = bytes.get(place) {
-        let unexpected = || Err(format!("unexpected {:?} at position {place}", char::from(byte)));
+        let unexpected =
+            || Err(malformed(format!("unexpected {:?} at position {place}", character_at(smiles, place))));
         match byte {
             b'-' | b'=' | b'#' | b':' | b'/' | b'\\' | b'$' => {
                 last = match last {
@@ -71,7 +89,8 @@ pub(crate) fn check(smiles: &str) -> Result<(), String> {
                 let Some((label, length)) = ring_number(&bytes[place..]) else { return unexpected() };
                 match open_rings.remove(&label) {
                     Some(atom) if atom == current => {
-                        return Err(format!("ring {label} closes on the atom it opens at, position {place}"));
+                        let reason = format!("ring {label} closes on the atom it opens at, position {place}");
+                        return Err(malformed(reason));
                     }
                     Some(_) => {}
                     None => {
@@ -86,7 +105,7 @@ pub(crate) fn check(smiles: &str) -> Result<(), String> {
                     return unexpected();
                 }
                 if branches.len() == DEEPEST_BRANCH {
-                    return Err(format!("branches nested deeper than {DEEPEST_BRANCH}"));
+                    return Err(too_large(format!("branches nested deeper than {DEEPEST_BRANCH}")));
                 }
                 branches.push(current);
                 last = Last::Branch;
@@ -107,11 +126,12 @@ pub(crate) fn check(smiles: &str) -> Result<(), String> {
                 last = Last::Start;
                 place += 1;
             }
-            b'*' => return Err("a dummy atom (*) is no atom of a molecule".to_owned()),
             _ => {
-                let Some(length) = atom(&bytes[place..]) else { return unexpected() };
+                let Some(length) = atom(&bytes[place..]) else {
+                    return unknown_atom(&smiles[place..], place).map_or_else(unexpected, Err);
+                };
                 if atoms == MOST_ATOMS {
-                    return Err(format!("more than {MOST_ATOMS} atoms"));
+                    return Err(too_large(format!("more than {MOST_ATOMS} atoms")));
                 }
                 current = atoms;
                 atoms += 1;
@@ -121,15 +141,43 @@ pub(crate) fn check(smiles: &str) -> Result<(), String> {
         }
     }
     if last != Last::Atom {
-        return Err("unexpected end".to_owned());
+        return Err(malformed("unexpected end"));
     }
     if !branches.is_empty() {
-        return Err("a branch is not closed".to_owned());
+        return Err(malformed("a branch is not closed"));
     }
     match open_rings.keys().min() {
-        Some(label) => Err(format!("ring {label} is not closed")),
+        Some(label) => Err(malformed(format!("ring {label} is not closed"))),
         None => Ok(()),
     }
+}
+
+/// The character a byte belongs to.
+fn character_at(smiles: &str, place: usize) -> char {
+    let start = (0..=place).rev().find(|start| smiles.is_char_boundary(*start)).unwrap_or(0);
+    smiles[start..].chars().next().unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// The longest text of an atom that a message repeats.
+const LONGEST_ATOM: usize = 24;
+
+/// The fault of a string that begins with something that looks like an atom but is none, because there is no such element.
+fn unknown_atom(rest: &str, place: usize) -> Option<Fault> {
+    let fault = |reason| Some(Fault { kind: ProblemKind::UnknownAtom, reason });
+    if rest.starts_with('*') || rest.starts_with("[*") {
+        return fault(format!("a dummy atom (*) at position {place} is no atom of a molecule"));
+    }
+    let Some(inside) = rest.strip_prefix('[') else {
+        let letter = rest.chars().next().filter(char::is_ascii_alphabetic)?;
+        return fault(format!("unknown atom {letter:?} at position {place}"));
+    };
+    let inside = &inside[..inside.find(']').filter(|end| *end <= LONGEST_ATOM)?];
+    let symbol = &inside[count_digits(inside.as_bytes())..];
+    let named = symbol.starts_with(|first: char| first.is_ascii_alphabetic());
+    (named && after_symbol(symbol.as_bytes()).is_none()).then(|| Fault {
+        kind: ProblemKind::UnknownAtom,
+        reason: format!("unknown atom [{inside}] at position {place}"),
+    })
 }
 
 /// A ring number at the start of `bytes`: the number and its length.
@@ -262,12 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn atoms_of_no_element_are_told_from_bad_syntax() {
+        for smiles in ["*", "CC*", "[*]", "C[Xx]", "[2Zz+]", "CQ", "C[X]C", "CL"] {
+            assert_eq!(check(smiles).unwrap_err().kind, ProblemKind::UnknownAtom, "{smiles}");
+        }
+        for smiles in ["[C@@@]", "[CH3+2-]", "[]", "C(", "C é", "[Xx", "[1]"] {
+            assert_eq!(check(smiles).unwrap_err().kind, ProblemKind::Syntax, "{smiles}");
+        }
+        assert_eq!(check("C[Xx]").unwrap_err().reason, "unknown atom [Xx] at position 1");
+        assert_eq!(check("Cé").unwrap_err().reason, "unexpected 'é' at position 1");
+    }
+
+    #[test]
     fn size_and_nesting_are_bounded() {
         assert_eq!(check(&"C".repeat(MOST_ATOMS)), Ok(()));
-        assert!(check(&"C".repeat(MOST_ATOMS + 1)).is_err());
-        assert!(check(&"C".repeat(LONGEST_SMILES + 1)).is_err());
+        let kind = |smiles: &str| check(smiles).unwrap_err().kind;
+        assert_eq!(kind(&"C".repeat(MOST_ATOMS + 1)), ProblemKind::Size);
+        assert_eq!(kind(&"C".repeat(LONGEST_SMILES + 1)), ProblemKind::Size);
         let nested = |depth: usize| format!("C{}{}", "(C".repeat(depth), ")".repeat(depth));
         assert_eq!(check(&nested(DEEPEST_BRANCH)), Ok(()));
-        assert!(check(&nested(DEEPEST_BRANCH + 1)).is_err());
+        assert_eq!(kind(&nested(DEEPEST_BRANCH + 1)), ProblemKind::Size);
     }
 }

@@ -80,8 +80,10 @@ impl ChemNet {
         let mut array = |name: &str, shape: &[usize]| {
             let values = archive.array(name, shape)?;
             for value in &values {
-                // FNV-1a, a word at a time: a name for the weights, not a seal.
-                fingerprint = (fingerprint ^ u64::from(value.to_bits())).wrapping_mul(0x0100_0000_01b3);
+                // FNV-1a, a word at a time: a name for the weights, not a seal. Adding zero makes -0 a plain 0, since the
+                // packages that publish the weights differ in the sign of some zeros.
+                let bits = (value + 0.0).to_bits();
+                fingerprint = (fingerprint ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);
             }
             Ok::<_, MoleculeError>(values)
         };

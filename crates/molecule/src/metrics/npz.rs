@@ -1,4 +1,4 @@
-//! Single-precision arrays of a NumPy `.npz` file: a zip archive of `.npy` arrays.
+//! Arrays of four-byte numbers of a NumPy `.npz` file: a zip archive of `.npy` arrays.
 //!
 //! Only plain numbers are read: an array of Python objects is a pickle, which could run code, and is refused. What is
 //! unpacked is bounded by the shape that the caller expects and verified by the archive's checksum.
@@ -13,11 +13,13 @@ use crate::error::MoleculeError;
 
 /// The longest header of an array, in bytes; NumPy writes 128.
 const LONGEST_HEADER: usize = 4096;
+/// The longest array whose length the caller does not know, in numbers.
+const LONGEST_COLUMN: usize = 1 << 24;
 /// No archive of weights this crate reads is larger.
 const LARGEST_FILE: u64 = 1 << 30;
 
 /// The archive in memory and its table of contents.
-pub(super) struct NumpyArchive {
+pub(crate) struct NumpyArchive {
     path: PathBuf,
     bytes: Vec<u8>,
     members: Vec<Member>,
@@ -33,7 +35,7 @@ struct Member {
 
 impl NumpyArchive {
     /// Read an archive and its table of contents.
-    pub(super) fn open(path: &Path) -> Result<Self, MoleculeError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, MoleculeError> {
         let file_error = |source| MoleculeError::File { task: "read", path: path.to_owned(), source };
         let length = std::fs::metadata(path).map_err(file_error)?.len();
         if length > LARGEST_FILE {
@@ -45,39 +47,74 @@ impl NumpyArchive {
     }
 
     /// An array of this shape, row-major.
-    pub(super) fn array(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, MoleculeError> {
+    pub(crate) fn array(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, MoleculeError> {
+        let count: usize = shape.iter().product();
+        let (found, data) = self.data(name, "'<f4'", count)?;
+        if found != shape {
+            return Err(malformed(
+                &self.path,
+                format!("array {name:?} has shape {found:?}, expected {shape:?}"),
+            ));
+        }
+        self.finite(name, &data)
+    }
+
+    /// An array of any length along one axis.
+    pub(crate) fn numbers(&self, name: &str) -> Result<Vec<f32>, MoleculeError> {
+        self.finite(name, &self.column(name, "'<f4'")?)
+    }
+
+    /// The same of integers.
+    pub(crate) fn unsigned_numbers(&self, name: &str) -> Result<Vec<u32>, MoleculeError> {
+        let data = self.column(name, "'<u4'")?;
+        Ok(data.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect())
+    }
+
+    fn column(&self, name: &str, kind: &str) -> Result<Vec<u8>, MoleculeError> {
+        let (shape, data) = self.data(name, kind, LONGEST_COLUMN)?;
+        match shape.len() {
+            1 => Ok(data),
+            axes => Err(malformed(&self.path, format!("array {name:?} has {axes} axes, expected one"))),
+        }
+    }
+
+    fn finite(&self, name: &str, data: &[u8]) -> Result<Vec<f32>, MoleculeError> {
+        let values: Vec<f32> =
+            data.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(malformed(&self.path, format!("array {name:?} holds numbers that are not finite"))),
+        }
+    }
+
+    /// An array's shape and its numbers of four bytes, at most `limit` of them.
+    fn data(&self, name: &str, kind: &str, limit: usize) -> Result<(Vec<usize>, Vec<u8>), MoleculeError> {
         let wrong = |reason: String| malformed(&self.path, reason);
         let member = self.members.iter().find(|member| member.name.strip_suffix(".npy") == Some(name));
         let member = member.ok_or_else(|| wrong(format!("it has no array {name:?}")))?;
-        let count: usize = shape.iter().product();
-        let bytes = self.unpack(member, LONGEST_HEADER + size_of::<f32>() * count).map_err(|reason| {
+        let bytes = self.unpack(member, LONGEST_HEADER + 4 * limit).map_err(|reason| {
             wrong(format!("array {name:?} cannot be unpacked ({reason}); the file may be damaged"))
         })?;
         let (header, data) =
             split_header(&bytes).ok_or_else(|| wrong(format!("array {name:?} has no NumPy header")))?;
         let described = |key: &str| header.split(&format!("'{key}':")).nth(1).map(str::trim_start);
-        if !described("descr").is_some_and(|kind| kind.starts_with("'<f4'")) {
-            return Err(wrong(format!("array {name:?} is not of little-endian float32")));
+        if !described("descr").is_some_and(|found| found.starts_with(kind)) {
+            let expected = if kind == "'<u4'" { "uint32" } else { "float32" };
+            return Err(wrong(format!("array {name:?} is not of little-endian {expected}")));
         }
         if !described("fortran_order").is_some_and(|order| order.starts_with("False")) {
             return Err(wrong(format!("array {name:?} is not row-major")));
         }
-        let found: Option<Vec<usize>> = described("shape")
+        let shape: Option<Vec<usize>> = described("shape")
             .and_then(|shape| shape.strip_prefix('('))
             .and_then(|shape| shape.split(')').next())
             .map(|shape| shape.split(',').filter_map(|number| number.trim().parse().ok()).collect());
-        if found.as_deref() != Some(shape) {
-            return Err(wrong(format!("array {name:?} has shape {found:?}, expected {shape:?}")));
+        let shape = shape.ok_or_else(|| wrong(format!("array {name:?} has no shape")))?;
+        let count = shape.iter().try_fold(4_usize, |bytes, length| bytes.checked_mul(*length));
+        if count != Some(data.len()) {
+            return Err(wrong(format!("array {name:?} of shape {shape:?} has {} bytes", data.len())));
         }
-        if data.len() != size_of::<f32>() * count {
-            return Err(wrong(format!("array {name:?} is cut off")));
-        }
-        let values: Vec<f32> =
-            data.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect();
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(wrong(format!("array {name:?} holds numbers that are not finite")));
-        }
-        Ok(values)
+        Ok((shape, data.to_vec()))
     }
 
     fn unpack(&self, member: &Member, limit: usize) -> Result<Vec<u8>, String> {

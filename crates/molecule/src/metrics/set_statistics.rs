@@ -12,8 +12,8 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use super::chemnet::{ACTIVATIONS, ChemNet};
-use super::fcd::ActivationStatistics;
-use super::nspdk::{BINS, NeighbourhoodMean};
+use super::fcd::{ActivationMoments, ActivationStatistics};
+use super::nspdk::{BINS, NeighbourhoodFeatures, NeighbourhoodMean, NeighbourhoodSums};
 use crate::error::MoleculeError;
 
 /// The version of the file's layout. Also to be raised when a hash or a network changes what the numbers mean.
@@ -26,6 +26,137 @@ pub struct Wanted<'a> {
     pub nspdk: bool,
     /// Fréchet ChemNet Distance, with this network.
     pub chemnet: Option<&'a ChemNet>,
+}
+
+/// What a few molecules of a set contribute: computed by any thread, then added in the order of the set.
+#[derive(Debug, Clone, Default)]
+pub struct SetChunk {
+    features: Vec<NeighbourhoodFeatures>,
+    activations: Vec<f32>,
+    molecules: usize,
+    left_out: usize,
+}
+
+impl SetChunk {
+    /// Of canonical SMILES. Costs: see [`NeighbourhoodMean::of_canonical`] and [`ChemNet::encode`].
+    #[must_use]
+    pub fn of_canonical<S: AsRef<str> + Sync>(smiles: &[S], wanted: Wanted<'_>) -> Self {
+        let mut chunk = Self { molecules: smiles.len(), ..Self::default() };
+        if wanted.nspdk {
+            for smiles in smiles {
+                let features = NeighbourhoodFeatures::of_canonical(smiles.as_ref());
+                chunk.left_out += usize::from(features.is_err());
+                chunk.features.push(features.unwrap_or_default());
+            }
+        }
+        if let Some(net) = wanted.chemnet {
+            chunk.activations = net.encode(smiles, 1, &|_| {});
+        }
+        chunk
+    }
+}
+
+/// Statistics of a set that streams by, in groups: see [`ActivationMoments`] and [`NeighbourhoodSums`]. Memory does not grow
+/// with the set.
+#[derive(Debug, Clone)]
+pub struct SetMoments {
+    chemistry: String,
+    molecules: usize,
+    left_out: usize,
+    neighbourhoods: Option<NeighbourhoodSums>,
+    activations: Option<ActivationMoments>,
+    weights: Option<u64>,
+}
+
+impl SetMoments {
+    /// Of no molecule yet. `groups` is one, unless a bootstrap is to follow.
+    #[must_use]
+    pub fn new(chemistry: &str, wanted: Wanted<'_>, groups: usize) -> Self {
+        Self {
+            chemistry: chemistry.to_owned(),
+            molecules: 0,
+            left_out: 0,
+            neighbourhoods: wanted.nspdk.then(|| NeighbourhoodSums::new(groups)),
+            activations: wanted.chemnet.map(|_| ActivationMoments::new(groups)),
+            weights: wanted.chemnet.map(ChemNet::fingerprint),
+        }
+    }
+
+    /// Add molecules.
+    pub fn add(&mut self, chunk: &SetChunk) {
+        self.molecules += chunk.molecules;
+        self.left_out += chunk.left_out;
+        if let Some(sums) = &mut self.neighbourhoods {
+            chunk.features.iter().for_each(|features| sums.add(features));
+        }
+        if let Some(moments) = &mut self.activations {
+            moments.add(&chunk.activations);
+        }
+    }
+
+    /// Molecules added.
+    #[must_use]
+    pub fn molecules(&self) -> usize {
+        self.molecules
+    }
+
+    /// What NSPDK MMD needs.
+    #[must_use]
+    pub fn neighbourhoods(&self) -> Option<&NeighbourhoodSums> {
+        self.neighbourhoods.as_ref()
+    }
+
+    /// What the Fréchet ChemNet Distance needs.
+    #[must_use]
+    pub fn activations(&self) -> Option<&ActivationMoments> {
+        self.activations.as_ref()
+    }
+
+    /// To be called when all have been added; see [`ActivationMoments::settle`].
+    pub fn settle(&mut self) {
+        self.activations.iter_mut().for_each(ActivationMoments::settle);
+    }
+
+    /// Molecules whose neighbourhoods cannot be described, because they have bonds that are none of single, double, triple and
+    /// aromatic: NSPDK is without them.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The statistics of the whole set.
+    ///
+    /// # Errors
+    /// [`MoleculeError::TooFewMolecules`].
+    pub fn statistics(&self) -> Result<SetStatistics, MoleculeError> {
+        let neighbourhoods = self.neighbourhoods.as_ref().map(NeighbourhoodSums::mean).transpose()?;
+        let activations = self.activations.as_ref().map(ActivationMoments::statistics).transpose()?;
+        Ok(self.statistics_with(neighbourhoods, activations))
+    }
+
+    /// The statistics of a set that has each molecule of group `g` `times[g]` times.
+    ///
+    /// # Errors
+    /// [`MoleculeError::TooFewMolecules`].
+    pub fn of_groups(&self, times: &[u32]) -> Result<SetStatistics, MoleculeError> {
+        let neighbourhoods = self.neighbourhoods.as_ref().map(|sums| sums.of_groups(times)).transpose()?;
+        let activations = self.activations.as_ref().map(|moments| moments.of_groups(times)).transpose()?;
+        Ok(self.statistics_with(neighbourhoods, activations))
+    }
+
+    fn statistics_with(
+        &self,
+        neighbourhoods: Option<NeighbourhoodMean>,
+        activations: Option<ActivationStatistics>,
+    ) -> SetStatistics {
+        SetStatistics {
+            chemistry: self.chemistry.clone(),
+            molecules: self.molecules,
+            neighbourhoods,
+            activations,
+            weights: self.weights,
+        }
+    }
 }
 
 /// The statistics of one set of molecules.
@@ -137,11 +268,11 @@ impl SetStatistics {
         })
     }
 
-    /// Write them to a `.safetensors` file.
+    /// The content of a `.safetensors` file.
     ///
     /// # Errors
-    /// [`MoleculeError::File`].
-    pub fn write(&self, path: &Path) -> Result<(), MoleculeError> {
+    /// [`MoleculeError::Write`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, MoleculeError> {
         let mut tensors = Vec::new();
         let mut metadata = HashMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
@@ -159,16 +290,11 @@ impl SetStatistics {
             let covariance = Doubles::new(vec![ACTIVATIONS, ACTIVATIONS], activations.covariance());
             tensors.push(("fcd.covariance", covariance));
         }
-        safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| {
-            let source = match error {
-                safetensors::SafeTensorError::IoError(source) => source,
-                other => std::io::Error::other(other),
-            };
-            MoleculeError::File { task: "write", path: path.to_owned(), source }
-        })
+        safetensors::serialize(tensors, Some(metadata))
+            .map_err(|error| MoleculeError::Write(std::io::Error::other(error)))
     }
 
-    /// Read them back.
+    /// Read them from a file.
     ///
     /// # Errors
     /// [`MoleculeError::File`]; [`MoleculeError::Statistics`] for another file, a damaged one or one of another version.

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use equidrift_molecule::chemistry::smiles_syntax::{DEEPEST_BRANCH, LONGEST_SMILES, MOST_ATOMS};
-use equidrift_molecule::{Chematic, Chemistry, MoleculeError, OnBadLine, SmilesReader, read_smiles_file};
+use equidrift_molecule::{
+    Chematic, Chemistry, MoleculeError, OnBadLine, SmilesReader, TextLines, read_smiles_file,
+};
 
 use crate::random::Random;
 
@@ -235,4 +237,33 @@ fn files_that_are_not_there_or_no_text_are_errors_or_bad_lines() {
     let noise: Vec<u8> = (0..100_000).map(|_| random.next() as u8).collect();
     let (_, bad) = read_smiles_file(file(&noise).path(), &Chematic, OnBadLine::Skip).unwrap();
     assert!(!bad.is_empty());
+}
+
+#[test]
+fn text_that_is_no_utf_8_says_what_it_is() {
+    let lines = |content: &[u8]| -> Vec<String> {
+        TextLines::open(file(content).path(), 100)
+            .unwrap()
+            .map(|line| match line.unwrap().text {
+                Ok(text) => text,
+                Err(fault) => format!("{:?}: {}", fault.kind, fault.reason),
+            })
+            .collect()
+    };
+    assert_eq!(lines(b"\xef\xbb\xbfCCO \r\n\tN\n\nO"), ["CCO", "N", "", "O"]);
+    let bad = lines(b"C\xe9\nC\0O\n\xc3\xa9\n");
+    assert_eq!(bad[0], "Encoding: the line is not UTF-8: byte 0xe9 at position 1");
+    assert!(bad[1].starts_with("Encoding: a NUL byte at position 1"), "{}", bad[1]);
+    assert_eq!(bad[2], "é");
+    // A line of exactly the limit is read, with and without its end.
+    let long = "C".repeat(100);
+    assert_eq!(lines(format!("{long}\n{long}").as_bytes()), [long.as_str(), &long]);
+    let longer = "C".repeat(101);
+    let found = lines(format!("{longer}\n{longer}").as_bytes());
+    assert_eq!(found, ["LineLength: the line is longer than 100 bytes"; 2]);
+    for start in [&b"\xff\xfeC\0"[..], b"\xfe\xff\0C"] {
+        let error = TextLines::open(file(start).path(), 100).err().unwrap();
+        assert!(error.to_string().contains("line 1: the file is UTF-16"), "{error}");
+    }
+    assert!(lines(b"").is_empty());
 }

@@ -53,6 +53,12 @@ impl DataMoments {
         Self { mean, variance: (squares / count.max(1.0) - mean * mean).max(0.0) }
     }
 
+    /// Of the data multiplied by `factor`.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { mean: factor * self.mean, variance: factor * factor * self.variance }
+    }
+
     /// Of one-hot rows of this length, whatever their composition: mean 1/F, variance (1/F)(1 − 1/F).
     #[must_use]
     pub fn of_one_hot(classes: usize) -> Self {

@@ -1,0 +1,262 @@
+//! The report: what there is to see of a set of molecules.
+
+use equidrift_molecule::Chemistry;
+use equidrift_molecule::draw::{PictureSize, svg};
+use equidrift_molecule::evaluation::GalleryMember;
+
+use super::Evaluation;
+use super::reading::Judged;
+use super::table::{SHARES, distance};
+use crate::report::{Bar, Block, Figure, Picture, Report, Row, Section, Table, Tile};
+
+/// The protocol of each figure, in words.
+const PROTOCOLS: [(&str, &str); 7] = [
+    (
+        "validity before repair",
+        "samples whose valences fit as decoded / samples; known to the generator only",
+    ),
+    ("validity", "samples whose SMILES is read and accepted / samples"),
+    ("uniqueness", "distinct canonical SMILES / valid samples (MOSES unique@all, GDSS)"),
+    ("novelty", "distinct canonical SMILES that the training file lacks / distinct (MOSES, GDSS)"),
+    ("connectedness", "valid samples of one fragment / valid samples"),
+    (
+        "NSPDK MMD",
+        "squared MMD, linear kernel of neighbourhood pairs, radius and distance up to 4 bonds (GDSS)",
+    ),
+    ("FCD", "Fréchet distance of ChemNet activations of canonical SMILES (Preuer et al. 2018; MOSES, GDSS)"),
+];
+
+fn protocol(name: &str) -> String {
+    PROTOCOLS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, words)| (*words).to_owned())
+        .unwrap_or_default()
+}
+
+/// The page.
+pub(super) fn page(evaluation: &Evaluation, shown: Vec<GalleryMember>, chemistry: &dyn Chemistry) -> Report {
+    let generated = &evaluation.generated;
+    let mut report = Report {
+        title: generated
+            .file
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        subtitle: subtitle(evaluation),
+        ..Report::default()
+    };
+    report.tiles = tiles(evaluation);
+    report.sections.push(Section {
+        heading: "Figures".to_owned(),
+        note: "± is a standard error: how much a figure would change if other samples were drawn. Distances depend on the sizes of \
+               the sets, so compare figures of equal sizes only."
+            .to_owned(),
+        blocks: vec![Block::Table(figures(evaluation))],
+    });
+    if !shown.is_empty() {
+        report.sections.push(gallery(shown, chemistry));
+    }
+    if let Some(table) = problems(evaluation) {
+        report.sections.push(Section {
+            heading: "Lines that are no molecules".to_owned(),
+            note: "In the generated file each of them counts as an invalid sample.".to_owned(),
+            blocks: vec![Block::Table(table)],
+        });
+    }
+    report.colophon = colophon(evaluation);
+    report
+}
+
+fn subtitle(evaluation: &Evaluation) -> String {
+    let count = |judged: &Judged| format!("{} samples", grouped(judged.metrics.samples));
+    let mut text = format!("{} of molecules", count(&evaluation.generated));
+    if let Some(distances) = &evaluation.distances {
+        let name = distances.reference.file_name().unwrap_or_default().to_string_lossy();
+        text.push_str(&format!(
+            ", compared with {} of {name}",
+            grouped(distances.reference_molecules as u64)
+        ));
+    } else if let Some(reference) = &evaluation.reference {
+        let name = reference.file.file_name().unwrap_or_default().to_string_lossy();
+        text.push_str(&format!(", compared with {} of {name}", grouped(reference.metrics.valid)));
+    }
+    text
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share with its error, and a bar.
+fn share(value: f64, error: Option<f64>) -> Figure {
+    let spread = error.unwrap_or(0.0);
+    Figure {
+        value: format!("{:.2} %", 100.0 * value),
+        error: error.map(|error| format!("± {:.2}", 100.0 * error)),
+        bar: Some(Bar { value, low: value - spread, high: value + spread }),
+    }
+}
+
+fn distance_figure(name: &str, value: f64, error: Option<f64>) -> Figure {
+    let error = error.map(|error| format!("± {}", distance(name, error, None)));
+    Figure { value: distance(name, value, None), error, bar: None }
+}
+
+/// The distances there are: name, value, error.
+fn distances(evaluation: &Evaluation) -> Vec<(&'static str, f64, Option<f64>)> {
+    let Some(distances) = &evaluation.distances else { return Vec::new() };
+    let (figures, errors) = (&distances.figures, &distances.standard_errors);
+    [("FCD", figures.fcd, errors.fcd), ("NSPDK MMD", figures.nspdk_mmd, errors.nspdk_mmd)]
+        .into_iter()
+        .filter_map(|(name, value, error)| Some((name, value?, error)))
+        .collect()
+}
+
+fn tiles(evaluation: &Evaluation) -> Vec<Tile> {
+    let generated = &evaluation.generated;
+    let mut tiles = Vec::new();
+    for (name, value, error) in SHARES {
+        if let Some(value) = value(&generated.metrics) {
+            let beside = evaluation
+                .reference
+                .as_ref()
+                .and_then(|reference| SHARES.iter().find(|row| row.0 == name)?.1(&reference.metrics));
+            tiles.push(Tile {
+                name: name.to_owned(),
+                figure: share(value, error(&generated.standard_errors)),
+                note: beside.map(|value| format!("reference {:.2} %", 100.0 * value)).unwrap_or_default(),
+            });
+        }
+    }
+    for (name, value, error) in distances(evaluation) {
+        tiles.push(Tile {
+            name: name.to_owned(),
+            figure: distance_figure(name, value, error),
+            note: "0 for equal sets".to_owned(),
+        });
+    }
+    tiles
+}
+
+fn figures(evaluation: &Evaluation) -> Table {
+    let columns: Vec<(&str, &Judged)> = [("generated", Some(&evaluation.generated))]
+        .into_iter()
+        .chain([("reference", evaluation.reference.as_ref())])
+        .filter_map(|(name, judged)| Some((name, judged?)))
+        .collect();
+    let mut rows = Vec::new();
+    let mut row = |name: &str, note: String, value: &dyn Fn(&Judged) -> Option<Figure>| {
+        let figures: Vec<Option<Figure>> = columns.iter().map(|(_, judged)| value(judged)).collect();
+        if figures.iter().any(Option::is_some) {
+            rows.push(Row { name: name.to_owned(), figures, note });
+        }
+    };
+    let count = |number: u64| Some(Figure::plain(grouped(number)));
+    row("samples", "lines of the file; a blank one is a sample without a molecule".to_owned(), &|judged| {
+        count(judged.metrics.samples)
+    });
+    row("valid", "samples with a molecule".to_owned(), &|judged| count(judged.metrics.valid));
+    row("distinct", "distinct canonical SMILES among them".to_owned(), &|judged| {
+        count(judged.metrics.distinct)
+    });
+    for (name, value, error) in SHARES {
+        row(name, protocol(name), &|judged| {
+            value(&judged.metrics).map(|value| share(value, error(&judged.standard_errors)))
+        });
+    }
+    for (name, value, error) in distances(evaluation) {
+        rows.push(Row {
+            name: name.to_owned(),
+            figures: vec![Some(distance_figure(name, value, error))],
+            note: protocol(name),
+        });
+    }
+    Table { columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(), rows }
+}
+
+fn gallery(shown: Vec<GalleryMember>, chemistry: &dyn Chemistry) -> Section {
+    let pictures = shown.into_iter().map(|GalleryMember { line, canonical }| {
+        let drawing =
+            chemistry.parse_smiles(&canonical).and_then(|graph| svg(&graph, PictureSize::default()));
+        Picture {
+            svg: drawing.unwrap_or_else(|_| "<p>no drawing</p>".to_owned()),
+            caption: format!("line {line}"),
+            description: canonical,
+        }
+    });
+    Section {
+        heading: "Molecules".to_owned(),
+        note: "A fair sample of the distinct molecules. Drawings have no stereo marks; the SMILES appears when the pointer rests on \
+               one."
+            .to_owned(),
+        blocks: vec![Block::Pictures(pictures.collect())],
+    }
+}
+
+fn problems(evaluation: &Evaluation) -> Option<Table> {
+    let columns: Vec<(&str, &Judged)> = [("generated", Some(&evaluation.generated))]
+        .into_iter()
+        .chain([("reference", evaluation.reference.as_ref())])
+        .filter_map(|(name, judged)| Some((name, judged.filter(|judged| judged.bad() + judged.blank > 0)?)))
+        .collect();
+    let mut kinds: Vec<_> = columns.iter().flat_map(|(_, judged)| judged.problems.keys()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let some =
+        |count: Option<u64>| count.filter(|count| *count > 0).map(|count| Figure::plain(grouped(count)));
+    let mut rows: Vec<Row> = kinds
+        .into_iter()
+        .map(|kind| Row {
+            name: kind.description().to_owned(),
+            figures: columns.iter().map(|(_, judged)| some(judged.problems.get(kind).copied())).collect(),
+            note: String::new(),
+        })
+        .collect();
+    if columns.iter().any(|(_, judged)| judged.blank > 0) {
+        rows.push(Row {
+            name: "blank".to_owned(),
+            figures: columns.iter().map(|(_, judged)| some(Some(judged.blank))).collect(),
+            note: String::new(),
+        });
+    }
+    let columns = columns.into_iter().map(|(name, _)| name.to_owned()).collect();
+    (!rows.is_empty()).then_some(Table { columns, rows })
+}
+
+fn colophon(evaluation: &Evaluation) -> Vec<(String, String)> {
+    let path = |path: &std::path::Path| path.display().to_string();
+    let bootstrap = &evaluation.bootstrap;
+    let mut lines = vec![
+        ("made by".to_owned(), format!("equidrift {} evaluate molecules", env!("CARGO_PKG_VERSION"))),
+        ("chemistry".to_owned(), evaluation.chemistry.to_owned()),
+        ("generated".to_owned(), path(&evaluation.generated.file)),
+    ];
+    if let Some(reference) = &evaluation.reference {
+        lines.push(("reference".to_owned(), path(&reference.file)));
+    } else if let Some(distances) = &evaluation.distances {
+        lines.push(("reference".to_owned(), path(&distances.reference)));
+    }
+    if let Some(training) = &evaluation.training {
+        let size = grouped(training.distinct as u64);
+        lines.push(("training".to_owned(), format!("{} ({size} distinct)", path(&training.file))));
+    }
+    if evaluation.distances.is_some() && bootstrap.replicates > 0 {
+        lines.push((
+            "standard errors".to_owned(),
+            format!(
+                "of distances: {} replicates of a bootstrap of {} groups, seed {}; of shares: binomial; of uniqueness: jackknife",
+                bootstrap.replicates, bootstrap.groups, bootstrap.seed
+            ),
+        ));
+    }
+    lines
+}

@@ -1,0 +1,119 @@
+//! One file, read to its end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use equidrift_molecule::evaluation::{Evaluator, JudgedSet, Problems, SampleFile};
+use equidrift_molecule::metrics::{MetricErrors, MoleculeMetrics, Tally, TrainingSet, Wanted};
+use equidrift_molecule::{Chemistry, ProblemKind};
+use serde::Serialize;
+
+use super::failure;
+use crate::exit::Failure;
+use crate::progress;
+
+/// How files are read.
+pub(super) struct Reading<'a> {
+    pub(super) chemistry: &'a dyn Chemistry,
+    pub(super) threads: usize,
+    /// Whether a line that is no molecule is an error.
+    pub(super) strict: bool,
+}
+
+/// What `--json` says of a file.
+#[derive(Serialize)]
+pub(super) struct Judged {
+    pub(super) file: PathBuf,
+    #[serde(flatten)]
+    pub(super) metrics: MoleculeMetrics,
+    pub(super) standard_errors: MetricErrors,
+    /// Numbers of the first bad lines.
+    pub(super) bad_lines: Vec<u64>,
+    /// All of them by kind.
+    pub(super) problems: BTreeMap<ProblemKind, u64>,
+    /// Samples without a molecule.
+    pub(super) blank: u64,
+}
+
+impl Judged {
+    /// Adds the novelty.
+    pub(super) fn compare_with_training(&mut self, tally: &Tally, training: Option<&TrainingSet>) {
+        self.metrics = tally.metrics(training);
+        self.standard_errors = tally.errors(&self.metrics);
+    }
+
+    /// All bad lines.
+    pub(super) fn bad(&self) -> u64 {
+        self.problems.values().sum()
+    }
+}
+
+/// How many bad lines are shown one by one.
+const SHOWN: usize = 10;
+
+impl Reading<'_> {
+    /// Judges a file and warns of its bad lines.
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        wanted: Wanted<'_>,
+        groups: usize,
+        shown: usize,
+        unit: &str,
+    ) -> Result<(JudgedSet, Judged), Failure> {
+        let file = SampleFile::open(path).map_err(failure)?;
+        let (bytes, length) = (file.bytes_read(), std::fs::metadata(path).map_or(0, |file| file.len()));
+        let bar = progress::bytes(length, unit);
+        let mut lines = 0;
+        let mut advance = |more: u64| {
+            lines += more;
+            bar.set_position(bytes.load(Ordering::Relaxed));
+            bar.set_message(lines.to_string());
+        };
+        let mut evaluator = Evaluator::new(self.chemistry);
+        evaluator.wanted = wanted;
+        evaluator.groups = groups;
+        evaluator.shown = shown;
+        evaluator.strict = self.strict;
+        evaluator.threads = self.threads;
+        evaluator.progress = Some(&mut advance);
+        let set = evaluator.judge(file);
+        bar.finish_and_clear();
+        let set = set.map_err(failure)?;
+        warn(path, &set.problems);
+        if set.moments.left_out() > 0 {
+            progress::note(&format!(
+                "warning: {}: NSPDK is without {} molecules that have bonds of another kind than single, double, triple and aromatic",
+                path.display(),
+                set.moments.left_out()
+            ));
+        }
+        let metrics = set.tally.metrics(None);
+        let judged = Judged {
+            file: path.to_owned(),
+            standard_errors: set.tally.errors(&metrics),
+            metrics,
+            bad_lines: set.problems.listed().iter().map(|problem| problem.line).collect(),
+            problems: set.problems.counts().collect(),
+            blank: set.problems.blank(),
+        };
+        Ok((set, judged))
+    }
+}
+
+/// Tells people of the first bad lines, and how many there are of each kind.
+fn warn(path: &Path, problems: &Problems) {
+    for problem in problems.listed().iter().take(SHOWN) {
+        progress::note(&format!("warning: {}:{problem}", path.display()));
+    }
+    let total = problems.total();
+    if total > SHOWN as u64 {
+        let kinds = problems.counts().map(|(kind, count)| format!("{} {count}", kind.description()));
+        progress::note(&format!(
+            "warning: {}: {total} lines are no molecules ({})",
+            path.display(),
+            kinds.collect::<Vec<_>>().join(", ")
+        ));
+    }
+}

@@ -1,0 +1,66 @@
+//! `evaluate molecules --report`: one page that stands alone.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use crate::command::{assert_refused, code, equidrift, stderr};
+
+fn evaluate(folder: &Path, line: &str) -> Output {
+    let mut command = equidrift();
+    command.current_dir(folder).args(["evaluate", "molecules"]).args(line.split_whitespace());
+    command.output().unwrap()
+}
+
+/// Two sets; the name of one would be markup if it were not escaped.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("<b>&.smi", "OCC\nC1=CC=CC=C1C(=O)[O-]\n\nCCN\nCCN\n<script>\nF/C=C/F\n[Na+].[Cl-]\n");
+    write("reference.smi", "CCO\nc1ccncc1C\nNCC\n");
+    folder
+}
+
+#[test]
+fn a_report_is_one_page_with_figures_pictures_and_problems() {
+    let folder = folder();
+    let result = evaluate(
+        folder.path(),
+        "<b>&.smi --reference reference.smi --train reference.smi --nspdk --report page.html",
+    );
+    assert_eq!(code(&result), 0, "{}", stderr(&result));
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    // Nothing runs and nothing is fetched; a namespace is a name.
+    let fetched = page.replace("http://www.w3.org/2000/svg", "");
+    for word in ["<script", "http", "src=", "url(", "@import", "<b>&"] {
+        assert!(!fetched.contains(word), "{word}");
+    }
+    assert!(page.contains("&lt;b&gt;&amp;.smi"));
+    for figure in ["validity", "uniqueness", "novelty", "connectedness", "NSPDK MMD", "75.00 %", "± "] {
+        assert!(page.contains(figure), "no {figure}");
+    }
+    // Each distinct molecule is drawn once: ethanol, benzoate, ethylamine, difluoroethene, salt.
+    assert_eq!(page.matches("<figure title=").count(), 5);
+    assert!(page.contains("title=\"O=C([O-])c1ccccc1\"") && page.contains("line 2"));
+    assert!(page.contains("Lines that are no molecules") && page.contains("unknown atom"));
+    // A second run writes the same page over it.
+    evaluate(
+        folder.path(),
+        "<b>&.smi --reference reference.smi --train reference.smi --nspdk --report page.html",
+    );
+    assert_eq!(fs::read_to_string(folder.path().join("page.html")).unwrap(), page);
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_a_failure_and_leaves_nothing() {
+    let folder = folder();
+    assert_refused(
+        &evaluate(folder.path(), "reference.smi --report no/such/page.html"),
+        1,
+        "no/such/page.html",
+    );
+    fs::create_dir(folder.path().join("taken.html")).unwrap();
+    assert_refused(&evaluate(folder.path(), "reference.smi --report taken.html"), 1, "taken.html");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}

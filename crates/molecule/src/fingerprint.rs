@@ -1,0 +1,5 @@
+//! Circular fingerprints (Rogers & Hahn, J. Chem. Inf. Model. 50, 742, 2010) with RDKit's numbers, and their similarity.
+
+pub mod morgan;
+
+pub use morgan::{Fingerprint, morgan_environments};
