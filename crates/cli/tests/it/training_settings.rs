@@ -110,6 +110,7 @@ fn held_out_molecules_come_from_rows_or_a_file() {
     assert_refused(&place.train("bad", "--patience 3").output().unwrap(), 2, "held-out");
     assert_refused(&place.train("bad", "--schedule plateau").output().unwrap(), 2, "held-out");
     assert_refused(&place.train("bad", "--validation-fraction 1").output().unwrap(), 2, "fraction");
+    assert_refused(&place.train("bad", "--checkpoint-seconds=-1").output().unwrap(), 2, "seconds");
 }
 
 #[test]

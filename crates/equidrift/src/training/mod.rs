@@ -145,10 +145,7 @@ pub fn train_molecules(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<TrainSummary, Error> {
     let settings = &request.settings;
-    settings.trainer().validate()?;
-    if settings.checkpoint_seconds.is_nan() || settings.checkpoint_seconds < 0.0 {
-        return Err(held_out::setting("checkpoint_seconds must be at least 0"));
-    }
+    settings.check()?;
     let source = MoleculeSource {
         data: &request.data,
         test_rows: request.test_rows.as_deref(),
@@ -185,7 +182,7 @@ pub fn train_graphs(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<TrainSummary, Error> {
     let settings = &request.settings;
-    settings.trainer().validate()?;
+    settings.check()?;
     if !settings.atoms.is_empty() {
         return Err(held_out::setting("atoms: graphs have none"));
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::training::graph_presets::{GRAPH_PRESETS, graph_preset};
+use crate::training::held_out::setting;
 use crate::training::tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
 /// What to do with a line that cannot be used.
@@ -173,6 +174,18 @@ impl TrainingSettings {
             seed: self.seed,
             validation: ValidationConfig { every, draws, judged, patience, min_delta },
         }
+    }
+
+    /// Checks the ranges of what is not about networks, paths and samplers.
+    ///
+    /// # Errors
+    /// [`Error::Training`] or [`Error::TrainingSetting`] naming the first setting that is out of range.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.trainer().validate()?;
+        if self.checkpoint_seconds.is_nan() || self.checkpoint_seconds < 0.0 {
+            return Err(setting("checkpoint_seconds must be at least 0"));
+        }
+        Ok(())
     }
 
     /// When the newest state is written.
