@@ -70,7 +70,8 @@ impl Workplace {
 #[test]
 fn a_run_makes_a_model_folder_that_generates_graphs() {
     let place = Workplace::new(48);
-    let line = "--epochs 6 --json --validation-fraction 0.25 --sample-every 3 --sample-num 6 --sample-reference";
+    let line =
+        "--epochs 6 --json --validation-fraction 0.25 --sample-every 3 --sample-num 6 --sample-reference";
     let mut command = place.train("data.jsonl", "model", line);
     let trained = command.arg(place.path("data.jsonl")).output().unwrap();
     assert_eq!(code(&trained), 0, "{}", stderr(&trained));
@@ -90,7 +91,10 @@ fn a_run_makes_a_model_folder_that_generates_graphs() {
     let settings: toml::Table = fs::read_to_string(model.join("training.toml")).unwrap().parse().unwrap();
     let found = &settings["data"];
     assert_eq!(found["max_degree"].as_integer(), Some(features as i64 - 1));
-    assert_eq!((found["graphs_read"].as_integer(), found["graphs_held_out"].as_integer()), (Some(48), Some(12)));
+    assert_eq!(
+        (found["graphs_read"].as_integer(), found["graphs_held_out"].as_integer()),
+        (Some(48), Some(12))
+    );
     assert!(!settings.contains_key("atoms") && settings["batch"].as_integer() == Some(16));
 
     let out = place.path("graphs.graphml");
@@ -126,7 +130,8 @@ fn a_killed_run_resumes_to_the_same_weights() {
         running.0.wait().unwrap();
         assert!(done(&killed) < 30, "killed too late");
     }
-    let resumed = place.train("data.jsonl", "killed", &format!("{line} --threads 1 --resume")).output().unwrap();
+    let resumed =
+        place.train("data.jsonl", "killed", &format!("{line} --threads 1 --resume")).output().unwrap();
     assert_eq!(code(&resumed), 0, "{}", stderr(&resumed));
     assert!(place.weights("killed") == place.weights("whole"));
     // The run belongs to its data.
