@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use equidrift_graph::{GraphFile, ReadOptions};
+use equidrift_graph::{Graph, GraphError, GraphFile, ReadOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::datasets::{GraphSelection, is_prepared, open_graphs};
 use crate::error::Error;
 
-/// A file of graphs, or one part of it where the file carries splits: `graphs.json`, `graphs.json:gdss:train`,
-/// `graphs.json:train`.
+/// A file of graphs or a prepared data set, or one part of it where the file carries splits: `graphs.json`,
+/// `graphs.json:gdss:train`, `graphs.eds:train`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct GraphInput {
@@ -20,6 +21,9 @@ pub struct GraphInput {
     /// `SCHEME:PART`, or `PART` if only one scheme has it.
     pub part: Option<String>,
 }
+
+/// The graphs of a file, in their order, or in that of the part's list.
+pub type GraphItems = Box<dyn Iterator<Item = Result<Graph, GraphError>>>;
 
 impl GraphInput {
     /// From a path that may have a part behind it, as the settings of a training run hold it.
@@ -31,16 +35,30 @@ impl GraphInput {
         }
     }
 
-    /// Opens the file, or the part of it.
+    /// Opens the file, or the part of it. An item is an error where only that graph is bad
+    /// ([`GraphError::is_bad_graph`]), or where the file cannot be read any further, after which there are no more.
     ///
     /// # Errors
-    /// [`Error::Graph`].
-    pub fn open(&self, options: ReadOptions) -> Result<GraphFile, Error> {
+    /// [`Error::Graph`], and [`Error::PreparedData`] for a prepared data set.
+    pub fn open(&self, options: ReadOptions) -> Result<GraphItems, Error> {
+        if is_prepared(&self.path) {
+            let GraphSelection { set, graphs } = open_graphs(&self.path, self.part.as_deref())?;
+            let path = self.path.clone();
+            return Ok(Box::new(graphs.into_iter().map(move |index| {
+                let graph = set.graph(index);
+                if graph.node_count() <= options.max_nodes {
+                    return Ok(graph);
+                }
+                let (nodes, maximum) = (graph.node_count() as u64, options.max_nodes);
+                let source = Box::new(GraphError::TooManyNodes { nodes, maximum });
+                Err(GraphError::BadGraph { path: path.clone(), graph: index as u64, line: None, source })
+            })));
+        }
         let file = GraphFile::open_with(&self.path, options)?;
-        Ok(match &self.part {
+        Ok(Box::new(match &self.part {
             Some(part) => file.part(part)?,
             None => file,
-        })
+        }))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::training::settings::Unusable;
 use crate::training::tables::ValidationSettings;
 
 /// A larger graph is a bad one. Networks and sampler are dense: time and memory grow with the square of the nodes.
-pub const MOST_NODES: usize = 1000;
+pub(super) const MOST_NODES: usize = 1000;
 
 /// Node features are one-hot degrees, each kept in a byte.
 const MOST_NEIGHBOURS: usize = u8::MAX as usize;
