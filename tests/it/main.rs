@@ -4,4 +4,5 @@
 
 mod architecture;
 mod datasets;
+mod generate_graphs;
 mod npz;

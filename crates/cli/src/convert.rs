@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use equidrift_gdss::convert_gdss;
+use equidrift::GraphInput;
+use equidrift_gdss::{Task, convert_gdss};
+use equidrift_graph::ReadOptions;
 use equidrift_molecule::{OnBadLine, SmilesReader, bonds};
 use equidrift_sampler::path::DataMoments;
 
@@ -32,6 +34,7 @@ every sample will have as many nodes as the model can make.
 
 Examples:
   equidrift convert gdss qm9.json -o qm9/ --sizes-from qm9_train.smi
+  equidrift convert gdss community_small.json -o community/ --sizes-from graphs.json:gdss:train
   equidrift convert gdss community_small.json -o community/ --node-counts sizes.json")]
 struct GdssArgs {
     /// The checkpoint's configuration; the weights are looked for in NAME.safetensors beside it
@@ -46,24 +49,34 @@ struct GdssArgs {
     /// Training graphs by number of nodes, as a JSON object: {"8": 130, "9": 870}
     #[arg(long, value_name = "FILE", conflicts_with = "sizes_from")]
     node_counts: Option<PathBuf>,
-    /// SMILES file whose heavy atoms and bonds are counted, molecule by molecule; lines that are no molecule are passed over
-    #[arg(long, value_name = "FILE.smi")]
-    sizes_from: Option<PathBuf>,
+    /// Training data whose nodes and edges are counted. For a model of molecules a SMILES file (heavy atoms and bonds; lines
+    /// that are no molecule are passed over); for one of graphs a graph file, or one of its splits
+    #[arg(long, value_name = "FILE[:SPLIT]")]
+    sizes_from: Option<GraphInput>,
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> CliResult {
     let What::Gdss(args) = &args.what;
-    let (node_counts, edge_moments) = match (&args.node_counts, &args.sizes_from) {
-        (Some(path), _) => (Some(json_file::read(path)?), None),
-        (None, Some(path)) => {
-            let (node_counts, edge_moments) = count_atoms_and_bonds(path)?;
-            (Some(node_counts), Some(edge_moments))
-        }
-        (None, None) => (None, None),
-    };
     let weights = args.weights.map(Into::into);
-    let model =
-        convert_gdss(&args.json, weights, node_counts, edge_moments).map_err(equidrift::Error::from)?;
+    let convert = |node_counts, edge_moments| {
+        convert_gdss(&args.json, weights, node_counts, edge_moments).map_err(equidrift::Error::from)
+    };
+    let model = match (&args.node_counts, &args.sizes_from) {
+        (Some(path), _) => convert(Some(json_file::read(path)?), None)?,
+        (None, Some(input)) => {
+            // What kind of file it is depends on what the checkpoint makes.
+            let (node_counts, edge_moments) = match (convert(None, None)?.config().task, &input.part) {
+                (Task::Graphs, _) => count_nodes_and_edges(input)?,
+                (Task::Molecules, None) => count_atoms_and_bonds(&input.path)?,
+                (Task::Molecules, Some(part)) => {
+                    let message = format_args!("{input}: a SMILES file has no split `{part}`");
+                    return Err(Failure::message(Exit::Usage, message));
+                }
+            };
+            convert(Some(node_counts), Some(edge_moments))?
+        }
+        (None, None) => convert(None, None)?,
+    };
     model.write(&args.output, &[]).map_err(|error| match error {
         // Reading is over: what fails now is the output, not an input file.
         error @ equidrift_gdss::GdssError::Io { .. } => Failure::new(Exit::Failure, error),
@@ -79,6 +92,26 @@ pub(crate) fn run(args: &ConvertArgs) -> CliResult {
         ));
     }
     Ok(Exit::Ok)
+}
+
+/// Graphs by number of nodes that have an edge; mean and variance of the adjacency between pairs of such nodes. Nodes without
+/// an edge take no part in the diffusion.
+fn count_nodes_and_edges(input: &GraphInput) -> Result<(BTreeMap<usize, u64>, DataMoments), Failure> {
+    let mut counts = BTreeMap::new();
+    let (mut pairs, mut edges) = (0.0, 0.0);
+    for graph in input.open(ReadOptions::default())? {
+        let graph = graph.map_err(equidrift::Error::from)?;
+        let nodes = graph.node_indices().filter(|&node| graph.neighbors(node).next().is_some()).count();
+        if nodes > 0 {
+            *counts.entry(nodes).or_insert(0) += 1;
+        }
+        pairs += (nodes * nodes.saturating_sub(1) / 2) as f64;
+        edges += graph.edge_count() as f64;
+    }
+    if counts.is_empty() {
+        return Err(Failure::message(Exit::BadInput, format_args!("{input}: no graph with an edge in it")));
+    }
+    Ok((counts, DataMoments::of_sums(pairs, edges, edges)))
 }
 
 /// Molecules by number of heavy atoms; mean and variance of the bond orders between pairs of atoms, 0 where there is no bond.

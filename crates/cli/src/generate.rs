@@ -1,18 +1,21 @@
-//! `equidrift generate molecules`
+//! `equidrift generate molecules|graphs`: what both have in common.
+
+mod graphs;
+mod molecules;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
-use equidrift::{Destination, GenerateRequest, Job, Shard, Summary};
+use clap::{Args, Subcommand};
+use equidrift::{Destination, GenerateRequest, Manifest, RunSummary, Shard};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
-use equidrift_molecule::{Correction, Format};
 use equidrift_sampler::SamplerConfig;
 use equidrift_sampler::plan::AdaptiveConfig;
+use indicatif::ProgressBar;
 
 use crate::exit::{CliResult, Exit, Failure};
-use crate::{json_file, progress, signal};
+use crate::{json_file, progress};
 
 /// Draw new samples from a trained model
 #[derive(Debug, Args)]
@@ -23,44 +26,26 @@ pub(crate) struct GenerateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    Molecules(Box<MoleculesArgs>),
+    Molecules(Box<molecules::MoleculesArgs>),
+    Graphs(Box<graphs::GraphsArgs>),
 }
 
-/// Molecules, as SMILES, SDF or JSON lines
-///
-/// Samples are written as they come, in the order of their ids. Sample k of a seed is the same whatever the batch size,
-/// the number of threads, the shard, or where a run was resumed. With -o, results grow in FILE.partial with
-/// FILE.manifest.json beside it, and FILE appears when they are complete. One record is written per sample; a
-/// sample without a valid molecule is a blank line in SMILES files.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
-  equidrift generate molecules --num 20 | head -3
-  equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
-  equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
-  equidrift generate molecules --num 1000 --plan searched.json -o fast.smi
-  equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
-  equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
+pub(crate) fn run(args: &GenerateArgs) -> CliResult {
+    match &args.what {
+        What::Molecules(args) => molecules::run(args),
+        What::Graphs(args) => graphs::run(args),
+    }
+}
 
-A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, adaptive,
-plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
-struct MoleculesArgs {
+/// What a run of any kind can be told.
+#[derive(Debug, Args)]
+struct RunArgs {
     /// How many samples to draw, over all shards [default: 100]
     #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..))]
     num: Option<u64>,
     /// Seed of the run [default: 0]
     #[arg(short, long)]
     seed: Option<u64>,
-    /// Output file; its suffix names the format: .smi, .sdf, .jsonl. Without it, results go to standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Format, where no file name tells it [default: smi]
-    #[arg(long, value_enum)]
-    format: Option<FormatName>,
-    /// Embedded model or model folder [default: qm9-gdss]
-    #[arg(short, long, value_name = "NAME|DIR")]
-    model: Option<String>,
     /// Sampler, see `equidrift samplers list` [default: the model's]
     #[arg(long, value_name = "NAME")]
     sampler: Option<String>,
@@ -104,12 +89,6 @@ struct MoleculesArgs {
     /// Continue an unfinished output of the same run; starts it where there is none
     #[arg(long, requires = "output")]
     resume: bool,
-    /// Leave molecules over a valence limit as they are; they have no SMILES
-    #[arg(long)]
-    no_repair: bool,
-    /// Training set (SMILES, .smi or .smi.gz), to report novelty
-    #[arg(long, value_name = "FILE")]
-    train: Option<PathBuf>,
     /// Request as a file; flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -118,138 +97,109 @@ struct MoleculesArgs {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FormatName {
-    Smi,
-    Sdf,
-    Jsonl,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Smi => Self::Smi,
-            FormatName::Sdf => Self::Sdf,
-            FormatName::Jsonl => Self::Jsonl,
-        }
-    }
-}
-
-pub(crate) fn run(args: &GenerateArgs) -> CliResult {
-    let What::Molecules(args) = &args.what;
-    molecules(args)
-}
-
-fn molecules(args: &MoleculesArgs) -> CliResult {
-    let request = request(args)?;
-    let format = format(args)?;
-    let stop = signal::stop();
-    let ids = request.ids();
-    let bar =
-        if args.json { indicatif::ProgressBar::hidden() } else { progress::samples(ids.end - ids.start) };
-    let stdout = io::stdout();
-    let mut stream;
-    let destination = match &args.output {
-        Some(path) if is_replaceable(path) => {
-            if !args.resume && Path::new(&equidrift::Manifest::partial_for(path)).exists() {
-                progress::note(&format!(
-                    "note: overwriting the unfinished {}; --resume would continue it",
-                    equidrift::Manifest::partial_for(path).display()
-                ));
-            }
-            Destination::File { path, resume: args.resume }
-        }
-        // A device or a pipe: it cannot be replaced by a finished file, so it is a stream.
-        Some(path) => {
-            stream = Box::new(std::fs::OpenOptions::new().write(true).open(path).map_err(|error| {
-                Failure::message(Exit::Failure, format_args!("cannot write {}: {error}", path.display()))
-            })?) as Box<dyn Write + '_>;
-            Destination::Stream(&mut *stream)
-        }
-        None => {
-            stream = Box::new(stdout.lock()) as Box<dyn Write + '_>;
-            Destination::Stream(&mut *stream)
-        }
-    };
-    let job = Job {
-        request: &request,
-        format,
-        destination,
-        training_set: args.train.as_deref(),
-        stop,
-        progress: &|done| progress::show(&bar, done),
-    };
-    let result = equidrift::generate(job);
-    bar.finish_and_clear();
-    let summary = result?;
-    report(&summary, args.json);
-    if !summary.complete {
-        return Ok(Exit::Interrupted);
-    }
-    Ok(if summary.valid < summary.requested { Exit::TooFewValid } else { Exit::Ok })
-}
-
-/// The configuration file under the flags.
-fn request(args: &MoleculesArgs) -> Result<GenerateRequest, Failure> {
-    let mut request = match &args.config {
-        Some(path) => read_config(path)?,
-        None => GenerateRequest::default(),
-    };
-    fn set<T>(field: &mut T, flag: Option<T>) {
-        if let Some(value) = flag {
-            *field = value;
-        }
-    }
-    set(&mut request.num, args.num);
-    set(&mut request.seed, args.seed);
-    set(&mut request.model, args.model.clone());
-    if let Some(sampler) = args.sampler.as_deref().and_then(|name| AdaptiveConfig::by_name(name).ok()) {
-        request.adaptive = Some(match args.tolerance {
-            Some(tolerance) => sampler.with_tolerance(tolerance),
-            None => {
-                request.adaptive.filter(|given| given.info().name == sampler.info().name).unwrap_or(sampler)
-            }
-        });
-        (request.sampler, request.steps, request.plan) = (None, None, None);
-        (request.snr, request.scale_eps) = (None, None);
-    } else if let Some(name) = &args.sampler {
-        request.adaptive = None;
-        // Options of the file for the same sampler stay; those of another make no sense here.
-        if request.sampler.as_ref().is_none_or(|sampler| sampler.name() != name) {
-            let sampler = SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
-            request.sampler = Some(sampler);
-        }
-    }
-    request.steps = args.steps.map(|steps| steps as usize).or(request.steps);
-    if let Some(path) = &args.plan {
-        (request.plan, request.sampler, request.steps) = (Some(json_file::read(path)?), None, None);
-        request.adaptive = None;
-        (request.snr, request.scale_eps, request.match_prior) = (None, None, false);
-    } else if args.sampler.is_some() || args.steps.is_some() {
-        request.plan = None;
-    }
-    request.snr = args.snr.or(request.snr);
-    request.scale_eps = args.scale_eps.or(request.scale_eps);
-    request.match_prior |= args.match_prior;
-    set(&mut request.batch, args.batch.map(|batch| batch as usize));
-    set(&mut request.threads, args.threads.map(|threads| threads as usize));
-    set(&mut request.device, args.device);
-    request.engine = args.engine.or(request.engine);
-    set(&mut request.shard, args.shard);
-    if args.no_repair {
-        request.correction = Correction::None;
-    }
-    if let Some(path) = &args.statistics {
-        let Some(SamplerConfig::DpmSolverV3(sampler)) = &mut request.sampler else {
-            return Err(Failure::message(Exit::Usage, "--statistics: only dpm-solver-v3 has a use for them"));
+impl RunArgs {
+    /// The configuration file under the flags. It is checked by [`GenerateRequest::check`] when everything is in it.
+    fn request(&self, model: Option<&String>) -> Result<GenerateRequest, Failure> {
+        let mut request = match &self.config {
+            Some(path) => read_config(path)?,
+            None => GenerateRequest::default(),
         };
-        sampler.statistics = Some(json_file::read(path)?);
+        fn set<T>(field: &mut T, flag: Option<T>) {
+            if let Some(value) = flag {
+                *field = value;
+            }
+        }
+        set(&mut request.num, self.num);
+        set(&mut request.seed, self.seed);
+        set(&mut request.model, model.cloned());
+        if let Some(sampler) = self.sampler.as_deref().and_then(|name| AdaptiveConfig::by_name(name).ok()) {
+            request.adaptive = Some(match self.tolerance {
+                Some(tolerance) => sampler.with_tolerance(tolerance),
+                None => request
+                    .adaptive
+                    .filter(|given| given.info().name == sampler.info().name)
+                    .unwrap_or(sampler),
+            });
+            (request.sampler, request.steps, request.plan) = (None, None, None);
+            (request.snr, request.scale_eps) = (None, None);
+        } else if let Some(name) = &self.sampler {
+            request.adaptive = None;
+            // Options of the file for the same sampler stay; those of another make no sense here.
+            if request.sampler.as_ref().is_none_or(|sampler| sampler.name() != name) {
+                let sampler =
+                    SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
+                request.sampler = Some(sampler);
+            }
+        }
+        request.steps = self.steps.map(|steps| steps as usize).or(request.steps);
+        if let Some(path) = &self.plan {
+            (request.plan, request.sampler, request.steps) = (Some(json_file::read(path)?), None, None);
+            request.adaptive = None;
+            (request.snr, request.scale_eps, request.match_prior) = (None, None, false);
+        } else if self.sampler.is_some() || self.steps.is_some() {
+            request.plan = None;
+        }
+        request.snr = self.snr.or(request.snr);
+        request.scale_eps = self.scale_eps.or(request.scale_eps);
+        request.match_prior |= self.match_prior;
+        set(&mut request.batch, self.batch.map(|batch| batch as usize));
+        set(&mut request.threads, self.threads.map(|threads| threads as usize));
+        set(&mut request.device, self.device);
+        request.engine = self.engine.or(request.engine);
+        set(&mut request.shard, self.shard);
+        if let Some(path) = &self.statistics {
+            let Some(SamplerConfig::DpmSolverV3(sampler)) = &mut request.sampler else {
+                return Err(Failure::message(
+                    Exit::Usage,
+                    "--statistics: only dpm-solver-v3 has a use for them",
+                ));
+            };
+            sampler.statistics = Some(json_file::read(path)?);
+        }
+        if self.tolerance.is_some() && request.adaptive.is_none() {
+            return Err(Failure::message(Exit::Usage, "--tolerance: only adaptive samplers have one"));
+        }
+        request.check()?;
+        Ok(request)
     }
-    if args.tolerance.is_some() && request.adaptive.is_none() {
-        return Err(Failure::message(Exit::Usage, "--tolerance: only adaptive samplers have one"));
+
+    /// A bar over the samples of the request, each called `noun`; hidden where the summary shall be alone.
+    fn bar(&self, request: &GenerateRequest) -> ProgressBar {
+        let ids = request.ids();
+        if self.json { ProgressBar::hidden() } else { progress::samples(ids.end - ids.start) }
     }
-    request.check()?;
-    Ok(request)
+
+    /// Hands `work` the place where results go: the output file, a device or pipe, or standard output.
+    fn with_destination<T>(
+        &self,
+        output: Option<&Path>,
+        work: impl FnOnce(Destination<'_>) -> Result<T, equidrift::Error>,
+    ) -> Result<T, Failure> {
+        let result = match output {
+            Some(path) if is_replaceable(path) => {
+                let partial = Manifest::partial_for(path);
+                if !self.resume && partial.exists() {
+                    let partial = partial.display();
+                    progress::note(&format!(
+                        "note: overwriting the unfinished {partial}; --resume would continue it"
+                    ));
+                }
+                work(Destination::File { path, resume: self.resume })
+            }
+            // A device or a pipe: it cannot be replaced by a finished file, so it is a stream.
+            Some(path) => {
+                let mut stream = std::fs::OpenOptions::new().write(true).open(path).map_err(|error| {
+                    Failure::message(Exit::Failure, format_args!("cannot write {}: {error}", path.display()))
+                })?;
+                work(Destination::Stream(&mut stream))
+            }
+            None => {
+                let mut stream: Box<dyn Write> = Box::new(io::stdout().lock());
+                work(Destination::Stream(&mut *stream))
+            }
+        };
+        Ok(result?)
+    }
 }
 
 fn read_config(path: &Path) -> Result<GenerateRequest, Failure> {
@@ -263,10 +213,15 @@ fn read_config(path: &Path) -> Result<GenerateRequest, Failure> {
     toml::from_str(&text).map_err(|error| bad(&error))
 }
 
-fn format(args: &MoleculesArgs) -> Result<Format, Failure> {
-    let named = args.format.map(Format::from);
-    let Some(path) = &args.output else { return Ok(named.unwrap_or(Format::Smi)) };
-    match (Format::of_path(path), named) {
+/// The format that the output's suffix names, or `--format`, or `default` for a stream.
+fn format<F: Copy + PartialEq>(
+    output: Option<&Path>,
+    named: Option<F>,
+    of_path: impl Fn(&Path) -> Result<F, equidrift::Error>,
+    default: F,
+) -> Result<F, Failure> {
+    let Some(path) = output else { return Ok(named.unwrap_or(default)) };
+    match (of_path(path), named) {
         (Ok(suffix), Some(named)) if suffix != named => Err(Failure::message(
             Exit::Usage,
             format_args!("{} has the suffix of another format than --format asks for", path.display()),
@@ -274,8 +229,8 @@ fn format(args: &MoleculesArgs) -> Result<Format, Failure> {
         (Ok(suffix), _) => Ok(suffix),
         (Err(_), Some(named)) => Ok(named),
         // A device has no suffix to go by.
-        (Err(_), None) if !is_replaceable(path) => Ok(Format::Smi),
-        (Err(error), None) => Err(Failure::new(Exit::Usage, error)),
+        (Err(_), None) if !is_replaceable(path) => Ok(default),
+        (Err(error), None) => Err(error.into()),
     }
 }
 
@@ -284,55 +239,56 @@ fn is_replaceable(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |file| file.is_file() || file.is_dir())
 }
 
-fn report(summary: &Summary, json: bool) {
+/// Prints a summary: as JSON, or the lines every run has around those of its own kind.
+fn report(
+    summary: &impl serde::Serialize,
+    run: &RunSummary,
+    json: bool,
+    unit: &str,
+    own: Vec<(&str, String)>,
+) {
     if json {
         if let Ok(text) = serde_json::to_string_pretty(summary) {
             progress::note(&text);
         }
         return;
     }
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let line = |label: &str, value: String| format!("{label:<20} {value}");
-    let mut lines = vec![
-        line("model", format!("{} ({} on {})", summary.model, summary.engine, summary.device)),
-        line(
-            "sampler",
-            match summary.steps {
-                0 => format!(
-                    "{}, adaptive, {} network evaluations (NFE) per sample on average",
-                    summary.sampler, summary.evaluations_per_sample
-                ),
-                steps => format!(
-                    "{}, {steps} steps, {} network evaluations (NFE) per sample",
-                    summary.sampler, summary.evaluations_per_sample
-                ),
-            },
-        ),
-        line("samples", format!("{} of {}", summary.samples, summary.requested)),
-        line("valid before repair", percent(summary.validity_before_repair)),
-        line("valid", percent(summary.validity)),
-        line("unique", percent(summary.uniqueness)),
+    let calls = format!("{} network evaluations (NFE) per sample", run.evaluations_per_sample);
+    let sampler = match run.steps {
+        0 => format!("{}, adaptive, {calls} on average", run.sampler),
+        steps => format!("{}, {steps} steps, {calls}", run.sampler),
+    };
+    let mut rows = vec![
+        ("model", format!("{} ({} on {})", run.model, run.engine, run.device)),
+        ("sampler", sampler),
+        ("samples", format!("{} of {}", run.samples, run.requested)),
     ];
-    if let Some(novelty) = summary.novelty {
-        lines.push(line("novel", percent(novelty)));
+    rows.extend(own);
+    if !run.diverged.is_empty() {
+        let ids: Vec<String> = run.diverged.iter().take(10).map(|d| d.id.to_string()).collect();
+        let more = if run.diverged.len() > 10 { ", ..." } else { "" };
+        rows.push(("diverged", format!("{}: ids {}{more}", run.diverged.len(), ids.join(", "))));
     }
-    let connected = percent(summary.connectedness);
-    lines.push(line("connected", format!("{connected} (before keeping the largest fragment)")));
-    if !summary.diverged.is_empty() {
-        let ids: Vec<String> = summary.diverged.iter().take(10).map(|d| d.id.to_string()).collect();
-        let more = if summary.diverged.len() > 10 { ", ..." } else { "" };
-        lines.push(line("diverged", format!("{}: ids {}{more}", summary.diverged.len(), ids.join(", "))));
-    }
-    let speed = format!(
-        "{:.2} molecules/s ({} in {:.1} s)",
-        summary.molecules_per_second, summary.samples_this_run, summary.seconds
-    );
-    lines.push(line("speed", speed));
-    if let Some(output) = &summary.output {
-        lines.push(line("output", output.clone()));
-    }
-    if !summary.complete {
+    let (rate, ran, seconds) = (run.samples_per_second(), run.samples_this_run, run.seconds);
+    rows.push(("speed", format!("{rate:.2} {unit}/s ({ran} in {seconds:.1} s)")));
+    rows.extend(run.output.iter().map(|output| ("output", output.clone())));
+    let mut lines: Vec<String> =
+        rows.into_iter().map(|(label, value)| format!("{label:<20} {value}")).collect();
+    if !run.complete {
         lines.push("interrupted; run the same command with --resume to continue".to_owned());
     }
     progress::note(&lines.join("\n"));
+}
+
+/// The code a run ends with, `good` of whose samples are what was asked for.
+fn exit(run: &RunSummary, good: u64) -> Exit {
+    match run.complete {
+        false => Exit::Interrupted,
+        true if good < run.requested => Exit::TooFewValid,
+        true => Exit::Ok,
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
 }

@@ -18,6 +18,7 @@ mod inspect;
 mod json_file;
 mod likelihood;
 mod merge;
+mod plot;
 mod progress;
 mod report;
 mod samplers;
@@ -65,6 +66,7 @@ const EXAMPLES: &str = "\
 Examples:
   equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
   equidrift evaluate molecules --generated molecules.smi
+  equidrift generate graphs --model community_small/ --num 128 -o graphs.graphml
   equidrift samplers show dpm-solver++ --steps 20
   equidrift generate molecules --num 1000000 --shard 0/8 -o part0.smi --resume";
 

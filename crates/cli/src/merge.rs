@@ -36,7 +36,7 @@ pub(crate) fn run(args: &MergeArgs) -> CliResult {
         return stdout::json(&merged);
     }
     progress::note(&format!(
-        "{}: {} samples of {} shards, {} valid molecules, sha256 {}",
+        "{}: {} samples of {} shards, {} valid, sha256 {}",
         args.output.display(),
         merged.tally.samples,
         args.files.len(),

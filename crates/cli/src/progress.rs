@@ -32,6 +32,19 @@ pub(crate) fn bytes(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
+/// A bar over the steps of a training run, with room for its figures; hidden where standard error is not a terminal.
+pub(crate) fn training(total: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps | {eta} left {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
 /// A line on standard error. That it may be closed is no reason to stop.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -48,16 +61,16 @@ pub(crate) fn samples(total: u64) -> ProgressBar {
 }
 
 /// Moves a bar of [`samples`]. It counts steps of single samples, so that it moves while a batch is in work, and shows
-/// them as molecules.
-pub(crate) fn show(bar: &ProgressBar, report: Report) {
+/// them as samples, called `unit`.
+pub(crate) fn show(bar: &ProgressBar, unit: &'static str, report: Report) {
     match report {
         Report::Start { samples, done, steps } => {
             let whole = move |steps_done: u64| steps_done / steps.max(1);
             let style =
-                ProgressStyle::with_template("{wide_bar} {molecules} | {rate} | {eta} left").map(|style| {
+                ProgressStyle::with_template("{wide_bar} {samples} | {rate} | {eta} left").map(|style| {
                     style
-                        .with_key("molecules", move |state: &ProgressState, out: &mut dyn fmt::Write| {
-                            let _ = write!(out, "{}/{samples} molecules", whole(state.pos()));
+                        .with_key("samples", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                            let _ = write!(out, "{}/{samples} {unit}", whole(state.pos()));
                         })
                         .with_key("rate", move |state: &ProgressState, out: &mut dyn fmt::Write| {
                             let _ = write!(out, "{:.2}/s", state.per_sec() / steps.max(1) as f64);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use equidrift_gdss::{GdssError, GraphDatasetError};
+use equidrift_graph::GraphError;
 use equidrift_molecule::{Element, MoleculeError};
 use equidrift_sampler::SamplerError;
 use equidrift_train::TrainError;
@@ -81,6 +82,9 @@ pub enum Error {
     /// A molecule file or a molecule.
     #[error(transparent)]
     Molecule(#[from] MoleculeError),
+    /// A graph file or a graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// A file that is needed could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -206,7 +210,7 @@ pub enum Error {
         second: PathBuf,
     },
     /// A preset of training settings that does not exist.
-    #[error("unknown preset `{name}`: expected one of {}", list(&crate::training::PRESETS))]
+    #[error("unknown preset `{name}`: expected one of {}", list(&all_presets()))]
     UnknownPreset {
         /// As requested.
         name: String,
@@ -266,7 +270,8 @@ pub enum Error {
     },
     /// Nothing to validate with.
     #[error(
-        "{}: no held-out molecule can be used: they must have at most {largest} heavy atoms, as those trained on have",
+        "{}: nothing held out can be used: at most {largest} nodes (heavy atoms) are possible, as many as what is trained \
+         on has",
         path.display()
     )]
     NothingHeldOut {
@@ -287,6 +292,33 @@ pub enum Error {
         molecules: u64,
         /// Of these, test rows.
         test_rows: u64,
+    },
+    /// No graph to train on.
+    #[error(
+        "{input}: no graph with an edge is left to train on ({graphs} graphs read, {test_rows} of them test rows)"
+    )]
+    NoTrainingGraphs {
+        /// The data.
+        input: String,
+        /// Graphs read.
+        graphs: u64,
+        /// Of these, test rows.
+        test_rows: u64,
+    },
+    /// A node with a degree that the node features have no place for.
+    #[error(
+        "{input}: graph {graph} (from 0) has a node with {degree} neighbours; node features are one-hot degrees, at most \
+         {most} are possible"
+    )]
+    TooManyNeighbours {
+        /// The data.
+        input: String,
+        /// The graph.
+        graph: u64,
+        /// The degree.
+        degree: usize,
+        /// The largest possible.
+        most: usize,
     },
     /// No molecule of a file could be used.
     #[error("{}: no molecule can be used; {reason}", path.display())]
@@ -345,6 +377,8 @@ impl Error {
             | Self::AtomOutsideVocabulary { .. }
             | Self::RowBeyondEnd { .. }
             | Self::NoTrainingMolecules { .. }
+            | Self::NoTrainingGraphs { .. }
+            | Self::TooManyNeighbours { .. }
             | Self::TestRowHeldOut { .. }
             | Self::NothingHeldOut { .. }
             | Self::NoUsableMolecules { .. }
@@ -370,6 +404,11 @@ impl Error {
                 SamplerError::OtherPaths { .. } | SamplerError::Statistics { .. } => ErrorKind::Mismatch,
                 _ => ErrorKind::Failure,
             },
+            Self::Graph(error) => match error {
+                GraphError::UnknownFormat { .. } | GraphError::UnknownSplit { .. } => ErrorKind::Usage,
+                GraphError::Stream(_) => ErrorKind::Failure,
+                _ => ErrorKind::BadInput,
+            },
             Self::Molecule(error) => match error {
                 MoleculeError::File { task: "write", .. } => ErrorKind::Failure,
                 MoleculeError::File { .. }
@@ -393,6 +432,10 @@ impl Error {
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Stream { source } if source.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+fn all_presets() -> Vec<&'static str> {
+    crate::training::PRESETS.into_iter().chain(crate::training::GRAPH_PRESETS).collect()
 }
 
 fn list(names: &[impl AsRef<str>]) -> String {

@@ -19,7 +19,9 @@ mod batching;
 mod course;
 pub mod datasets;
 mod error;
+mod frame;
 mod generate;
+mod graph_input;
 pub mod likelihood;
 mod manifest;
 mod merge;
@@ -38,7 +40,11 @@ mod written;
 pub use batching::{Batch, Batches};
 pub use course::Course;
 pub use error::{Error, ErrorKind};
-pub use generate::{Destination, Generator, Job, Report, Sample, chemistry, generate};
+pub use generate::{
+    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
+    generate_graphs,
+};
+pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;
@@ -49,6 +55,6 @@ pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, GenerateRequest};
 pub use shard::{Shard, ShardError};
-pub use summary::{Summary, Tally};
-pub use training::{FitOptions, FittedModel, fit_molecules};
+pub use summary::{GraphSummary, RunSummary, Summary, Tally};
+pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};
 pub use workers::{Ending, StopSignal, in_order};

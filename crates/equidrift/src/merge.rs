@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::frame::Frame;
 use crate::manifest::{IdRange, Manifest, Progress};
 use crate::output::hexadecimal;
 use crate::shard::Shard;
@@ -23,17 +24,21 @@ use crate::summary::Tally;
 /// is not what its manifest recorded, or the output cannot be written.
 pub fn merge(parts: &[PathBuf], output: &Path) -> Result<Manifest, Error> {
     let parts = in_shard_order(parts, output)?;
-    let merged = merged_manifest(&parts)?;
+    let mut merged = merged_manifest(&parts)?;
+    let frame = Frame::of_format(&merged.identity.format);
     let partial = Manifest::partial_for(output);
     let write = |source| Error::Write { path: partial.clone(), source };
     let result = (|| {
-        let mut target = File::create(&partial).map_err(write)?;
-        let mut whole = Sha256::new();
+        let file = File::create(&partial).map_err(write)?;
+        let mut target = Target { file, path: &partial, hasher: Sha256::new(), bytes: 0 };
         for (path, manifest) in &parts {
-            copy_verified(path, manifest, &mut target, &mut whole, &partial)?;
+            copy_verified(path, manifest, frame, &mut target)?;
         }
-        target.sync_all().map_err(write)?;
-        let merged = Manifest { sha256: hexadecimal(&whole.finalize()), ..merged };
+        for part in frame.end(target.bytes) {
+            target.put(part.as_bytes())?;
+        }
+        target.file.sync_all().map_err(write)?;
+        (merged.bytes, merged.sha256) = (target.bytes, hexadecimal(&target.hasher.finalize()));
         merged.write(output)?;
         Ok(merged)
     })();
@@ -103,10 +108,9 @@ fn merged_manifest(parts: &[(PathBuf, Manifest)]) -> Result<Manifest, Error> {
     let Some((_, first)) = parts.first() else {
         return Err(Error::ShardsMissing { missing: Vec::new() });
     };
-    let mut merged = Manifest { diverged: Vec::new(), tally: Tally::default(), bytes: 0, ..first.clone() };
+    let mut merged = Manifest { diverged: Vec::new(), tally: Tally::default(), ..first.clone() };
     merged.request.shard = Shard::WHOLE;
     for (_, part) in parts {
-        merged.bytes += part.bytes;
         merged.tally.add(&part.tally);
         merged.diverged.extend_from_slice(&part.diverged);
     }
@@ -114,15 +118,38 @@ fn merged_manifest(parts: &[(PathBuf, Manifest)]) -> Result<Manifest, Error> {
     Ok(merged)
 }
 
-/// Appends the file to `target`, hashing it on the way, and checks it against its manifest.
+/// The file that the shards are joined into.
+struct Target<'a> {
+    file: File,
+    path: &'a Path,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Target<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|source| Error::Write { path: self.path.to_owned(), source })
+    }
+}
+
+/// Appends the file's records to `target`, and checks the file against its manifest on the way.
 fn copy_verified(
     path: &Path,
     manifest: &Manifest,
-    target: &mut File,
-    whole: &mut Sha256,
-    target_path: &Path,
+    frame: Frame,
+    target: &mut Target<'_>,
 ) -> Result<(), Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
+    let recorded = |reason| Error::Recorded { path: path.to_owned(), reason };
+    let (opening, closing) = (frame.opening.len() as u64, frame.closing.len() as u64);
+    let Some(records_end) = manifest.bytes.checked_sub(closing).filter(|end| *end >= opening) else {
+        return Err(recorded("it is shorter than an empty file of its format"));
+    };
+    if manifest.tally.samples > 0 {
+        target.put(frame.before_record(target.bytes).as_bytes())?;
+    }
     let mut source = BufReader::new(File::open(path).map_err(read)?);
     let mut own = Sha256::new();
     let mut piece = vec![0; 256 * 1024];
@@ -135,17 +162,13 @@ fn copy_verified(
             Err(error) => return Err(read(error)),
         };
         own.update(&piece[..n]);
-        whole.update(&piece[..n]);
-        target
-            .write_all(&piece[..n])
-            .map_err(|source| Error::Write { path: target_path.to_owned(), source })?;
+        // The part of this piece that lies between the opening and the closing.
+        let place = |at: u64| at.clamp(length, length + n as u64) - length;
+        target.put(&piece[place(opening) as usize..place(records_end) as usize])?;
         length += n as u64;
     }
     if length != manifest.bytes || hexadecimal(&own.finalize()) != manifest.sha256 {
-        return Err(Error::Recorded {
-            path: path.to_owned(),
-            reason: "its length or SHA-256 is not the recorded one",
-        });
+        return Err(recorded("its length or SHA-256 is not the recorded one"));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use equidrift_backend::checksum::sha256_file;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::frame::Frame;
 use crate::manifest::{Diverged, IdRange, Manifest, Progress};
 use crate::summary::Tally;
 
@@ -35,6 +36,7 @@ pub struct OutputFile {
     pending: Vec<u8>,
     /// Of everything handed over, and `pending`.
     hasher: Sha256,
+    frame: Frame,
     manifest: Manifest,
     last_checkpoint: Instant,
 }
@@ -99,7 +101,8 @@ impl OutputFile {
 
     fn new(path: &Path, partial: PathBuf, file: File, hasher: Sha256, manifest: Manifest) -> Self {
         let (path, pending) = (path.to_owned(), Vec::with_capacity(BUFFER));
-        Self { path, partial, file, pending, hasher, manifest, last_checkpoint: Instant::now() }
+        let frame = Frame::of_format(&manifest.identity.format);
+        Self { path, partial, file, pending, hasher, frame, manifest, last_checkpoint: Instant::now() }
     }
 
     /// The manifest as it will be written next.
@@ -124,9 +127,8 @@ impl OutputFile {
         diverged: Option<Diverged>,
     ) -> Result<(), Error> {
         debug_assert_eq!(id, self.manifest.next(), "results are appended in order of id");
-        self.pending.extend_from_slice(record);
-        self.hasher.update(record);
-        self.manifest.bytes += record.len() as u64;
+        self.push(self.frame.before_record(self.manifest.bytes).as_bytes());
+        self.push(record);
         self.manifest.tally.add(counts);
         self.manifest.diverged.extend(diverged);
         let start = self.manifest.request.ids().start;
@@ -138,6 +140,12 @@ impl OutputFile {
         } else {
             Ok(())
         }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        self.hasher.update(bytes);
+        self.manifest.bytes += bytes.len() as u64;
     }
 
     fn hand_over(&mut self) -> Result<(), Error> {
@@ -174,6 +182,7 @@ impl OutputFile {
     /// # Errors
     /// As [`OutputFile::append`].
     pub fn finish(mut self) -> Result<Manifest, Error> {
+        self.frame.end(self.manifest.bytes).iter().for_each(|part| self.push(part.as_bytes()));
         self.manifest.progress = Progress::Complete;
         self.checkpoint()?;
         let Self { path, partial, file, manifest, .. } = self;

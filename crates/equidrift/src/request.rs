@@ -160,21 +160,25 @@ impl GenerateRequest {
         }
     }
 
+    /// Over what the Langevin corrector takes its norms.
+    pub(crate) fn norm(&self) -> NormScope {
+        let in_plan = |op: &Op| matches!(op, Op::Langevin { norm: NormScope::BatchMean, .. });
+        match &self.sampler {
+            Some(SamplerConfig::PredictorCorrector(sampler)) => sampler.norm,
+            Some(SamplerConfig::S4(sampler)) => sampler.norm,
+            _ if self.plan.iter().flat_map(Plan::ops).any(in_plan) => NormScope::BatchMean,
+            _ => NormScope::PerSample,
+        }
+    }
+
     /// SHA-256 of everything that decides the samples of the undivided run: not the shard, the batch size or the
     /// threads, and not where the model lies (its own digest stands beside this one).
     ///
     /// # Errors
     /// [`Error::Encode`].
     pub fn digest(&self) -> Result<String, Error> {
-        let in_plan = |op: &Op| matches!(op, Op::Langevin { norm: NormScope::BatchMean, .. });
-        let norm = match &self.sampler {
-            Some(SamplerConfig::PredictorCorrector(sampler)) => sampler.norm,
-            Some(SamplerConfig::S4(sampler)) => sampler.norm,
-            _ if self.plan.iter().flat_map(Plan::ops).any(in_plan) => NormScope::BatchMean,
-            _ => NormScope::PerSample,
-        };
         // Norms taken over the batch, as in the published programmes, make its size matter.
-        let batch = if norm == NormScope::PerSample { 0 } else { self.batch };
+        let batch = if self.norm() == NormScope::PerSample { 0 } else { self.batch };
         let neutral = Self { model: String::new(), shard: Shard::WHOLE, batch, threads: 0, ..self.clone() };
         sha256_of_json(&neutral)
     }

@@ -1,5 +1,7 @@
 //! The figures of a run.
 //!
+//! Of molecules:
+//!
 //! | figure | of | meaning |
 //! | --- | --- | --- |
 //! | validity before repair | all samples | has an atom and passes the valence check as it came out of the model |
@@ -7,6 +9,13 @@
 //! | uniqueness | valid | distinct canonical SMILES / valid molecules |
 //! | novelty | distinct | distinct canonical SMILES that are not in the training set / distinct |
 //! | connectedness | valid | one fragment after repair, before the largest one is kept |
+//!
+//! Of graphs, after nodes without an edge were dropped:
+//!
+//! | figure | of | meaning |
+//! | --- | --- | --- |
+//! | graphs | all samples | did not diverge |
+//! | connectedness | graphs | one component |
 
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +29,18 @@ pub struct Tally {
     pub samples: u64,
     /// Samples that became infinite or not a number.
     pub diverged: u64,
-    /// Valid as they came out of the model.
+    /// Valid as they came out of the model; of graphs: those with an edge.
     pub valid_before_repair: u64,
-    /// Valid molecules in the output.
+    /// Valid molecules, or graphs, in the output.
     pub valid: u64,
-    /// Valid ones that were one fragment before the largest was kept.
+    /// Valid ones that are connected; of molecules, before the largest fragment was kept.
     pub connected: u64,
+    /// Nodes of all graphs in the output; not counted for molecules.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nodes: u64,
+    /// Edges of all graphs in the output; not counted for molecules.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edges: u64,
 }
 
 impl Tally {
@@ -36,12 +51,19 @@ impl Tally {
         self.valid_before_repair += other.valid_before_repair;
         self.valid += other.valid;
         self.connected += other.connected;
+        self.nodes += other.nodes;
+        self.edges += other.edges;
     }
 }
 
-/// What a run reports at its end; `--json` prints exactly this.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What a run reports at its end, whatever it made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
     /// Name of the model.
     pub model: String,
     /// Name of the sampler.
@@ -55,8 +77,6 @@ pub struct Summary {
     pub engine: String,
     /// The device it ran on.
     pub device: String,
-    /// The chemistry library.
-    pub chemistry: String,
     /// The seed.
     pub seed: u64,
     /// Samples asked for (of this shard).
@@ -67,6 +87,32 @@ pub struct Summary {
     pub samples: u64,
     /// Samples drawn by this process.
     pub samples_this_run: u64,
+    /// Samples that became infinite or not a number, with the step.
+    pub diverged: Vec<Diverged>,
+    /// Wall time of this process's sampling, in seconds.
+    pub seconds: f64,
+    /// Where the results are, unless on standard output.
+    pub output: Option<String>,
+    /// SHA-256 of the output file, where there is one.
+    pub output_sha256: Option<String>,
+}
+
+impl RunSummary {
+    /// Samples drawn by this process per second.
+    #[must_use]
+    pub fn samples_per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.samples_this_run as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+/// What a run of molecules reports at its end; `--json` prints exactly this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What every run reports.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// The chemistry library.
+    pub chemistry: String,
     /// Share of the samples that were valid before repair.
     pub validity_before_repair: f64,
     /// Share of the samples whose written molecule is valid.
@@ -79,16 +125,28 @@ pub struct Summary {
     pub novelty: Option<f64>,
     /// Share of the valid ones that were one fragment before the largest was kept.
     pub connectedness: f64,
-    /// Samples that became infinite or not a number, with the step.
-    pub diverged: Vec<Diverged>,
-    /// Wall time of this process's sampling, in seconds.
-    pub seconds: f64,
     /// Samples drawn by this process per second.
     pub molecules_per_second: f64,
-    /// Where the molecules are, unless on standard output.
-    pub output: Option<String>,
-    /// SHA-256 of the output file, where there is one.
-    pub output_sha256: Option<String>,
+}
+
+/// What a run of graphs reports at its end; `--json` prints exactly this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GraphSummary {
+    /// What every run reports.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// Graphs in the output: the samples that did not diverge.
+    pub graphs: u64,
+    /// Graphs that came out of the model without an edge and are written as a single node.
+    pub without_edges: u64,
+    /// Nodes per graph, mean over `graphs`.
+    pub mean_nodes: f64,
+    /// Edges per graph, mean over `graphs`.
+    pub mean_edges: f64,
+    /// Share of `graphs` that are connected.
+    pub connectedness: f64,
+    /// Samples drawn by this process per second.
+    pub graphs_per_second: f64,
 }
 
 /// `part / whole`; zero of nothing is zero.

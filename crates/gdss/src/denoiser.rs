@@ -40,6 +40,11 @@ impl<E: ?Sized> GdssDenoiser<E> {
         Self { engine, features, kinds: paths.kinds() }
     }
 
+    /// What evaluates the networks.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
     /// Hands the state to `evaluate` as a batch of graphs.
     fn with_graphs<T: Element + Real, O>(
         &self,

@@ -103,6 +103,14 @@ pub trait ScoreEngine: Send + Sync {
     /// Short name for logs and reports.
     fn name(&self) -> &str;
 
+    /// How many graphs are evaluated in the time of one, whether or not some have fewer nodes than others.
+    ///
+    /// An engine that answers more than 1 promises that a graph's result does not depend, in any bit, on how far the
+    /// graph is padded.
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Both networks at one batch.
     ///
     /// # Errors

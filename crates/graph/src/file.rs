@@ -73,6 +73,17 @@ impl Format {
         }
     }
 
+    /// Its name, which is its usual suffix.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::JsonLines => "jsonl",
+            Self::GraphMl => "graphml",
+            Self::EdgeList => "edgelist",
+        }
+    }
+
     /// What a file begins with, before its first graph.
     #[must_use]
     pub fn opening(self) -> &'static str {
@@ -80,6 +91,15 @@ impl Format {
             Self::Json => "[\n",
             Self::GraphMl => graphml::OPENING,
             Self::JsonLines | Self::EdgeList => "",
+        }
+    }
+
+    /// What stands between two graphs.
+    #[must_use]
+    pub fn separator(self) -> &'static str {
+        match self {
+            Self::Json => ",\n",
+            Self::JsonLines | Self::GraphMl | Self::EdgeList => "",
         }
     }
 
@@ -94,11 +114,24 @@ impl Format {
         graph: &AttributedGraph<V, E>,
         out: &mut dyn Write,
     ) -> Result<(), GraphError> {
+        if index > 0 {
+            out.write_all(self.separator().as_bytes())?;
+        }
+        self.write_graph(index, graph, out)
+    }
+
+    /// Write one graph alone; a format with names calls it number `index`.
+    ///
+    /// # Errors
+    /// As [`Format::write_record`].
+    pub fn write_graph<V, E>(
+        self,
+        index: u64,
+        graph: &AttributedGraph<V, E>,
+        out: &mut dyn Write,
+    ) -> Result<(), GraphError> {
         match self {
-            Self::Json => {
-                out.write_all(if index > 0 { b",\n" } else { b"" })?;
-                node_link::write(graph, out)
-            }
+            Self::Json => node_link::write(graph, out),
             Self::JsonLines => {
                 compact::write(graph, out)?;
                 Ok(out.write_all(b"\n")?)

@@ -142,8 +142,8 @@ impl PerceivedMolecule {
 
     /// The same, with the library's molecule for questions of stereo.
     pub(crate) fn read(smiles: &str) -> Result<(Self, Molecule), MoleculeError> {
+        smiles_syntax::check(smiles).map_err(|fault| unreadable(smiles, fault.kind, fault.reason))?;
         let unreadable = |reason: String| unreadable(smiles, ProblemKind::Other, reason);
-        smiles_syntax::check(smiles).map_err(unreadable)?;
         let library = parse(smiles).map_err(|error| unreadable(error.to_string()))?;
         let molecule = Self::from_library(&library).map_err(|reason| unreadable(reason.to_owned()))?;
         Ok((molecule, library))

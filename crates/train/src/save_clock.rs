@@ -12,13 +12,15 @@ pub(crate) struct SaveClock<'a> {
     saved: Instant,
     /// Whether the state has changed since it was last written.
     changed: bool,
+    /// Whether there is no checkpoint yet.
+    first: bool,
 }
 
 impl<'a> SaveClock<'a> {
     pub(crate) fn new(folder: Option<&'a RunFolder>) -> Self {
         // A run that is stopped at once still leaves a checkpoint.
-        let changed = folder.is_some_and(|folder| !folder.last().exists());
-        Self { folder, saved: Instant::now(), changed }
+        let first = folder.is_some_and(|folder| !folder.last().exists());
+        Self { folder, saved: Instant::now(), changed: first, first }
     }
 
     /// After an optimiser step.
@@ -33,11 +35,13 @@ impl<'a> SaveClock<'a> {
         Ok(())
     }
 
-    /// After the last step of an epoch, which is counted as done.
+    /// After the last step of an epoch, which is counted as done. The first epoch is always written: from then on the run's
+    /// folder shows what it can be resumed from.
     pub(crate) fn after_epoch(&mut self, state: &TrainingState, best: bool) -> Result<(), TrainError> {
         self.changed = true;
         let Some(folder) = self.folder else { return Ok(()) };
-        if best || folder.keeps(state.progress.epochs) || folder.intervals().seconds <= 0.0 {
+        let every_epoch = folder.intervals().seconds <= 0.0;
+        if best || self.first || every_epoch || folder.keeps(state.progress.epochs) {
             self.save(folder, state, best)?;
         }
         Ok(())
@@ -54,7 +58,7 @@ impl<'a> SaveClock<'a> {
     fn save(&mut self, folder: &RunFolder, state: &TrainingState, best: bool) -> Result<(), TrainError> {
         folder.save(state, best)?;
         self.saved = Instant::now();
-        self.changed = false;
+        (self.changed, self.first) = (false, false);
         Ok(())
     }
 }

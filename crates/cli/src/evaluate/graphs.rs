@@ -14,6 +14,7 @@ use figures::{Evaluation, Task};
 use reading::Source;
 
 mod figures;
+mod page;
 mod reading;
 mod table;
 
@@ -55,7 +56,8 @@ Examples:
   equidrift evaluate graphs graphs.graphml --reference planar.json --split spectre:test --train planar.json \\
     --kernel spectre --kind planar
   equidrift evaluate graphs graphs.edgelist --kind tree --train trees.jsonl --json
-  equidrift evaluate graphs grid.json --generated-split gdss:train --reference grid.json --split gdss:test")]
+  equidrift evaluate graphs grid.json --generated-split gdss:train --reference grid.json --split gdss:test
+  equidrift evaluate graphs graphs.jsonl --reference test.jsonl --report report.html")]
 pub(super) struct GraphsArgs {
     /// Generated graphs: .json (node-link, a list, or a data set), .jsonl, .graphml or .edgelist; may be compressed (.gz)
     #[arg(value_name = "FILE", required_unless_present = "generated", conflicts_with = "generated")]
@@ -105,6 +107,9 @@ pub(super) struct GraphsArgs {
     /// What to do with a graph that cannot be used
     #[arg(long, value_enum, default_value = "skip")]
     on_bad_graph: OnBadGraph,
+    /// Write a page with everything, distributions and drawings of some graphs: one self-contained .html
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// The figures as JSON
     #[arg(long)]
     json: bool,
@@ -172,7 +177,10 @@ pub(super) fn run(args: &GraphsArgs) -> CliResult {
         bootstrap: Bootstrap { replicates: args.bootstrap as usize, seed: args.seed },
         threads: args.threads.map_or_else(available_threads, NonZero::get),
     };
-    let evaluation = Evaluation::of(&task, generated, reference, training)?;
+    let evaluation = Evaluation::of(&task, &generated, reference.as_ref(), training.as_ref())?;
+    if let Some(path) = &args.report {
+        page::page(&evaluation, &generated, reference.as_ref(), training.as_ref()).write(path)?;
+    }
     if args.json { stdout::json(&evaluation) } else { stdout::text(&table::table(&evaluation)) }
 }
 

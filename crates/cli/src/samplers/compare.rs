@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::exact_problems::{self, ExactErrors};
 use super::model_quality::{self, Quality};
-use super::plot::{Curve, Plot};
 use crate::exit::{CliResult, Exit, Failure};
+use crate::plot::{Axis, Curve, Plot};
 use crate::{json_file, progress, stdout};
 
 /// Compare samplers by what they cost and how far from the right law they end
@@ -257,7 +257,7 @@ fn plots(lines: &[Line], of_model: bool) -> Plot {
             }),
         ]
     };
-    let mut plot = Plot::new("network calls per sample");
+    let mut plot = Plot::new(Axis::Logarithmic("network calls per sample"));
     for &(title, logarithmic, read) in panels {
         let mut curves: Vec<Curve> = Vec::new();
         for line in lines {

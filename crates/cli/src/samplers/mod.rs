@@ -3,7 +3,6 @@
 mod compare;
 mod exact_problems;
 mod model_quality;
-mod plot;
 mod search;
 mod statistics;
 

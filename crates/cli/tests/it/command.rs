@@ -16,8 +16,17 @@ pub(crate) fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ou
 
 /// `generate molecules` with a model folder and further arguments given as one line.
 pub(crate) fn generate(model: &Path, output: Option<&Path>, line: &str) -> Command {
+    generate_things("molecules", model, output, line)
+}
+
+/// The same for `generate graphs`.
+pub(crate) fn generate_graphs(model: &Path, output: Option<&Path>, line: &str) -> Command {
+    generate_things("graphs", model, output, line)
+}
+
+fn generate_things(what: &str, model: &Path, output: Option<&Path>, line: &str) -> Command {
     let mut command = equidrift();
-    command.args(["generate", "molecules", "--model"]).arg(model).args(line.split_whitespace());
+    command.args(["generate", what, "--model"]).arg(model).args(line.split_whitespace());
     if let Some(output) = output {
         command.arg("-o").arg(output);
     }

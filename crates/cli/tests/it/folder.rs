@@ -36,11 +36,35 @@ pub(crate) fn small_config() -> Value {
     })
 }
 
+/// Configuration of a model of graphs of 2 to 19 nodes, most sizes of which are rare.
+pub(crate) fn small_graph_config() -> Value {
+    let mut config = small_config();
+    config["task"] = json!("graphs");
+    config["max_nodes"] = json!(19);
+    config["vocabulary"] = Value::Null;
+    config["networks"]["adj"]["max_node_num"] = json!(19);
+    config["paths"] = json!({
+        "x": {"type": "VP", "beta_min": 0.1, "beta_max": 1.0},
+        "adj": {"type": "VP", "beta_min": 0.1, "beta_max": 1.0}
+    });
+    config["node_counts"] = json!({"2": 1, "5": 4, "8": 8, "9": 1, "13": 3, "19": 2});
+    config
+}
+
 /// A temporary folder and in it a model folder.
 pub(crate) fn small_model() -> (TempDir, PathBuf) {
+    model_of(small_config())
+}
+
+/// A temporary folder and in it a model folder of graphs.
+pub(crate) fn small_graph_model() -> (TempDir, PathBuf) {
+    model_of(small_graph_config())
+}
+
+fn model_of(config: Value) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("model");
-    let config: GdssConfig = serde_json::from_value(small_config()).unwrap();
+    let config: GdssConfig = serde_json::from_value(config).unwrap();
     let parameters = initial_parameters(&config.networks, 11);
     GdssModel::new(config, parameters).unwrap().write(&path, &[]).unwrap();
     (folder, path)

@@ -30,23 +30,23 @@ c_hid = 4
 c_final = 2
 ";
 
-struct Workplace {
+pub(crate) struct Workplace {
     folder: TempDir,
 }
 
 impl Workplace {
-    fn new(copies: usize) -> Self {
+    pub(crate) fn new(copies: usize) -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("data.smi"), MOLECULES.repeat(copies)).unwrap();
         fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn train(&self, output: &str, line: &str) -> Command {
+    pub(crate) fn train(&self, output: &str, line: &str) -> Command {
         let mut command = equidrift();
         command.args(["train", "molecules", "--data"]).arg(self.path("data.smi"));
         command.arg("--config").arg(self.path("run.toml")).arg("-o").arg(self.path(output));
@@ -55,7 +55,7 @@ impl Workplace {
     }
 }
 
-fn log(folder: &Path) -> Vec<Value> {
+pub(crate) fn log(folder: &Path) -> Vec<Value> {
     let text = fs::read_to_string(folder.join("log.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! Which molecules are held out for validation.
+//! What is held out for validation.
 
 use std::path::{Path, PathBuf};
 
@@ -13,18 +13,100 @@ use crate::training::molecules::{MoleculeSet, MoleculeSource, read_rows};
 use crate::training::settings::Unusable;
 use crate::training::tables::ValidationSettings;
 
-/// Held-out molecules.
+/// Held-out molecules or graphs.
 #[derive(Debug, Clone)]
 pub struct HeldOut {
     /// The graphs; none of them is larger than the largest one trained on.
     pub graphs: GraphDataset,
-    /// Molecules left out because they are.
+    /// Those left out because they are.
     pub too_large: u64,
-    /// Molecules of a data file of their own that are left out for an atom outside the vocabulary, and lines that are no
-    /// molecule.
+    /// Of a data file of their own, what is left out for an atom outside the vocabulary or a degree that is not trained on,
+    /// and what cannot be read.
     pub unusable: u64,
     /// What tells this set from others: a digest of its rows, or of its file.
     pub digest: String,
+}
+
+impl HeldOut {
+    /// Leaves out what has more than `nodes` nodes. `digest` is that of a file, where there is one.
+    ///
+    /// # Errors
+    /// `nodes`, if nothing is left.
+    pub(super) fn new(
+        mut graphs: GraphDataset,
+        unusable: u64,
+        digest: Option<String>,
+        nodes: usize,
+    ) -> Result<Self, usize> {
+        let all = graphs.len();
+        graphs.retain(|graph| graph.nodes <= nodes);
+        if graphs.is_empty() {
+            return Err(nodes);
+        }
+        let digest = digest.unwrap_or_else(|| sha256(&row_bytes(&graphs)));
+        let too_large = (all - graphs.len()) as u64;
+        Ok(Self { graphs, too_large, unusable, digest })
+    }
+}
+
+/// How the settings name what is held out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Way<'a> {
+    None,
+    Rows(&'a Path),
+    Fraction(f64),
+    Data(&'a Path),
+}
+
+impl<'a> Way<'a> {
+    /// # Errors
+    /// More than one way; a fraction that is none.
+    pub(super) fn of(settings: &'a ValidationSettings) -> Result<Self, Error> {
+        let ValidationSettings { rows, fraction, data, .. } = settings;
+        match (rows, *fraction, data) {
+            (None, 0.0, None) => Ok(Self::None),
+            (Some(path), 0.0, None) => Ok(Self::Rows(path)),
+            (None, fraction, None) if fraction > 0.0 && fraction < 1.0 => Ok(Self::Fraction(fraction)),
+            (None, 0.0, Some(path)) => Ok(Self::Data(path)),
+            (None, _, None) => Err(setting("validation.fraction must be at least 0 and below 1")),
+            _ => Err(setting("give only one of validation.rows, validation.fraction and validation.data")),
+        }
+    }
+}
+
+/// Takes the graphs whose rows a file lists out of a set whose data have `all_rows` rows.
+///
+/// # Errors
+/// A file that cannot be read; a row beyond the end of the data, or that `test_rows` lists as well.
+pub(super) fn take_rows(
+    graphs: &mut GraphDataset,
+    all_rows: u64,
+    path: &Path,
+    test_rows: Option<&Path>,
+) -> Result<GraphDataset, Error> {
+    let rows = read_rows(path)?;
+    let path = || PathBuf::from(path);
+    if let Some((&row, &line)) = rows.range(all_rows..).next() {
+        return Err(Error::RowBeyondEnd { path: path(), line, row, rows: all_rows });
+    }
+    let tested = test_rows.map(read_rows).transpose()?.unwrap_or_default();
+    if let Some((&row, &line)) = rows.iter().find(|(row, _)| tested.contains_key(row)) {
+        return Err(Error::TestRowHeldOut { path: path(), line, row });
+    }
+    Ok(graphs.split_off(|graph| rows.contains_key(&graph.row)))
+}
+
+/// Takes the graphs that stand first in a permutation by the seed out of a set.
+pub(super) fn take_fraction(graphs: &mut GraphDataset, fraction: f64, seed: u64) -> GraphDataset {
+    let all = graphs.len();
+    // At least one on each side, where there are two.
+    let count = ((fraction * all as f64).round() as usize).clamp(1, all.saturating_sub(1).max(1));
+    let mut rows: Vec<u64> = shuffled(all, seed, VALIDATION_EPOCH)[..count.min(all)]
+        .iter()
+        .map(|&index| graphs.row(index))
+        .collect();
+    rows.sort_unstable();
+    graphs.split_off(|graph| rows.binary_search(&graph.row).is_ok())
 }
 
 impl MoleculeSet {
@@ -42,16 +124,11 @@ impl MoleculeSet {
         chemistry: &dyn Chemistry,
         stop: &dyn Fn() -> bool,
     ) -> Result<bool, Error> {
-        let ValidationSettings { rows, fraction, data, .. } = settings;
-        let (mut graphs, unusable, digest) = match (rows, *fraction, data) {
-            (None, fraction, None) if fraction == 0.0 => return Ok(true),
-            (Some(path), fraction, None) if fraction == 0.0 => {
-                (self.take_rows(path, source.test_rows)?, 0, None)
-            }
-            (None, fraction, None) if fraction > 0.0 && fraction < 1.0 => {
-                (self.take_fraction(fraction, seed), 0, None)
-            }
-            (None, fraction, Some(path)) if fraction == 0.0 => {
+        let (graphs, unusable, digest) = match Way::of(settings)? {
+            Way::None => return Ok(true),
+            Way::Rows(path) => (take_rows(&mut self.graphs, self.rows, path, source.test_rows)?, 0, None),
+            Way::Fraction(fraction) => (take_fraction(&mut self.graphs, fraction, seed), 0, None),
+            Way::Data(path) => {
                 let atoms: Vec<String> =
                     self.vocabulary.iter().map(|element| element.symbol().to_owned()).collect();
                 let source = MoleculeSource {
@@ -63,62 +140,25 @@ impl MoleculeSet {
                     ..source.clone()
                 };
                 let Some(set) = Self::read(&source, chemistry, stop)? else { return Ok(false) };
-                // Parts of one prepared file differ in their rows alone.
+                // Parts of one prepared data set differ in their rows alone.
                 let digest = match is_prepared(&Selection::of_path(path).path) {
                     true => sha256(format!("{} {}", set.sha256, sha256(&row_bytes(&set.graphs))).as_bytes()),
                     false => set.sha256,
                 };
                 (set.graphs, set.unknown_atoms + set.bad_lines.len() as u64, Some(digest))
             }
-            (None, _, None) => return Err(setting("validation.fraction must be at least 0 and below 1")),
-            _ => {
-                return Err(setting(
-                    "give only one of validation.rows, validation.fraction and validation.data",
-                ));
-            }
         };
-        let all = graphs.len();
         let nodes = self.graphs.nodes();
-        graphs.retain(|graph| graph.nodes <= nodes);
-        let named = || rows.as_deref().or(data.as_deref()).unwrap_or(source.data).to_owned();
-        if graphs.is_empty() {
-            return Err(Error::NothingHeldOut { path: named(), largest: nodes });
-        }
+        let held_out = HeldOut::new(graphs, unusable, digest, nodes).map_err(|largest| {
+            let named = settings.rows.as_deref().or(settings.data.as_deref()).unwrap_or(source.data);
+            Error::NothingHeldOut { path: named.to_owned(), largest }
+        })?;
         if self.graphs.node_counts().is_empty() {
             let (path, molecules, test_rows) = (source.data.to_owned(), self.molecules, self.test_rows);
             return Err(Error::NoTrainingMolecules { path, molecules, test_rows });
         }
-        let digest = digest.unwrap_or_else(|| sha256(&row_bytes(&graphs)));
-        let too_large = (all - graphs.len()) as u64;
-        self.held_out = Some(HeldOut { graphs, too_large, unusable, digest });
+        self.held_out = Some(held_out);
         Ok(true)
-    }
-
-    /// The molecules whose rows a file lists.
-    fn take_rows(&mut self, path: &Path, test_rows: Option<&Path>) -> Result<GraphDataset, Error> {
-        let rows = read_rows(path)?;
-        let path = || PathBuf::from(path);
-        if let Some((&row, &line)) = rows.range(self.rows..).next() {
-            return Err(Error::RowBeyondEnd { path: path(), line, row, rows: self.rows });
-        }
-        let tested = test_rows.map(read_rows).transpose()?.unwrap_or_default();
-        if let Some((&row, &line)) = rows.iter().find(|(row, _)| tested.contains_key(row)) {
-            return Err(Error::TestRowHeldOut { path: path(), line, row });
-        }
-        Ok(self.graphs.split_off(|graph| rows.contains_key(&graph.row)))
-    }
-
-    /// The molecules that stand first in a permutation by the seed.
-    fn take_fraction(&mut self, fraction: f64, seed: u64) -> GraphDataset {
-        let graphs = self.graphs.len();
-        // At least one on each side, where there are two.
-        let count = ((fraction * graphs as f64).round() as usize).clamp(1, graphs.saturating_sub(1).max(1));
-        let mut rows: Vec<u64> = shuffled(graphs, seed, VALIDATION_EPOCH)[..count.min(graphs)]
-            .iter()
-            .map(|&index| self.graphs.row(index))
-            .collect();
-        rows.sort_unstable();
-        self.graphs.split_off(|graph| rows.binary_search(&graph.row).is_ok())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Fitting a model to a file of molecules: data, settings, run folder, model folder. [`fit_molecules`] is the short way;
-//! [`train_molecules`] takes every setting and tells how it goes on.
+//! Fitting a model to a file of molecules or graphs: data, settings, run folder, model folder. [`fit_molecules`] and
+//! [`fit_graphs`] are the short way; [`train_molecules`] and [`train_graphs`] take every setting and tell how it goes on.
 //!
 //! The run folder is at the same time a model folder, so that `generate --model` can use it as soon as the first
 //! checkpoint is there:
@@ -11,6 +11,9 @@
 //! ```
 
 mod fit;
+mod graph_presets;
+mod graph_sample_metrics;
+mod graphs;
 mod held_out;
 mod molecules;
 mod prepared;
@@ -22,10 +25,16 @@ mod tables;
 use std::path::PathBuf;
 
 use equidrift_gdss::config::{FAMILY, FORMAT_VERSION, LIBRARY};
-use equidrift_gdss::{GdssConfig, NodeNetworkConfig, Task, Vocabulary};
-use equidrift_train::{EpochReport, StepReport, TrainError};
+use equidrift_gdss::{GdssConfig, GraphDataset, NodeNetworkConfig, Task, Vocabulary};
+use equidrift_train::TrainError;
 
-pub use fit::{FitOptions, FittedModel, fit_molecules};
+pub use equidrift_train::{EpochReport, StepReport};
+pub use fit::{
+    FitOptions, FittedModel, fit_graphs, fit_graphs_watched, fit_molecules, fit_molecules_watched,
+};
+pub use graph_presets::GRAPH_PRESETS;
+pub use graph_sample_metrics::GraphSampleMetrics;
+pub use graphs::{BadGraph, GraphSet, GraphSource};
 pub use held_out::HeldOut;
 pub use molecules::{MoleculeSet, MoleculeSource};
 pub use run::TrainSummary;
@@ -33,20 +42,23 @@ pub use sample_metrics::{MoleculeSampleMetrics, SampleMetrics};
 pub use settings::{PRESETS, TrainingSettings, Unusable};
 pub use tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
+use crate::datasets::DatasetError;
 use crate::error::{Error, ErrorKind};
 use crate::generate::chemistry;
+use crate::graph_input::GraphInput;
 use run::{GraphTraining, Progress, identity};
 
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainRequest {
-    /// A file of SMILES, one a line, `.gz` or not; or a prepared data set, see [`MoleculeSource::data`].
+    /// A file of SMILES, one a line, `.gz` or not; or a file of graphs, or a part of one (see [`GraphInput`]); or a prepared data
+    /// set of either, or a part of one (see [`MoleculeSource::data`]).
     pub data: PathBuf,
     /// The run folder.
     pub output: PathBuf,
     /// A file of 0-based row numbers that are not trained on.
     pub test_rows: Option<PathBuf>,
-    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or `SCHEME:PART`.
+    /// The part of a prepared set of molecules that is trained on: a scheme, whose part `train` is meant, or `SCHEME:PART`.
     pub split: Option<String>,
     /// Continue the run that is in `output`.
     pub resume: bool,
@@ -60,7 +72,7 @@ pub trait TrainingWatcher {
     ///
     /// # Errors
     /// An error ends the run.
-    fn begin(&mut self, data: &MoleculeSet, epochs: u64) -> Result<(), Error> {
+    fn begin(&mut self, data: TrainingData<'_>, epochs: u64) -> Result<(), Error> {
         let _ = (data, epochs);
         Ok(())
     }
@@ -85,7 +97,45 @@ pub trait TrainingWatcher {
     }
 }
 
-/// Trains until all epochs are done, the validation loss has stopped falling, or `stop` answers true.
+/// What a run trains on.
+#[derive(Debug, Clone, Copy)]
+pub enum TrainingData<'a> {
+    /// Molecules, as graphs of elements and bond orders.
+    Molecules(&'a MoleculeSet),
+    /// Plain graphs.
+    Graphs(&'a GraphSet),
+}
+
+impl<'a> TrainingData<'a> {
+    /// The examples.
+    #[must_use]
+    pub fn graphs(self) -> &'a GraphDataset {
+        match self {
+            Self::Molecules(set) => &set.graphs,
+            Self::Graphs(set) => &set.graphs,
+        }
+    }
+
+    /// Examples for validation.
+    #[must_use]
+    pub fn held_out(self) -> Option<&'a HeldOut> {
+        match self {
+            Self::Molecules(set) => set.held_out.as_ref(),
+            Self::Graphs(set) => set.held_out.as_ref(),
+        }
+    }
+
+    /// SHA-256 of the data file.
+    #[must_use]
+    pub fn sha256(self) -> &'a str {
+        match self {
+            Self::Molecules(set) => &set.sha256,
+            Self::Graphs(set) => &set.sha256,
+        }
+    }
+}
+
+/// Trains a model of molecules until all epochs are done, the validation loss has stopped falling, or `stop` answers true.
 ///
 /// # Errors
 /// Bad data, settings out of range, a folder that is in use or belongs to another run, an unwritable folder, a device
@@ -105,47 +155,100 @@ pub fn train_molecules(
         on_bad_line: settings.on_bad_line,
         on_unknown_atom: settings.on_unknown_atom,
     };
-    let stopped = TrainSummary { finished: false, converged: false, epochs: 0, best_epoch: None };
-    let Some(mut data) = MoleculeSet::read(&source, chemistry(), &|| stop())? else { return Ok(stopped) };
-    if !data.hold_out(&settings.validation, &source, settings.seed, chemistry(), &|| stop())? {
-        return Ok(stopped);
+    let Some(mut set) = MoleculeSet::read(&source, chemistry(), &|| stop())? else {
+        return Ok(TrainSummary::STOPPED);
+    };
+    if !set.hold_out(&settings.validation, &source, settings.seed, chemistry(), &|| stop())? {
+        return Ok(TrainSummary::STOPPED);
     }
-    let config = model_config(settings, &data);
-    config.check().map_err(|error| Error::TrainingSetting { source: serde::de::Error::custom(error) })?;
-    // A sampler that cannot be planned is an error now, not when the training is over.
-    settings.sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], settings.steps)?;
+    let data = TrainingData::Molecules(&set);
+    let config = model_config(settings, data)?;
     let named = prepared::selection(&source)?.map_or_else(|| request.data.clone(), |part| part.to_path());
     let mut samples = match settings.sampling.every {
         0 => None,
-        _ => Some(MoleculeSampleMetrics::new(settings, &named, &data.graphs)?),
+        _ => Some(MoleculeSampleMetrics::new(settings, &named, &set.graphs)?),
     };
+    let samples = samples.as_mut().map(|samples| samples as &mut dyn SampleMetrics);
+    train(request, &config, data, samples, watcher, stop)
+}
 
-    let atoms = config.vocabulary.as_ref().map_or(String::new(), |vocabulary| vocabulary.atoms.join(","));
-    let held_out = data.held_out.as_ref();
+/// Trains a model of graphs, as [`train_molecules`] does one of molecules. Node features are one-hot degrees, the adjacency
+/// is 0 and 1.
+///
+/// # Errors
+/// As [`train_molecules`]; `atoms` in the settings.
+pub fn train_graphs(
+    request: &TrainRequest,
+    watcher: &mut dyn TrainingWatcher,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<TrainSummary, Error> {
+    let settings = &request.settings;
+    settings.trainer().validate()?;
+    if !settings.atoms.is_empty() {
+        return Err(held_out::setting("atoms: graphs have none"));
+    }
+    if request.split.is_some() {
+        let reason = "for graphs the part stands behind the file's name, FILE:SCHEME:PART".to_owned();
+        return Err(DatasetError::Option { option: "--split", reason }.into());
+    }
+    let source = GraphSource {
+        data: &GraphInput::of_path(&request.data),
+        test_rows: request.test_rows.as_deref(),
+        on_bad_graph: settings.on_bad_line,
+    };
+    let Some(mut set) = GraphSet::read(&source, None, &|| stop())? else { return Ok(TrainSummary::STOPPED) };
+    if !set.hold_out(&settings.validation, &source, settings.seed, &|| stop())? {
+        return Ok(TrainSummary::STOPPED);
+    }
+    let data = TrainingData::Graphs(&set);
+    let config = model_config(settings, data)?;
+    let mut samples = match settings.sampling.every {
+        0 => None,
+        _ => Some(GraphSampleMetrics::new(settings)?),
+    };
+    let samples = samples.as_mut().map(|samples| samples as &mut dyn SampleMetrics);
+    train(request, &config, data, samples, watcher, stop)
+}
+
+/// Trains on what was read.
+fn train<'a>(
+    request: &'a TrainRequest,
+    config: &'a GdssConfig,
+    data: TrainingData<'a>,
+    samples: Option<&'a mut dyn SampleMetrics>,
+    watcher: &mut dyn TrainingWatcher,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<TrainSummary, Error> {
+    let settings = &request.settings;
+    let features = match &config.vocabulary {
+        Some(vocabulary) => ("atoms", vocabulary.atoms.join(",")),
+        None => ("node features", "degree".to_owned()),
+    };
+    let held_out = data.held_out();
     let identity = identity(
         settings,
-        &config,
-        &[("data", &data.sha256), ("atoms", &atoms)],
-        &data.graphs,
+        config,
+        &[("data", data.sha256()), (features.0, &features.1)],
+        data.graphs(),
         held_out.map(|held_out| held_out.digest.as_str()),
     )?;
     let training = GraphTraining {
         settings,
-        config: &config,
+        config,
         identity,
-        graphs: &data.graphs,
+        graphs: data.graphs(),
         held_out: held_out.map(|held_out| &held_out.graphs),
-        samples: samples.as_mut().map(|samples| samples as &mut dyn SampleMetrics),
+        samples,
         output: &request.output,
         resume: request.resume,
     };
-    training.run(&mut Telling { watcher, data: &data }, stop)
+    training.run(&mut Telling { watcher, data }, stop)
 }
 
-/// Tells a watcher of molecules how the run goes on.
+/// Tells a watcher how the run goes on.
 struct Telling<'a> {
     watcher: &'a mut dyn TrainingWatcher,
-    data: &'a MoleculeSet,
+    data: TrainingData<'a>,
 }
 
 impl Progress for Telling<'_> {
@@ -167,38 +270,51 @@ impl Progress for Telling<'_> {
 }
 
 /// The model's configuration: the settings with what follows from the data.
-fn model_config(settings: &TrainingSettings, data: &MoleculeSet) -> GdssConfig {
+///
+/// # Errors
+/// Settings that contradict themselves; a sampler that cannot be planned, which is an error now, not when the training is
+/// over.
+fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<GdssConfig, Error> {
+    let graphs = data.graphs();
     let mut networks = settings.networks.clone();
-    let features = data.vocabulary.len();
+    let features = graphs.features();
     match &mut networks.x {
         NodeNetworkConfig::ScoreNetworkX(x) => x.max_feat_num = features,
         NodeNetworkConfig::ScoreNetworkXGmh(x) => x.max_feat_num = features,
     }
     let equidrift_gdss::EdgeNetworkConfig::ScoreNetworkA(adj) = &mut networks.adj;
-    (adj.max_feat_num, adj.max_node_num) = (features, data.graphs.nodes());
-    GdssConfig {
+    (adj.max_feat_num, adj.max_node_num) = (features, graphs.nodes());
+    let (task, noun, vocabulary) = match data {
+        TrainingData::Molecules(set) => {
+            let atoms = set.vocabulary.iter().map(|element| element.symbol().to_owned()).collect();
+            (Task::Molecules, "molecules", Some(Vocabulary { atoms }))
+        }
+        TrainingData::Graphs(_) => (Task::Graphs, "graphs", None),
+    };
+    let config = GdssConfig {
         library: LIBRARY.to_owned(),
         format_version: FORMAT_VERSION,
         family: FAMILY.to_owned(),
         name: settings.name.clone(),
-        task: Task::Molecules,
-        max_nodes: data.graphs.nodes(),
-        vocabulary: Some(Vocabulary {
-            atoms: data.vocabulary.iter().map(|element| element.symbol().to_owned()).collect(),
-        }),
+        task,
+        max_nodes: graphs.nodes(),
+        vocabulary,
         networks,
         paths: settings.paths.clone(),
         sampler: settings.sampler.clone(),
         steps: settings.steps,
-        node_counts: Some(data.graphs.node_counts()),
-        edge_moments: Some(data.graphs.edge_moments()),
+        node_counts: Some(graphs.node_counts()),
+        edge_moments: Some(graphs.edge_moments()),
         sampling_weights: settings.weights,
         origin: Some(format!(
-            "trained by equidrift on {} molecules (data SHA-256 {})",
-            data.graphs.len(),
-            data.sha256
+            "trained by equidrift on {} {noun} (data SHA-256 {})",
+            graphs.len(),
+            data.sha256()
         )),
-    }
+    };
+    config.check().map_err(|error| Error::TrainingSetting { source: serde::de::Error::custom(error) })?;
+    settings.sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], settings.steps)?;
+    Ok(config)
 }
 
 /// Whose fault an error of the training loop is.

@@ -58,6 +58,11 @@ pub struct TrainSummary {
     pub best_epoch: Option<u64>,
 }
 
+impl TrainSummary {
+    /// A run that was stopped before it began.
+    pub(crate) const STOPPED: Self = Self { finished: false, converged: false, epochs: 0, best_epoch: None };
+}
+
 impl GraphTraining<'_> {
     /// Trains until the run ends or `stop` answers true; the model folder is then up to date.
     ///

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use equidrift_gdss::{GdssModel, GraphDataset};
-use equidrift_molecule::metrics::{ChemNet, SetStatistics, Wanted, available_threads};
+use equidrift_molecule::metrics::{ChemNet, SetStatistics, SmilesSet, Wanted, available_threads};
 use equidrift_molecule::{Chemistry, MoleculeError, SmilesLines};
 
 use crate::datasets::{Selection, is_prepared};
 use crate::error::Error;
 use crate::generate::{Generator, chemistry};
 use crate::request::GenerateRequest;
-use crate::summary::{SmilesSet, share};
+use crate::summary::share;
 use crate::training::prepared;
 use crate::training::settings::TrainingSettings;
 use crate::workers::{Ending, StopSignal};
@@ -119,8 +119,7 @@ impl<'a> MoleculeSampleMetrics<'a> {
         let rows: Vec<u64> = (0..self.graphs.len()).map(|index| self.graphs.row(index)).collect();
         let mut set = SmilesSet::default();
         if let Some(molecules) = prepared::canonical(self.data)? {
-            let trained_on = molecules.iter().filter(|(row, _)| rows.binary_search(row).is_ok());
-            for (_, canonical) in trained_on {
+            for (_, canonical) in molecules.iter().filter(|(row, _)| rows.binary_search(row).is_ok()) {
                 set.insert(canonical);
             }
             self.training = Some(set);
@@ -193,7 +192,7 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
             }
         };
         let ending = generator.run(0, &signal, &watch, |_, sample| {
-            let molecule = &sample.molecule;
+            let molecule = &sample.item;
             counts.add(&molecule.smiles, molecule.valid_without_correction, molecule.fragments, chemistry());
             Ok(())
         })?;

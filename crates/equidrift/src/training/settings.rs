@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::training::graph_presets::{GRAPH_PRESETS, graph_preset};
 use crate::training::tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
 /// What to do with a line that cannot be used.
@@ -21,7 +22,7 @@ pub enum Unusable {
     Fail,
 }
 
-/// Every setting of `train molecules`; what a preset, a configuration file and flags are merged into.
+/// Every setting of `train molecules` and `train graphs`; what a preset, a configuration file and flags are merged into.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
@@ -80,7 +81,7 @@ pub struct TrainingSettings {
     pub plot: bool,
     /// Element symbols in the order of the node features; empty: all elements of the data by atomic number.
     pub atoms: Vec<String>,
-    /// What to do with lines that are no molecule.
+    /// What to do with lines that are no molecule, and with graphs that are not undirected and simple.
     pub on_bad_line: Unusable,
     /// What to do with molecules that have an atom outside `atoms`.
     pub on_unknown_atom: Unusable,
@@ -95,6 +96,7 @@ pub struct TrainingSettings {
     /// Default sampler of the model.
     pub sampler: SamplerConfig,
     /// Weights of the times in the loss.
+    #[serde(default)]
     pub weighting: LossWeighting,
     /// Noising paths, what the networks predict and the scales of the data.
     pub paths: PathsConfig,
@@ -102,7 +104,7 @@ pub struct TrainingSettings {
     pub networks: NetworksConfig,
 }
 
-/// Names of the presets.
+/// Names of the presets of `train molecules`.
 pub const PRESETS: [&str; 2] = ["qm9", "zinc250k"];
 
 impl TrainingSettings {
@@ -113,9 +115,8 @@ impl TrainingSettings {
     /// [`Error::UnknownPreset`]; [`Error::TrainingSetting`] for a key or a value that is none.
     pub fn merge(preset: Option<&str>, over: &[Value]) -> Result<Self, Error> {
         let published = match preset {
-            None | Some("qm9") => qm9(),
-            Some("zinc250k") => zinc250k(),
-            Some(other) => return Err(Error::UnknownPreset { name: other.to_owned() }),
+            None => qm9(),
+            Some(name) => published(name)?,
         };
         let mut merged = usual();
         overlay(&mut merged, &published);
@@ -123,6 +124,23 @@ impl TrainingSettings {
             merged["name"] = json!("gdss");
             merged["atoms"] = json!([]);
         }
+        Self::under(merged, over)
+    }
+
+    /// The same for plain graphs: without a preset, the settings of `community_small`.
+    ///
+    /// # Errors
+    /// As [`TrainingSettings::merge`].
+    pub fn merge_for_graphs(preset: Option<&str>, over: &[Value]) -> Result<Self, Error> {
+        let mut merged = usual();
+        overlay(&mut merged, &published(preset.unwrap_or(GRAPH_PRESETS[0]))?);
+        if preset.is_none() {
+            merged["name"] = json!("gdss");
+        }
+        Self::under(merged, over)
+    }
+
+    fn under(mut merged: Value, over: &[Value]) -> Result<Self, Error> {
         over.iter().for_each(|table| overlay(&mut merged, &spelt_out(table)));
         serde_json::from_value(merged).map_err(|source| Error::TrainingSetting { source })
     }
@@ -160,6 +178,15 @@ impl TrainingSettings {
     /// When the newest state is written.
     pub fn intervals(&self) -> Intervals {
         Intervals { steps: self.checkpoint_steps, seconds: self.checkpoint_seconds }
+    }
+}
+
+/// The settings of a preset, of molecules or graphs.
+fn published(name: &str) -> Result<Value, Error> {
+    match name {
+        "qm9" => Ok(qm9()),
+        "zinc250k" => Ok(zinc250k()),
+        other => graph_preset(other).ok_or_else(|| Error::UnknownPreset { name: other.to_owned() }),
     }
 }
 
@@ -246,7 +273,6 @@ fn qm9() -> Value {
         "on_bad_line": "skip",
         "on_unknown_atom": "fail",
         "steps": 1000,
-        "weighting": {"type": "uniform"},
         "sampler": {
             "name": "predictor-corrector", "predictor": "reverse", "corrector": "langevin",
             "snr": 0.2, "scale_eps": 0.7, "n_steps": 1
@@ -301,6 +327,16 @@ mod tests {
         assert_eq!(zinc.paths.x, PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 });
         assert_eq!(zinc.paths.adj, PathConfig::VarianceExploding { beta_min: 0.2, beta_max: 1.0 });
         assert!(TrainingSettings::merge(None, &[]).unwrap().atoms.is_empty());
+        for preset in GRAPH_PRESETS {
+            let settings = TrainingSettings::merge_for_graphs(Some(preset), &[]).unwrap();
+            settings.networks.check().unwrap();
+            settings.trainer().validate().unwrap();
+            settings.sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], 20).unwrap();
+            assert!(settings.atoms.is_empty() && settings.name.ends_with(preset));
+        }
+        let unnamed =
+            TrainingSettings::merge_for_graphs(None, &[json!({"networks": {"x": {"depth": 1}}})]).unwrap();
+        assert_eq!((unnamed.name.as_str(), unnamed.batch), ("gdss", 128));
         let error = TrainingSettings::merge(Some("qm8"), &[]).unwrap_err();
         assert!(error.to_string().contains("qm9, zinc250k"), "{error}");
     }

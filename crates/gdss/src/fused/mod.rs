@@ -7,7 +7,7 @@
 //!
 //! Guarantees:
 //! - The arithmetic of a lane is the same whatever the other lanes hold. A graph's result has the same bits for every
-//!   batch size, company, number of threads, and also for AVX2 and AVX-512 (without SIMD products and sums are
+//!   batch size, company, padding, number of threads, and also for AVX2 and AVX-512 (without SIMD products and sums are
 //!   rounded separately, so the last bits differ). A NaN stays in its graph.
 //! - A gradient is a sum over graphs. It is formed in an order that depends on the batch alone: within a tile over lanes
 //!   by a fixed tree, over the tiles of a chunk of 32 graphs, then over chunks in double precision.
@@ -200,11 +200,6 @@ impl FusedEngine {
         })
     }
 
-    /// Graphs per vector.
-    pub fn lanes(&self) -> usize {
-        self.arch.dispatch(CountLanes)
-    }
-
     /// Runs `work` on as many threads as there are jobs for, one of them this one.
     fn run(&self, jobs: usize, work: impl Fn() + Sync) {
         let threads = self.threads.min(jobs).max(1);
@@ -220,6 +215,11 @@ impl FusedEngine {
 impl ScoreEngine for FusedEngine {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Graphs per vector: a tile takes the same time however many of its lanes are in use.
+    fn lanes(&self) -> usize {
+        self.arch.dispatch(CountLanes)
     }
 
     fn evaluate(&self, batch: &GraphBatch<'_>) -> Result<NetworkOutputs, EngineError> {

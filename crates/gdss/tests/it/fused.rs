@@ -135,6 +135,25 @@ impl Single {
         let times = order.iter().map(|&g| self.times[g]).collect();
         Self { shape: (order.len(), nodes, features), arrays, times }
     }
+
+    /// Node features, adjacency and mask with absent nodes behind the others, up to `nodes`; the rest is left out.
+    fn padded(&self, nodes: usize) -> [Vec<f32>; 3] {
+        let (batch, present, features) = self.shape;
+        let [x, adj, mask, ..] = &self.arrays;
+        let spread = |values: &[f32], (rows, width): (usize, usize), (all_rows, all): (usize, usize)| {
+            let mut out = vec![0.0; batch * all_rows * all];
+            for (k, row) in values.chunks_exact(width).enumerate() {
+                let (b, i) = (k / rows, k % rows);
+                out[(b * all_rows + i) * all..][..width].copy_from_slice(row);
+            }
+            out
+        };
+        [
+            spread(x, (present, features), (nodes, features)),
+            spread(adj, (present, present), (nodes, nodes)),
+            spread(mask, (1, present), (1, nodes)),
+        ]
+    }
 }
 
 fn edge_network(features: usize) -> ScoreNetworkAConfig {
@@ -407,6 +426,38 @@ fn company_threads_and_register_width_do_not_change_a_bit() {
             }
         }
     }
+}
+
+#[test]
+fn padding_does_not_change_a_bit() {
+    let (batch, nodes) = (19, 7);
+    for networks in networks() {
+        let features = networks.features();
+        let graphs = Graphs::random(batch, nodes, features, 0.8, 5).single();
+        for engine in engines(&networks, 1) {
+            let close = engine.evaluate(&graphs.view().graphs).unwrap();
+            for padded in [8, 12, 23] {
+                let [x, adj, mask] = &graphs.padded(padded);
+                let times = graphs.view().graphs.times;
+                let view = GraphBatch { batch, nodes: padded, features, x, adj, mask, times };
+                let found = engine.evaluate(&view).unwrap();
+                let real = NetworkOutputs {
+                    x: crop(&found.x, batch, (padded, features), (nodes, features)),
+                    adj: crop(&found.adj, batch, (padded, padded), (nodes, nodes)),
+                };
+                // Equal as numbers, so that -0 is 0; anything else would be a difference in bits.
+                assert_eq!(real, close, "{}: padded to {padded} nodes", engine.name());
+            }
+        }
+    }
+}
+
+/// The upper left `to` corner of each `from` matrix.
+fn crop(values: &[f32], batch: usize, from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+    (0..batch)
+        .flat_map(|b| (0..to.0).map(move |i| (b * from.0 + i) * from.1))
+        .flat_map(|start| values[start..start + to.1].iter().copied())
+        .collect()
 }
 
 #[test]

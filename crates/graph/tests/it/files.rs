@@ -152,6 +152,10 @@ fn a_set_is_written_with_its_splits() {
         GraphFile::from_reader(Path::new("test"), input, Format::Json, ReadOptions::default()).unwrap()
     };
     assert_eq!(open(&text).splits(), &splits);
+    let mut numbered = open(&text).part("mine:test").unwrap();
+    assert_eq!(numbered.number(), None);
+    let numbers: Vec<_> = std::iter::from_fn(|| numbered.next().map(|_| numbered.number())).collect();
+    assert_eq!(numbers, [Some(3), Some(0)]);
     let part: Vec<Graph> = open(&text).part("mine:test").unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(part.iter().map(content).collect::<Vec<_>>(), [content(&graphs[3]), content(&graphs[0])]);
     let Err(error) = open(&text).part("mine:val") else { panic!("there is no such part") };

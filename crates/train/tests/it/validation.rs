@@ -154,7 +154,7 @@ fn a_plateau_lowers_the_rate_and_a_resumed_run_agrees() {
     let mut whole = Trainer::new(config.clone(), GROUPS.to_vec(), start()).unwrap();
     run(&mut whole, None, &mut reports, &|| false);
     let rates: Vec<f64> = reports.0.iter().map(|report| report.learning_rate).collect();
-    assert!(rates[0] == 0.1 && rates.windows(2).all(|pair| pair[1] == pair[0] || pair[1] < pair[0]));
+    assert!(rates[0] == 0.1 && rates.windows(2).all(|pair| pair[1] <= pair[0]));
     assert!(rates[29] < 0.05 && rates[29] >= 0.01, "{rates:?}");
 
     let folder = tempfile::tempdir().unwrap();

@@ -95,21 +95,20 @@ pub(super) struct Vun {
 /// How standard errors were found.
 #[derive(Serialize)]
 pub(super) struct Replicates {
-    replicates: usize,
-    seed: u64,
+    pub(super) replicates: usize,
+    pub(super) seed: u64,
 }
 
 impl Evaluation {
     pub(super) fn of(
         task: &Task,
-        generated: GraphSet,
-        reference: Option<GraphSet>,
-        training: Option<GraphSet>,
+        generated: &GraphSet,
+        reference: Option<&GraphSet>,
+        training: Option<&GraphSet>,
     ) -> Result<Self, Failure> {
         let distances =
-            reference.as_ref().map(|reference| task.distances(&generated, reference, training.as_ref()));
-        let distances = distances.transpose()?;
-        let trained_on = training.as_ref().map(|training| training.graphs.as_slice());
+            reference.map(|reference| task.distances(generated, reference, training)).transpose()?;
+        let trained_on = training.map(|training| training.graphs.as_slice());
         let judgement = Judgement::of(&generated.graphs, task.family, trained_on, task.threads);
         if judgement.undecided > 0 {
             progress::note(&format!(
@@ -206,7 +205,7 @@ impl Task {
 }
 
 impl Summary {
-    fn of(set: GraphSet) -> Self {
+    fn of(set: &GraphSet) -> Self {
         let spread = |size: fn(&Graph) -> usize| {
             let sizes: Vec<usize> = set.graphs.iter().map(size).collect();
             let values: Vec<f64> = sizes.iter().map(|size| *size as f64).collect();
@@ -232,9 +231,9 @@ impl Summary {
             edges: spread(Graph::edge_count),
             connected: (count > 0)
                 .then(|| Estimate { value: connected, standard_error: (count > 1).then(binomial) }),
-            file: set.file,
-            part: set.part,
-            bad_graphs: set.bad,
+            file: set.file.clone(),
+            part: set.part.clone(),
+            bad_graphs: set.bad.clone(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct GraphSet {
     pub(super) file: PathBuf,
     pub(super) part: Option<String>,
     pub(super) graphs: Vec<Graph>,
+    /// Their numbers in the file, from 0.
+    pub(super) numbers: Vec<u64>,
     /// Numbers of the graphs that could not be used, from 0.
     pub(super) bad: Vec<u64>,
 }
@@ -69,11 +71,15 @@ impl Source<'_> {
         GraphFile::open_with(self.path, options).map_err(failure)
     }
 
-    fn collect(&self, file: GraphFile, part: Option<String>) -> Result<GraphSet, Failure> {
-        let mut set = GraphSet { file: self.path.to_owned(), part, graphs: Vec::new(), bad: Vec::new() };
-        for graph in file {
+    fn collect(&self, mut file: GraphFile, part: Option<String>) -> Result<GraphSet, Failure> {
+        let (graphs, numbers, bad) = (Vec::new(), Vec::new(), Vec::new());
+        let mut set = GraphSet { file: self.path.to_owned(), part, graphs, numbers, bad };
+        while let Some(graph) = file.next() {
             match graph {
-                Ok(graph) => set.graphs.push(graph),
+                Ok(graph) => {
+                    set.graphs.push(graph);
+                    set.numbers.extend(file.number());
+                }
                 Err(error) if error.is_bad_graph() && !self.strict => {
                     if set.bad.len() < SHOWN {
                         progress::note(&format!("warning: {error}"));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use equidrift_graph::mmd::Estimate;
+use equidrift_graph::mmd::{Estimate, Protocol};
 
 use super::figures::{Evaluation, Spread, Summary};
 
@@ -36,10 +36,7 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
     sizes("connected", &|summary| percent(summary.connected));
 
     if let Some(distances) = &evaluation.distances {
-        let kernel = match distances.kernel {
-            equidrift_graph::mmd::Protocol::Gdss => "gdss",
-            _ => "spectre",
-        };
+        let kernel = kernel_name(distances.kernel);
         let (ours, theirs) = (distances.generated_graphs, distances.reference_graphs);
         // Writing to a String cannot fail, so the results below are dropped.
         let _ = writeln!(text, "\nMMD to the reference, kernels of {kernel}, {ours} against {theirs} graphs");
@@ -75,6 +72,14 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
     text
 }
 
+/// What `--kernel` calls it.
+pub(super) fn kernel_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Gdss => "gdss",
+        _ => "spectre",
+    }
+}
+
 fn row(text: &mut String, name: &str, values: &[String]) {
     let mut line = format!("{name:16}");
     for value in values {
@@ -89,19 +94,19 @@ fn with_error(value: String, error: Option<String>) -> String {
 }
 
 /// A discrepancy: as many digits as published figures have, and two more.
-fn number(estimate: Option<Estimate>) -> String {
+pub(super) fn number(estimate: Option<Estimate>) -> String {
     let digits = |value: f64| format!("{value:.6}");
     let text = |estimate: Estimate| with_error(digits(estimate.value), estimate.standard_error.map(digits));
     estimate.map_or_else(|| "-".to_owned(), text)
 }
 
-fn short(estimate: Option<Estimate>) -> String {
+pub(super) fn short(estimate: Option<Estimate>) -> String {
     let digits = |value: f64| format!("{value:.2}");
     let text = |estimate: Estimate| with_error(digits(estimate.value), estimate.standard_error.map(digits));
     estimate.map_or_else(|| "-".to_owned(), text)
 }
 
-fn percent(estimate: Option<Estimate>) -> String {
+pub(super) fn percent(estimate: Option<Estimate>) -> String {
     let digits = |value: f64| format!("{:.2}", 100.0 * value);
     let text = |estimate: Estimate| {
         with_error(format!("{} %", digits(estimate.value)), estimate.standard_error.map(digits))
@@ -113,6 +118,6 @@ fn mean(spread: Option<&Spread>) -> String {
     short(spread.map(|spread| spread.mean))
 }
 
-fn range(spread: Option<&Spread>) -> String {
+pub(super) fn range(spread: Option<&Spread>) -> String {
     spread.map_or_else(|| "-".to_owned(), |spread| format!("{} to {}", spread.least, spread.most))
 }

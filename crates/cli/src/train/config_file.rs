@@ -1,0 +1,144 @@
+//! The configuration file of a training run, with line numbers for what is wrong in it.
+
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use toml::de::{DeTable, DeValue};
+
+use super::Merge;
+use crate::exit::{Exit, Failure};
+
+/// A configuration file as it was read.
+pub(super) struct ConfigFile<'a> {
+    path: &'a Path,
+    text: String,
+    pub(super) table: Value,
+}
+
+/// A setting of the file and where it stands.
+struct Leaf {
+    path: Vec<String>,
+    value: Value,
+    place: Range<usize>,
+}
+
+/// Keys that say which other keys a table may have; they are looked at before those.
+const KINDS: [&str; 3] = ["name", "type", "model_type"];
+
+impl<'a> ConfigFile<'a> {
+    /// Reads a TOML file. A `training.toml` of an earlier run may be used as it is: what was found in its data is no setting.
+    pub(super) fn read(path: &'a Path) -> Result<Self, Failure> {
+        let named = |error: &dyn std::fmt::Display| {
+            Failure::message(Exit::BadInput, format_args!("{}: {error}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| named(&error))?;
+        let mut table = serde_json::to_value(table).map_err(|error| named(&error))?;
+        if let Some(table) = table.as_object_mut() {
+            table.remove("data");
+        }
+        Ok(Self { path, text, table })
+    }
+
+    /// The settings of the preset with those of the file over them, only to see whether they are any.
+    pub(super) fn check(&self, merge: Merge, preset: Option<&str>) -> Result<(), Failure> {
+        let Err(error) = merge(preset, std::slice::from_ref(&self.table)) else { return Ok(()) };
+        let line = self.culprit(merge, preset).map_or(String::new(), |line| format!(":{line}"));
+        let failure = Failure::from(error);
+        let message = format!("{}{line}: {}", self.path.display(), failure.text());
+        Err(Failure::message(failure.exit(), message))
+    }
+
+    /// Line of the first setting with which the settings before it are none any more.
+    fn culprit(&self, merge: Merge, preset: Option<&str>) -> Option<usize> {
+        let document = DeTable::parse(&self.text).ok()?;
+        let mut leaves = Vec::new();
+        collect(document.get_ref(), &[], &mut leaves);
+        leaves.retain(|leaf| leaf.path[0] != "data");
+        leaves.sort_by_key(|leaf| !leaf.path.last().is_some_and(|key| KINDS.contains(&key.as_str())));
+        let mut table = json!({});
+        for leaf in leaves {
+            let mut place = &mut table;
+            for key in &leaf.path {
+                place = &mut place[key.as_str()];
+            }
+            *place = leaf.value;
+            if merge(preset, std::slice::from_ref(&table)).is_err() {
+                return Some(self.text[..leaf.place.start].matches('\n').count() + 1);
+            }
+        }
+        None
+    }
+}
+
+/// Every value of a table that is no table itself, in the order of the file.
+fn collect(table: &DeTable<'_>, above: &[String], leaves: &mut Vec<Leaf>) {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
+        let path = [above, &[key.get_ref().to_string()]].concat();
+        match value.get_ref() {
+            DeValue::Table(table) if !table.is_empty() => collect(table, &path, leaves),
+            value => leaves.push(Leaf { path, value: json_of(value), place: key.span() }),
+        }
+    }
+}
+
+fn json_of(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => json!(text),
+        DeValue::Boolean(value) => json!(value),
+        DeValue::Integer(number) => i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+            .map_or_else(|_| json!(number.as_str()), |number| json!(number)),
+        DeValue::Float(number) => number
+            .as_str()
+            .replace('_', "")
+            .parse::<f64>()
+            .map_or_else(|_| json!(number.as_str()), |number| json!(number)),
+        DeValue::Datetime(date) => json!(date.to_string()),
+        DeValue::Array(values) => values.iter().map(|value| json_of(value.get_ref())).collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value.get_ref()))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use equidrift::training::TrainingSettings;
+
+    use super::*;
+
+    fn check(text: &str) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, text).unwrap();
+        let file = ConfigFile::read(&path).map_err(|failure| failure.text().to_owned())?;
+        file.check(TrainingSettings::merge, None)
+            .map_err(|failure| failure.text().replace(folder.path().to_str().unwrap(), ""))
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, line, word) in [
+            ("# a remark\nbatch = 3\nepoch = 3\nseed = 1\n", 3, "epoch"),
+            ("batch = 3\n\nepochs = \"many\"\n", 3, "many"),
+            ("batch = 3\n[networks.adj]\nnhid = 4\nwidth = 5\n", 4, "width"),
+            ("[sampler]\norder = 3\nname = \"dpm-solver++\"\nodrer = 2\n", 4, "odrer"),
+            ("schedule = \"steps\"\n", 1, "steps"),
+            ("[schedule]\nfloor = 1e-5\nname = \"cosine\"\n[validation]\nfration = 0.1\n", 5, "fration"),
+            ("validation = { rows = \"a\", ever = 2 }\n", 1, "ever"),
+            ("atoms = [\"C\", 3]\n", 1, "invalid type"),
+            ("[data]\nfile = \"x\"\n[sampling]\nnum = -5\n", 4, "-5"),
+        ] {
+            let message = check(text).unwrap_err();
+            assert!(
+                message.contains(&format!("run.toml:{line}: ")) && message.contains(word),
+                "{text}{message}"
+            );
+        }
+        check("batch = 3\n[sampler]\norder = 2\nname = \"dpm-solver++\"\n[data]\nfile = \"x\"\n").unwrap();
+        check("schedule = \"cosine\"\nlearning_rate = 1_0e-3\nseed = 0x2a\n").unwrap();
+    }
+}
