@@ -453,6 +453,8 @@ fn the_known_sets_at_hand_verify() {
     let text = fs::read_to_string(file).unwrap();
     place.file("planar.json", text.replacen('[', " [", 1));
     place.good("verify planar --from planar.json");
-    place.file("planar.json", text.replacen("[0,1],", "", 1).replacen("[0, 1], ", "", 1));
+    let (before, edges) = text.split_once("\"edges\":[").unwrap();
+    let (_, others) = edges.split_once("],").unwrap();
+    place.file("planar.json", format!("{before}\"edges\":[{others}"));
     assert_refused(&place.run("verify planar --from planar.json"), 3, "not the expected content");
 }
