@@ -5,14 +5,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use equidrift_graph::{Graph, GraphError, GraphFile, ReadOptions};
+use equidrift_backend::checksum::sha256_file;
+use equidrift_graph::file::Splits;
+use equidrift_graph::{GraphFile, ReadOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::datasets::{GraphSelection, is_prepared, open_graphs};
+use crate::datasets::{PreparedGraphs, is_prepared};
 use crate::error::Error;
 
-/// A file of graphs or a prepared data set, or one part of it where the file carries splits: `graphs.json`,
-/// `graphs.json:gdss:train`, `graphs.eds:train`.
+/// A file of graphs, or one part of it where the file carries splits: `graphs.json`, `graphs.json:gdss:train`,
+/// `graphs.json:train`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct GraphInput {
@@ -21,9 +23,6 @@ pub struct GraphInput {
     /// `SCHEME:PART`, or `PART` if only one scheme has it.
     pub part: Option<String>,
 }
-
-/// The graphs of a file, in their order, or in that of the part's list.
-pub type GraphItems = Box<dyn Iterator<Item = Result<Graph, GraphError>>>;
 
 impl GraphInput {
     /// From a path that may have a part behind it, as the settings of a training run hold it.
@@ -35,31 +34,45 @@ impl GraphInput {
         }
     }
 
-    /// Opens the file, or the part of it. An item is an error where only that graph is bad
-    /// ([`GraphError::is_bad_graph`]), or where the file cannot be read any further, after which there are no more.
+    /// SHA-256 of the file; of a prepared data set, that of its source, so that a run on either is the same run.
     ///
     /// # Errors
-    /// [`Error::Graph`], and [`Error::PreparedData`] for a prepared data set.
-    pub fn open(&self, options: ReadOptions) -> Result<GraphItems, Error> {
+    /// [`Error::Read`]; those of opening a prepared data set.
+    pub fn sha256(&self) -> Result<String, Error> {
         if is_prepared(&self.path) {
-            let GraphSelection { set, graphs } = open_graphs(&self.path, self.part.as_deref())?;
-            let path = self.path.clone();
-            return Ok(Box::new(graphs.into_iter().map(move |index| {
-                let graph = set.graph(index);
-                if graph.node_count() <= options.max_nodes {
-                    return Ok(graph);
-                }
-                let (nodes, maximum) = (graph.node_count() as u64, options.max_nodes);
-                let source = Box::new(GraphError::TooManyNodes { nodes, maximum });
-                Err(GraphError::BadGraph { path: path.clone(), graph: index as u64, line: None, source })
-            })));
+            let set = PreparedGraphs::open(&self.path)?;
+            return Ok(set.metadata().digest_of(&(0..set.metadata().sources.len()).collect()));
         }
-        let file = GraphFile::open_with(&self.path, options)?;
-        Ok(Box::new(match &self.part {
+        sha256_file(&self.path).map_err(|source| Error::Read { path: self.path.clone(), source })
+    }
+
+    /// Opens the file, or the part of it. It may be a prepared data set ([`crate::datasets`]).
+    ///
+    /// # Errors
+    /// [`Error::Graph`]; those of opening a prepared data set.
+    pub fn open(&self, options: ReadOptions) -> Result<GraphFile, Error> {
+        let file = match is_prepared(&self.path) {
+            true => prepared(&self.path, options)?,
+            false => GraphFile::open_with(&self.path, options)?,
+        };
+        Ok(match &self.part {
             Some(part) => file.part(part)?,
             None => file,
-        }))
+        })
     }
+}
+
+/// A prepared data set as a file of graphs.
+fn prepared(path: &Path, options: ReadOptions) -> Result<GraphFile, Error> {
+    let set = PreparedGraphs::open(path)?;
+    let mut splits = Splits::default();
+    for name in set.part_names() {
+        let members = set.part(&name).unwrap_or_default().into_iter().map(|graph| graph as u64).collect();
+        if let Some((scheme, part)) = name.split_once(':') {
+            splits.insert(scheme, part, members);
+        }
+    }
+    Ok(GraphFile::of_graphs(path, (0..set.len()).map(|graph| set.graph(graph)), splits, options))
 }
 
 impl From<String> for GraphInput {

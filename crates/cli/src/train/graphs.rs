@@ -46,8 +46,8 @@ A configuration file (TOML) has the same names as training.toml; it wins over th
 the layer sizes ([networks]), the noise paths ([paths]), the model's default sampler ([sampler]) and its steps (steps)."
 )]
 pub(crate) struct TrainGraphsArgs {
-    /// Graph file (.json, .jsonl, .graphml, .edgelist; may be gzipped) or prepared data set (.eds), or a part of one that
-    /// carries splits
+    /// Graph file (.json, .jsonl, .graphml, .edgelist; may be gzipped), a prepared data set (.eds, see `datasets prepare`), or a
+    /// part of one that carries splits
     #[arg(long, value_name = "FILE[:PART]")]
     data: PathBuf,
     /// Folder of the run and of the model

@@ -21,7 +21,7 @@ use crate::exit::CliResult;
 Examples:
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model
   equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --preset qm9 -o qm9-model --resume
-  equidrift train molecules --data qm9.eds --split gdss --preset qm9 -o qm9-model
+  equidrift train molecules --data qm9.eds --split digress --validation-data qm9.eds:digress:val -o qm9-digress
   equidrift train molecules --data mine.smi.gz --atoms C,N,O,S --on-unknown-atom skip --epochs 100 -o mine
   equidrift train molecules --data mine.smi --validation-fraction 0.05 --patience 20 --keep best --weights ema -o mine
   equidrift train molecules --data mine.smi --optimiser adamw --schedule cosine --lr-floor 1e-5 --warmup-steps 500 -o mine
@@ -32,7 +32,8 @@ Examples:
 A configuration file (TOML) has the same names as training.toml; it wins over the preset, and flags win over it. Only there:
 the layer sizes ([networks]), the noise paths ([paths]), the model's default sampler ([sampler]) and its steps (steps).")]
 pub(crate) struct TrainMoleculesArgs {
-    /// SMILES file, one molecule a line, may be gzipped; or a prepared data set (see `datasets prepare`)
+    /// SMILES file, one molecule a line, may be gzipped; or a prepared data set, FILE.eds or FILE.eds:SCHEME:PART (see
+    /// `datasets prepare`)
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Folder of the run and of the model

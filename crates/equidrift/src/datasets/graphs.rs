@@ -298,3 +298,93 @@ impl PreparedGraphs {
         &self.memberships
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::datasets::metadata::{Dropped, PREPARED_VERSION, Source};
+
+    fn small() -> PreparedGraphs {
+        let mut columns = GraphColumns::new();
+        assert!(columns.push(0, &graph_from_edges(3, [(2, 1), (0, 1)]).unwrap()));
+        assert!(columns.push(2, &graph_from_edges(300, [(299, 0)]).unwrap()));
+        columns.node_label = Some((0..303).collect());
+        columns.graph_label = Some(vec![-1, 7]);
+        let metadata = PreparedMetadata {
+            format_version: PREPARED_VERSION,
+            kind: Kind::Graphs,
+            name: "small".to_owned(),
+            programme: "test".to_owned(),
+            chemistry: None,
+            atoms: Vec::new(),
+            most_nodes: MOST_NODES,
+            sources: vec![Source {
+                file: "small.json".to_owned(),
+                sha256: Some("0".repeat(64)),
+                content_sha256: None,
+                drawn: None,
+                rows: 3,
+                entries: 3,
+                records: 2,
+            }],
+            splits: BTreeMap::new(),
+            dropped: Dropped::default(),
+            data_sha256: String::new(),
+        };
+        PreparedGraphs::new(metadata, columns, Memberships::default())
+    }
+
+    #[test]
+    fn a_set_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.eds");
+        let set = small();
+        set.write(&path).unwrap();
+        let back = PreparedGraphs::open(&path).unwrap();
+        assert_eq!(back, set);
+        assert_eq!(back.edges(0).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
+        assert_eq!((back.nodes(1), back.row(1), back.graph(1).edge_count()), (300, 2, 1));
+        assert_eq!((back.node_labels(0), back.label(0)), (Some(&[0, 1, 2][..]), Some(-1)));
+    }
+
+    #[test]
+    fn what_is_well_formed_but_no_graph_is_refused() {
+        type Change = fn(&mut GraphColumns);
+        let changes: [(Change, &str); 8] = [
+            (|columns| columns.edge_v[0] = 0, "impossible or out of order"),
+            (|columns| columns.edge_v[1] = 3, "impossible or out of order"),
+            (|columns| columns.edge_u.swap(0, 1), "impossible or out of order"),
+            (|columns| columns.edge_ptr[1] = 9, "edge_ptr"),
+            (|columns| columns.node_label = Some(vec![1]), "differ in length"),
+            (|columns| columns.graph_label = Some(vec![]), "differ in length"),
+            (|columns| columns.node_ptr[2] = 70_000, "has 69997 nodes"),
+            (
+                |columns| {
+                    // Half a million graphs that claim the most nodes each, in a file of a few MiB.
+                    let graphs = 500_000;
+                    columns.row = (0..graphs).collect();
+                    columns.edge_ptr = vec![0; graphs as usize + 1];
+                    columns.node_ptr = (0..=graphs).map(|graph| graph.saturating_mul(65_535)).collect();
+                    (columns.edge_u, columns.edge_v) = (Vec::new(), Vec::new());
+                },
+                "nodes",
+            ),
+        ];
+        for (change, reason) in changes {
+            let mut set = small();
+            set.columns.node_label = None;
+            set.columns.graph_label = None;
+            change(&mut set.columns);
+            set.metadata.sources[0].rows = 1_000_000;
+            set.metadata.sources[0].records = set.columns.len() as u64;
+            let set = PreparedGraphs::new(set.metadata, set.columns, set.memberships);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("small.eds");
+            set.write(&path).unwrap();
+            let error = PreparedGraphs::open(&path).unwrap_err().to_string();
+            assert!(error.contains("no intact prepared data set") && error.contains(reason), "{error}");
+        }
+    }
+}

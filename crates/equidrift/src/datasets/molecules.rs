@@ -307,3 +307,114 @@ impl PreparedMolecules {
         &self.memberships
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::datasets::metadata::{Dropped, PREPARED_VERSION, Source};
+    use crate::generate::chemistry;
+
+    fn metadata(records: u64) -> PreparedMetadata {
+        PreparedMetadata {
+            format_version: PREPARED_VERSION,
+            kind: Kind::Molecules,
+            name: "small".to_owned(),
+            programme: "test".to_owned(),
+            chemistry: Some("chematic".to_owned()),
+            atoms: Vec::new(),
+            most_nodes: 9,
+            sources: vec![Source {
+                file: "small.smi".to_owned(),
+                sha256: Some("0".repeat(64)),
+                content_sha256: None,
+                drawn: None,
+                rows: 10,
+                entries: 10,
+                records,
+            }],
+            splits: BTreeMap::from([("half".to_owned(), vec!["train".to_owned(), "test".to_owned()])]),
+            dropped: Dropped::default(),
+            data_sha256: String::new(),
+        }
+    }
+
+    fn small() -> PreparedMolecules {
+        let mut columns = MoleculeColumns::new();
+        for (row, smiles) in [(0, "CCO"), (4, "C#N"), (9, "c1ccccc1")] {
+            assert!(columns.push(row, &chemistry().parse_smiles(smiles).unwrap(), smiles));
+        }
+        let memberships = Memberships(BTreeMap::from([("half".to_owned(), vec![0, 1, 0])]));
+        PreparedMolecules::new(metadata(3), columns, memberships)
+    }
+
+    /// The error of opening a set after `change`, whose digest is right all the same.
+    fn refused(change: impl FnOnce(&mut PreparedMolecules)) -> String {
+        let mut set = small();
+        change(&mut set);
+        let set = PreparedMolecules::new(set.metadata, set.columns, set.memberships);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.eds");
+        set.write(&path).unwrap();
+        PreparedMolecules::open(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_set_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.eds");
+        let set = small();
+        set.write(&path).unwrap();
+        let back = PreparedMolecules::open(&path).unwrap();
+        assert_eq!(back, set);
+        assert_eq!((back.len(), back.row(2), back.canonical(1)), (3, 9, "C#N"));
+        let benzene = back.graph(2);
+        assert_eq!((benzene.node_count(), benzene.edge_count()), (6, 6));
+        assert_eq!(back.part("half:test").unwrap(), [1]);
+        assert_eq!(back.part("train").unwrap(), [0, 2]);
+        assert_eq!((back.part("val"), back.part("half:val"), back.part("x:test")), (None, None, None));
+        // Bond ends of small molecules take a byte each: any reader of safetensors sees it.
+        let bytes = std::fs::read(&path).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(tensors.tensor("bond_u").unwrap().dtype(), safetensors::Dtype::U8);
+        assert_eq!(tensors.tensor("atom_ptr").unwrap().shape(), [4]);
+    }
+
+    #[test]
+    fn what_is_well_formed_but_no_molecule_is_refused() {
+        type Change = fn(&mut PreparedMolecules);
+        let changes: [(Change, &str); 15] = [
+            (|set| set.columns.atom_z[0] = 0, "no element"),
+            (|set| set.columns.atom_z[0] = 119, "no element"),
+            (|set| set.columns.bond_type[1] = 4, "bond_type"),
+            (|set| set.columns.bond_v[0] = 3, "bond that is impossible"),
+            (|set| set.columns.bond_v[0] = 0, "bond that is impossible"),
+            (|set| (set.columns.bond_u[1], set.columns.bond_v[1]) = (1, 0), "there twice"),
+            (|set| set.columns.atom_ptr[1] = 70, "atom_ptr"),
+            (|set| set.columns.atom_ptr.swap(1, 2), "atom_ptr"),
+            (|set| set.columns.bond_ptr[3] -= 1, "bond_ptr"),
+            (|set| set.columns.smiles_ptr.push(14), "smiles_ptr"),
+            (|set| set.columns.smiles[1] = b' ', "no canonical SMILES"),
+            (|set| set.columns.smiles[1] = 0xff, "no canonical SMILES"),
+            (|set| set.columns.row[2] = 4, "row numbers"),
+            (|set| set.columns.row[2] = 10, "row numbers"),
+            (|set| set.memberships.0.get_mut("half").unwrap()[0] = 2, "parts that do not exist"),
+        ];
+        for (change, reason) in changes {
+            let error = refused(change);
+            assert!(error.contains("no intact prepared data set") && error.contains(reason), "{error}");
+        }
+        let claims: [(Change, &str); 5] = [
+            (|set| set.metadata.sources[0].records = 4, "more records than there are"),
+            (|set| set.metadata.sources[0].records = u64::MAX, "more records than there are"),
+            (|set| set.metadata.sources.clear(), "more records than its sources"),
+            (|set| set.metadata.splits.clear(), "column split.half is unknown"),
+            (|set| set.metadata.format_version = 2, "format version 2"),
+        ];
+        for (change, reason) in claims {
+            let error = refused(change);
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

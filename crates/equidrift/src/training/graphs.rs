@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use equidrift_backend::checksum::sha256_file;
 use equidrift_gdss::GraphDataset;
 use equidrift_graph::{Graph, ReadOptions, sorted_edges};
 
@@ -50,7 +49,7 @@ pub struct GraphSet {
     pub read: u64,
     /// Graphs left out because they are test rows.
     pub test_rows: u64,
-    /// SHA-256 of the data file.
+    /// SHA-256 of the data file; of a prepared data set, that of its source.
     pub sha256: String,
     /// Graphs for validation; they are not in `graphs`. See [`GraphSet::hold_out`].
     pub held_out: Option<HeldOut>,
@@ -116,8 +115,7 @@ impl GraphSet {
         if set.node_counts().is_empty() {
             return Err(Self::nothing_left(source, read, left_out));
         }
-        let path = &source.data.path;
-        let sha256 = sha256_file(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let sha256 = source.data.sha256()?;
         Ok(Some(Self { graphs: set, bad_graphs, read, test_rows: left_out, sha256, held_out: None }))
     }
 

@@ -43,9 +43,7 @@ impl HeldOut {
         if graphs.is_empty() {
             return Err(nodes);
         }
-        let digest = digest.unwrap_or_else(|| {
-            sha256(&(0..graphs.len()).flat_map(|index| graphs.row(index).to_le_bytes()).collect::<Vec<u8>>())
-        });
+        let digest = digest.unwrap_or_else(|| sha256(&row_bytes(&graphs)));
         let too_large = (all - graphs.len()) as u64;
         Ok(Self { graphs, too_large, unusable, digest })
     }
@@ -142,7 +140,7 @@ impl MoleculeSet {
                     ..source.clone()
                 };
                 let Some(set) = Self::read(&source, chemistry, stop)? else { return Ok(false) };
-                // Parts of one prepared file differ in their rows alone.
+                // Parts of one prepared data set differ in their rows alone.
                 let digest = match is_prepared(&Selection::of_path(path).path) {
                     true => sha256(format!("{} {}", set.sha256, sha256(&row_bytes(&set.graphs))).as_bytes()),
                     false => set.sha256,

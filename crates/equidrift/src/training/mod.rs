@@ -42,6 +42,7 @@ pub use sample_metrics::{MoleculeSampleMetrics, SampleMetrics};
 pub use settings::{PRESETS, TrainingSettings, Unusable};
 pub use tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
+use crate::datasets::DatasetError;
 use crate::error::{Error, ErrorKind};
 use crate::generate::chemistry;
 use crate::graph_input::GraphInput;
@@ -50,14 +51,14 @@ use run::{GraphTraining, Progress, identity};
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainRequest {
-    /// A file of SMILES, one a line, `.gz` or not, or a prepared data set, see [`MoleculeSource::data`]; or a file of graphs, or
-    /// a part of one (see [`GraphInput`]).
+    /// A file of SMILES, one a line, `.gz` or not; or a file of graphs, or a part of one (see [`GraphInput`]); or a prepared data
+    /// set of either, or a part of one (see [`MoleculeSource::data`]).
     pub data: PathBuf,
     /// The run folder.
     pub output: PathBuf,
     /// A file of 0-based row numbers that are not trained on.
     pub test_rows: Option<PathBuf>,
-    /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or `SCHEME:PART`.
+    /// The part of a prepared set of molecules that is trained on: a scheme, whose part `train` is meant, or `SCHEME:PART`.
     pub split: Option<String>,
     /// Continue the run that is in `output`.
     pub resume: bool,
@@ -185,6 +186,10 @@ pub fn train_graphs(
     settings.check()?;
     if !settings.atoms.is_empty() {
         return Err(held_out::setting("atoms: graphs have none"));
+    }
+    if request.split.is_some() {
+        let reason = "for graphs the part stands behind the file's name, FILE:SCHEME:PART".to_owned();
+        return Err(DatasetError::Option { option: "--split", reason }.into());
     }
     let source = GraphSource {
         data: &GraphInput::of_path(&request.data),

@@ -119,8 +119,7 @@ impl<'a> MoleculeSampleMetrics<'a> {
         let rows: Vec<u64> = (0..self.graphs.len()).map(|index| self.graphs.row(index)).collect();
         let mut set = SmilesSet::default();
         if let Some(molecules) = prepared::canonical(self.data)? {
-            let trained_on = molecules.iter().filter(|(row, _)| rows.binary_search(row).is_ok());
-            for (_, canonical) in trained_on {
+            for (_, canonical) in molecules.iter().filter(|(row, _)| rows.binary_search(row).is_ok()) {
                 set.insert(canonical);
             }
             self.training = Some(set);

@@ -116,6 +116,25 @@ impl GraphFile {
         Ok(Self { path: path.to_owned(), source, splits, next: 0, failed: false })
     }
 
+    /// Graphs in memory as if a file had been read; `path` is what messages call it. One with more than `options.max_nodes`
+    /// nodes is a bad graph.
+    #[must_use]
+    pub fn of_graphs(
+        path: &Path,
+        graphs: impl IntoIterator<Item = Graph>,
+        splits: Splits,
+        options: ReadOptions,
+    ) -> Self {
+        let maximum = options.max_nodes;
+        let checked = |graph: Graph| match graph.node_count() {
+            nodes if nodes > maximum => Err(GraphError::TooManyNodes { nodes: nodes as u64, maximum }),
+            _ => Ok(graph),
+        };
+        let graphs: Vec<_> = (0..).zip(graphs.into_iter().map(checked)).collect();
+        let source = Source::Read(graphs.into_iter());
+        Self { path: path.to_owned(), source, splits, next: 0, failed: false }
+    }
+
     /// The splits that the file carries; only JSON documents do.
     #[must_use]
     pub fn splits(&self) -> &Splits {

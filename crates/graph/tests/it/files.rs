@@ -190,3 +190,23 @@ fn the_data_sets_are_what_their_readme_says() {
         }
     }
 }
+
+#[test]
+fn graphs_in_memory_are_read_like_a_file() {
+    let mut splits = Splits::default();
+    splits.insert("half", "test", vec![1]);
+    let file = |max_nodes| {
+        let options = ReadOptions { format: None, max_nodes };
+        GraphFile::of_graphs(Path::new("memory"), some_graphs(), splits.clone(), options)
+    };
+    let all: Vec<Graph> = file(100).collect::<Result<_, _>>().unwrap();
+    assert_eq!(
+        all.iter().map(content).collect::<Vec<_>>(),
+        some_graphs().iter().map(content).collect::<Vec<_>>()
+    );
+    let part: Vec<Graph> = file(100).part("half:test").unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(part.iter().map(content).collect::<Vec<_>>(), [content(&some_graphs()[1])]);
+    let small: Vec<_> = file(3).collect();
+    assert!(small[0].as_ref().unwrap_err().is_bad_graph(), "five nodes");
+    assert!(small[2].is_ok(), "reading goes on");
+}

@@ -19,5 +19,6 @@ mod random;
 mod reference;
 mod repair_properties;
 mod sdf;
+mod sdf_records;
 mod set_distances;
 mod smarts;
