@@ -25,12 +25,16 @@ use serde::{Deserialize, Serialize};
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
 
+pub mod bootstrap;
 pub mod chemnet;
 pub mod fcd;
+pub mod moses;
 pub(crate) mod npz;
 pub mod nspdk;
+pub mod profile;
 pub mod set_statistics;
-mod threads;
+pub(crate) mod threads;
+pub mod wasserstein;
 
 pub use chemnet::ChemNet;
 pub use fcd::ActivationStatistics;
