@@ -44,7 +44,7 @@ pub use generate::{
     Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
     generate_graphs,
 };
-pub use graph_input::{GraphInput, GraphItems};
+pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;

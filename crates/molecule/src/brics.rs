@@ -9,6 +9,7 @@ use chematic::smiles::rdkit_canonical_smiles;
 
 use crate::error::MoleculeError;
 use crate::perceived::{PerceivedMolecule, PerceivedOrder};
+use crate::piece_spelling::SpellingCache;
 use crate::smarts::{MatchMemory, Matcher};
 use crate::substructures::SKELETON;
 
@@ -74,42 +75,105 @@ pub fn brics_fragments(canonical: &str) -> Result<Vec<String>, MoleculeError> {
     let (molecule, library) = PerceivedMolecule::read(canonical)?;
     let mut memory = MatchMemory::default();
     let mut matcher = Matcher::new(&SKELETON.set, &molecule, &mut memory);
-    fragments(&mut matcher, &library, canonical)
+    fragments(&mut matcher, &library, canonical, true, &mut SpellingCache::default())
 }
 
-/// The same, where the molecule has been read before.
+/// The same, where the molecule has been read before. Whether it has stereo marks is the caller's to say: pieces without are
+/// looked up.
 pub(crate) fn fragments(
     matcher: &mut Matcher<'_>,
     library: &Molecule,
     canonical: &str,
+    has_stereo: bool,
+    cache: &mut SpellingCache,
 ) -> Result<Vec<String>, MoleculeError> {
     let cuts = cuts(matcher);
-    let spelt = if cuts.is_empty() {
-        canonical.to_owned()
+    let mut fragments: Vec<String> = if cuts.is_empty() {
+        canonical.split('.').map(str::to_owned).collect()
     } else {
-        let pieces = cut(matcher.molecule(), library, &cuts);
-        let refused = |reason: String| MoleculeError::Chemistry {
-            backend: "chematic",
-            task: "write canonical SMILES of the fragments of",
-            reason,
-        };
-        let pieces = pieces.map_err(|reason| refused(reason.to_owned()))?;
-        rdkit_canonical_smiles(&pieces).map_err(|error| refused(error.to_string()))?
+        let pieces = cut(library, &cuts).map_err(|reason| refused(&reason))?;
+        if has_stereo {
+            spell(&pieces)?.split('.').map(str::to_owned).collect()
+        } else {
+            each_piece(&pieces, cache)?
+        }
     };
-    let mut fragments: Vec<String> = spelt.split('.').map(str::to_owned).collect();
     fragments.sort_unstable();
     Ok(fragments)
+}
+
+fn spell(pieces: &Molecule) -> Result<String, MoleculeError> {
+    rdkit_canonical_smiles(pieces).map_err(|error| refused(&error))
+}
+
+fn refused(reason: &dyn std::fmt::Display) -> MoleculeError {
+    MoleculeError::Chemistry {
+        backend: "chematic",
+        task: "write canonical SMILES of the fragments of",
+        reason: reason.to_string(),
+    }
+}
+
+/// The strings of all pieces of a molecule that has fallen apart, without stereo marks.
+fn each_piece(whole: &Molecule, cache: &mut SpellingCache) -> Result<Vec<String>, MoleculeError> {
+    let count = whole.atom_count();
+    let mut seen = vec![false; count];
+    let mut place = vec![0_u16; count];
+    let mut spelt = Vec::new();
+    for start in 0..count {
+        if seen[start] {
+            continue;
+        }
+        seen[start] = true;
+        let mut atoms = vec![AtomIdx(start as u32)];
+        let mut next = 0;
+        while let Some(atom) = atoms.get(next).copied() {
+            next += 1;
+            for (neighbour, _) in whole.neighbors(atom) {
+                if !std::mem::replace(&mut seen[neighbour.0 as usize], true) {
+                    atoms.push(neighbour);
+                }
+            }
+        }
+        cache.begin(b'B');
+        for (index, atom) in atoms.iter().enumerate() {
+            place[atom.0 as usize] = index as u16;
+            cache.add_atom(whole.atom(*atom), 0);
+        }
+        let mut bonds = Vec::with_capacity(atoms.len());
+        for atom in &atoms {
+            let later = whole.neighbors(*atom).filter(|(other, _)| atom.0 < other.0);
+            bonds.extend(later.map(|(other, bond)| {
+                (place[atom.0 as usize], place[other.0 as usize], whole.bond(bond).order)
+            }));
+        }
+        bonds.iter().for_each(|(first, second, order)| cache.add_bond(*first, *second, *order));
+        spelt.push(cache.finish(|| {
+            let mut piece = MoleculeBuilder::with_capacity(atoms.len(), atoms.len());
+            for atom in &atoms {
+                piece.add_atom(whole.atom(*atom).clone());
+            }
+            for (first, second, order) in &bonds {
+                let [first, second] = [*first, *second].map(|place| AtomIdx(u32::from(place)));
+                let added = piece.add_bond(first, second, *order);
+                added.map_err(|_| refused(&"a bond is there twice"))?;
+            }
+            spell(&piece.build())
+        })?);
+    }
+    Ok(spelt)
 }
 
 /// The bonds to be cut, in their order.
 fn cuts(matcher: &mut Matcher<'_>) -> Vec<Cut> {
     let molecule = matcher.molecule();
-    let kinds: Vec<u32> = (0..molecule.atoms().len() as u16)
-        .map(|atom| {
-            let of = |(kind, pattern): &(u16, _)| u32::from(matcher.begins_at(*pattern, atom)) << kind;
-            SKELETON.brics_kinds.iter().map(of).sum()
-        })
-        .collect();
+    let atoms = molecule.atoms().len();
+    let mut kinds = vec![0_u32; atoms];
+    for (kind, pattern) in &SKELETON.brics_kinds {
+        matcher.take_beginnings(*pattern, &mut vec![u64::MAX; atoms.div_ceil(64)], |atom| {
+            kinds[usize::from(atom)] |= 1 << kind;
+        });
+    }
     let is = |atom: u16, kind: u16| kinds[usize::from(atom)] >> kind & 1 == 1;
     let mut found = Vec::new();
     for (index, bond) in molecule.bonds().iter().enumerate() {
@@ -138,7 +202,7 @@ fn cuts(matcher: &mut Matcher<'_>) -> Vec<Cut> {
 }
 
 /// The library's molecule with attachment points in place of cut bonds; stereo marks stay where they were.
-fn cut(molecule: &PerceivedMolecule, library: &Molecule, cuts: &[Cut]) -> Result<Molecule, &'static str> {
+fn cut(library: &Molecule, cuts: &[Cut]) -> Result<Molecule, &'static str> {
     let order = library.rdkit_bond_order();
     let mut pieces = MoleculeBuilder::with_capacity(
         library.atom_count() + 2 * cuts.len(),
@@ -163,7 +227,6 @@ fn cut(molecule: &PerceivedMolecule, library: &Molecule, cuts: &[Cut]) -> Result
             }
             continue;
         };
-        debug_assert_eq!(molecule.bonds()[index].ends.map(u32::from), [bond.atom1.0, bond.atom2.0]);
         let mut point = |label: u16| pieces.add_atom(Atom { isotope: Some(label), ..Atom::wildcard() });
         let (at_first, at_second) = (point(labels[0]), point(labels[1]));
         // The bond's direction, if it has one, is kept by the order of its ends.

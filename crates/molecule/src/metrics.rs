@@ -24,14 +24,18 @@ use self::resampling::{distinct_share_error, share_error};
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
 
+pub mod bootstrap;
 pub mod chemnet;
 pub mod fcd;
+pub mod moses;
 pub(crate) mod npz;
 pub mod nspdk;
+pub mod profile;
 pub mod resampling;
 pub mod set_statistics;
 pub mod smiles_set;
-mod threads;
+pub(crate) mod threads;
+pub mod wasserstein;
 
 pub use chemnet::ChemNet;
 pub use fcd::ActivationStatistics;

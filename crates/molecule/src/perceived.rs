@@ -51,7 +51,7 @@ impl PerceivedOrder {
 }
 
 /// An atom and what was perceived of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PerceivedAtom {
     /// Atomic number; 0 for an attachment point (`*`).
     pub number: u8,

@@ -2,7 +2,7 @@
 //!
 //! Patterns are compiled into a [`PatternSet`], which keeps each distinct atom test once: hundreds of filters share a few
 //! hundred atom tests. A [`Matcher`] binds the set to one molecule and remembers which atoms pass which test, so that most
-//! patterns are refused because one of their atoms occurs nowhere, or not often enough, before any search starts.
+//! patterns are refused because one of their atoms or bonds occurs nowhere, or not often enough, before any search starts.
 //!
 //! The language is Daylight's as RDKit reads it, without stereo marks, atom maps, component groups and reactions:
 //!
@@ -15,13 +15,16 @@
 //! necessarily an induced one).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::MoleculeError;
 
 mod matching;
+mod memory;
 mod parse;
 
-pub use matching::{MatchMemory, Matcher};
+pub use matching::Matcher;
+pub use memory::MatchMemory;
 
 use self::parse::{AtomTest, BondKinds};
 
@@ -30,10 +33,15 @@ use self::parse::{AtomTest, BondKinds};
 pub struct PatternId(u32);
 
 /// Compiled patterns that share their atom tests.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct PatternSet {
+    /// Tells sets apart for the memory of matchers.
+    id: u64,
     tests: Vec<AtomTest>,
     test_ids: HashMap<AtomTest, u32>,
+    /// Distinct bonds of patterns: the tests of their ends, the lower first, and their kinds.
+    bonds: Vec<(u32, u32, BondKinds)>,
+    bond_ids: HashMap<(u32, u32, BondKinds), u32>,
     patterns: Vec<Pattern>,
     pattern_ids: HashMap<String, PatternId>,
 }
@@ -45,6 +53,8 @@ struct Pattern {
     atoms: Vec<u32>,
     /// How often each distinct test occurs: what a molecule must have at least.
     needed: Vec<(u32, u32)>,
+    /// Its distinct bonds: each must be somewhere in the molecule.
+    bonds: Vec<u32>,
     /// Searches that begin at each atom.
     searches: Vec<Vec<Step>>,
 }
@@ -58,6 +68,21 @@ struct Step {
     from: Option<(u16, BondKinds)>,
     /// Further bonds to earlier atoms.
     closures: Vec<(u16, BondKinds)>,
+}
+
+impl Default for PatternSet {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            tests: Vec::new(),
+            test_ids: HashMap::new(),
+            bonds: Vec::new(),
+            bond_ids: HashMap::new(),
+            patterns: Vec::new(),
+            pattern_ids: HashMap::new(),
+        }
+    }
 }
 
 impl PatternSet {
@@ -100,9 +125,24 @@ impl PatternSet {
                 None => needed.push((*test, 1)),
             }
         }
+        // What fails most molecules goes first: rare elements, and nothing that needs a search.
+        needed.sort_by_key(|(test, _)| self.tests[*test as usize].commonness());
         let searches = (0..atoms.len()).map(|root| steps(atoms.len(), &parsed.bonds, root)).collect();
+        let mut bonds = Vec::new();
+        for (first, second, kinds) in &parsed.bonds {
+            let tests = [*first, *second].map(|atom| atoms[usize::from(atom)]);
+            let bond = (tests[0].min(tests[1]), tests[0].max(tests[1]), *kinds);
+            let next = self.bonds.len() as u32;
+            let id = *self.bond_ids.entry(bond).or_insert(next);
+            if id == next {
+                self.bonds.push(bond);
+            }
+            if !bonds.contains(&id) {
+                bonds.push(id);
+            }
+        }
         let id = PatternId(self.patterns.len() as u32);
-        self.patterns.push(Pattern { atoms, needed, searches });
+        self.patterns.push(Pattern { atoms, needed, bonds, searches });
         self.pattern_ids.insert(smarts.to_owned(), id);
         Ok(id)
     }

@@ -9,18 +9,14 @@ use crate::substructures::HYDROGENATED;
 pub(super) fn log_p(matcher: &mut Matcher<'_>) -> f64 {
     let atoms = matcher.molecule().atoms().len();
     let mut shares = vec![0.0; atoms];
-    let mut open: Vec<u16> = (0..atoms as u16).collect();
+    let mut open: Vec<u64> = (0..atoms.div_ceil(64))
+        .map(|word| if atoms - 64 * word >= 64 { u64::MAX } else { (1 << (atoms - 64 * word)) - 1 })
+        .collect();
     for (pattern, share) in &HYDROGENATED.crippen {
-        if open.is_empty() {
+        if open.iter().all(|word| *word == 0) {
             break;
         }
-        open.retain(|atom| {
-            let matched = matcher.begins_at(*pattern, *atom);
-            if matched {
-                shares[usize::from(*atom)] = *share;
-            }
-            !matched
-        });
+        matcher.take_beginnings(*pattern, &mut open, |atom| shares[usize::from(atom)] = *share);
     }
     shares.iter().sum()
 }

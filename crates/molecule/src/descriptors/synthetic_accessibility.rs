@@ -28,6 +28,9 @@ pub struct FragmentScores {
     /// Ascending.
     numbers: Vec<u32>,
     scores: Vec<f32>,
+    /// Where the numbers with each value of the upper half of their bits begin; the numbers are hashes, so that each value
+    /// has about a dozen.
+    starts: Vec<u32>,
 }
 
 impl FragmentScores {
@@ -47,7 +50,9 @@ impl FragmentScores {
         if !numbers.is_sorted_by(|a, b| a < b) {
             return Err(refused("array \"id\" is not ascending"));
         }
-        Ok(Self { numbers, scores })
+        let start = |upper: u32| numbers.partition_point(|number| number >> 16 < upper) as u32;
+        let starts = (0..=1 << 16).map(start).collect();
+        Ok(Self { numbers, scores, starts })
     }
 
     /// Fragments in the table.
@@ -83,9 +88,13 @@ impl FragmentScores {
         environments: &[u32],
         stereocentres: usize,
     ) -> f64 {
-        let contribution = |number: &u32| match self.numbers.binary_search(number) {
-            Ok(place) => f64::from(self.scores[place]),
-            Err(_) => UNKNOWN_FRAGMENT,
+        let contribution = |number: &u32| {
+            let upper = (number >> 16) as usize;
+            let range = self.starts[upper] as usize..self.starts[upper + 1] as usize;
+            match self.numbers[range.clone()].binary_search(number) {
+                Ok(place) => f64::from(self.scores[range.start + place]),
+                Err(_) => UNKNOWN_FRAGMENT,
+            }
         };
         let fragments = environments.iter().map(contribution).sum::<f64>() / environments.len() as f64;
 

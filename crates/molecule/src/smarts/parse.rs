@@ -2,6 +2,7 @@
 
 use super::{PatternId, PatternSet};
 use crate::element::Element;
+use crate::perceived::PerceivedAtom;
 
 /// A set of kinds of bonds: bit `2 * order + in_ring`.
 pub(super) type BondKinds = u8;
@@ -48,6 +49,58 @@ impl AtomTest {
             Self::All(tests) | Self::OneOf(tests) => tests.iter().map(Self::cost).sum(),
             _ => 1,
         }
+    }
+
+    /// Larger for tests that more atoms of more molecules pass, or that take a search.
+    pub(super) fn commonness(&self) -> usize {
+        match self {
+            Self::Number(1 | 6) => 4,
+            Self::Number(7 | 8) => 3,
+            Self::Number(_) | Self::Isotope(_) => 0,
+            Self::All(tests) => tests.iter().map(Self::commonness).min().unwrap_or(5),
+            Self::OneOf(tests) => tests.iter().map(Self::commonness).max().unwrap_or(5),
+            _ => 5,
+        }
+        .max(if self.cost() >= 1_000 { 6 } else { 0 })
+    }
+
+    /// Whether an atom passes, if that follows from the atom alone.
+    pub(super) fn of_atom_alone(&self, atom: &PerceivedAtom) -> Option<bool> {
+        Some(match self {
+            Self::Any => true,
+            Self::Aromatic => atom.aromatic,
+            Self::Aliphatic => !atom.aromatic,
+            Self::Number(number) => atom.number == *number,
+            Self::Isotope(isotope) => atom.isotope == *isotope,
+            Self::Charge(charge) => atom.charge == *charge,
+            Self::Hydrogens(count) => atom.total_hydrogens() == *count,
+            Self::Degree(count) => atom.degree == *count,
+            Self::TotalDegree(count) => atom.total_degree() == *count,
+            Self::Valence(count) => atom.valence == *count,
+            Self::InRing => atom.rings > 0,
+            Self::Rings(count) => atom.rings == *count,
+            Self::SmallestRing(size) => atom.smallest_ring == *size,
+            Self::RingBonds(count) => atom.ring_bonds == *count,
+            Self::InRingBond => atom.ring_bonds > 0,
+            Self::Recursive(_) => return None,
+            Self::Not(test) => return test.of_atom_alone(atom).map(|passes| !passes),
+            Self::All(tests) => {
+                let answers = || tests.iter().map(|test| test.of_atom_alone(atom));
+                return if answers().any(|answer| answer == Some(false)) {
+                    Some(false)
+                } else {
+                    answers().all(|answer| answer.is_some()).then_some(true)
+                };
+            }
+            Self::OneOf(tests) => {
+                let answers = || tests.iter().map(|test| test.of_atom_alone(atom));
+                return if answers().any(|answer| answer == Some(true)) {
+                    Some(true)
+                } else {
+                    answers().all(|answer| answer.is_some()).then_some(false)
+                };
+            }
+        })
     }
 
     fn all(mut tests: Vec<Self>) -> Self {
