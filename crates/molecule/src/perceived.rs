@@ -12,8 +12,7 @@ use chematic::core::{AtomIdx, BondOrder as LibraryBond, Molecule};
 use chematic::perception::relevant_cycles_from_graph;
 use chematic::smiles::parse;
 
-use crate::chemistry::smiles_syntax;
-use crate::chemistry::{ProblemKind, unreadable};
+use crate::chemistry::{ProblemKind, smiles_syntax, unreadable};
 use crate::error::MoleculeError;
 
 mod hydrogens;
@@ -143,7 +142,8 @@ impl PerceivedMolecule {
     /// The same, with the library's molecule for questions of stereo.
     pub(crate) fn read(smiles: &str) -> Result<(Self, Molecule), MoleculeError> {
         let unreadable = |reason: String| unreadable(smiles, ProblemKind::Other, reason);
-        smiles_syntax::check(smiles).map_err(unreadable)?;
+        smiles_syntax::check(smiles)
+            .map_err(|fault| super::chemistry::unreadable(smiles, fault.kind, fault.reason))?;
         let library = parse(smiles).map_err(|error| unreadable(error.to_string()))?;
         let molecule = Self::from_library(&library).map_err(|reason| unreadable(reason.to_owned()))?;
         Ok((molecule, library))
