@@ -24,10 +24,12 @@ use crate::metrics::set_statistics::{SetChunk, SetMoments};
 use crate::metrics::{SmilesDigest, Tally, Wanted, available_threads, stream_in_threads};
 use crate::text_lines::TextLine;
 
+mod descriptor_table;
 mod gallery;
 mod problems;
 mod sample_file;
 
+pub use descriptor_table::{Column, ColumnSummary, DescriptorRow, DescriptorTable, DescriptorsWanted};
 pub use gallery::{Gallery, GalleryMember};
 pub use problems::{LineProblem, MOST_LISTED, Problems};
 pub use sample_file::{Sample, SampleFile, SampleFormat};
@@ -41,7 +43,9 @@ pub struct Evaluator<'a> {
     pub chemistry: &'a dyn Chemistry,
     /// What distances between sets will be asked for.
     pub wanted: Wanted<'a>,
-    /// Groups of the grouped bootstrap; one for none.
+    /// What descriptors of every molecule are wanted.
+    pub descriptors: DescriptorsWanted<'a>,
+    /// Groups of samples ([`crate::metrics::resampling`]); one if no standard errors are to follow.
     pub groups: usize,
     /// Molecules that are kept to be shown.
     pub shown: usize,
@@ -62,6 +66,8 @@ pub struct JudgedSet {
     pub problems: Problems,
     /// What distances to other sets need.
     pub moments: SetMoments,
+    /// Descriptors of the valid samples, if they were wanted.
+    pub descriptors: DescriptorTable,
     /// Some of the molecules.
     pub gallery: Gallery,
 }
@@ -83,6 +89,7 @@ struct Chunk {
     lines: u64,
     judged: Vec<Judged>,
     set: SetChunk,
+    descriptors: Vec<Option<DescriptorRow>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -91,6 +98,7 @@ impl<'a> Evaluator<'a> {
         Self {
             chemistry,
             wanted: Wanted::default(),
+            descriptors: DescriptorsWanted::default(),
             groups: 1,
             shown: 0,
             strict: false,
@@ -108,12 +116,24 @@ impl<'a> Evaluator<'a> {
             tally: Tally::new(),
             problems: Problems::default(),
             moments: SetMoments::new(self.chemistry.name(), self.wanted, self.groups),
+            descriptors: DescriptorTable::default(),
             gallery: Gallery::new(self.shown),
         };
-        let (chemistry, wanted, format) = (self.chemistry, self.wanted, file.format());
+        let (chemistry, format) = (self.chemistry, file.format());
+        let (wanted, descriptors) = (self.wanted, self.descriptors);
         let (strict, threads) = (self.strict, self.threads);
         let path = file.path().to_owned();
-        let work = |lines: Vec<TextLine>| work_on(lines, format, chemistry, wanted);
+        let work = |lines: Vec<TextLine>| {
+            let count = lines.len() as u64;
+            let judged = judge_lines(lines, format, chemistry);
+            let canonical = canonical(&judged);
+            Chunk {
+                lines: count,
+                set: SetChunk::of_canonical(&canonical, wanted),
+                descriptors: descriptor_table::rows(&canonical, descriptors),
+                judged,
+            }
+        };
         let mut progress = self.progress.as_deref_mut();
         stream_in_threads(file, CHUNK, threads, work, |chunk: Chunk| {
             for judged in chunk.judged {
@@ -141,6 +161,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
             set.moments.add(&chunk.set);
+            chunk.descriptors.iter().for_each(|row| set.descriptors.add(row.as_ref()));
             if let Some(progress) = &mut progress {
                 progress(chunk.lines);
             }
@@ -151,25 +172,17 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// All that is computed from lines alone.
-fn work_on(
-    lines: Vec<TextLine>,
-    format: SampleFormat,
-    chemistry: &dyn Chemistry,
-    wanted: Wanted<'_>,
-) -> Chunk {
-    let count = lines.len() as u64;
-    let judged: Vec<Judged> =
-        lines.into_iter().filter_map(|line| judge_line(line, format, chemistry)).collect();
-    let canonical: Vec<&str> = judged
-        .iter()
-        .filter_map(|judged| match &judged.verdict {
-            Verdict::Valid { canonical, .. } => Some(canonical.as_str()),
-            _ => None,
-        })
-        .collect();
-    let set = SetChunk::of_canonical(&canonical, wanted);
-    Chunk { lines: count, set, judged }
+fn judge_lines(lines: Vec<TextLine>, format: SampleFormat, chemistry: &dyn Chemistry) -> Vec<Judged> {
+    lines.into_iter().filter_map(|line| judge_line(line, format, chemistry)).collect()
+}
+
+/// The canonical SMILES of the valid ones.
+fn canonical(judged: &[Judged]) -> Vec<&str> {
+    let canonical = judged.iter().map(|judged| match &judged.verdict {
+        Verdict::Valid { canonical, .. } => Some(canonical.as_str()),
+        _ => None,
+    });
+    canonical.flatten().collect()
 }
 
 /// `None` for a line that is no sample, such as a comment.

@@ -12,8 +12,7 @@ use chematic::core::{AtomIdx, BondOrder as LibraryBond, Molecule};
 use chematic::perception::relevant_cycles_from_graph;
 use chematic::smiles::parse;
 
-use crate::chemistry::smiles_syntax;
-use crate::chemistry::{ProblemKind, unreadable};
+use crate::chemistry::{ProblemKind, smiles_syntax, unreadable};
 use crate::error::MoleculeError;
 
 mod hydrogens;

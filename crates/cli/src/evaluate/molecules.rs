@@ -4,17 +4,17 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use equidrift_molecule::descriptors::FragmentScores;
+use equidrift_molecule::evaluation::DescriptorsWanted;
 use equidrift_molecule::metrics::resampling::{self, GROUPS};
-use equidrift_molecule::metrics::{
-    ChemNet, MetricErrors, MoleculeMetrics, TrainingSet, Wanted, available_threads,
-};
-use equidrift_molecule::{Chemistry, Format, MoleculeError};
+use equidrift_molecule::metrics::{ChemNet, TrainingSet, Wanted, available_threads};
+use equidrift_molecule::{Format, MoleculeError};
 use serde::Serialize;
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::stdout;
 use distances::{Distances, Reference, Task};
-use reading::{Judged, Reading};
+use reading::{Asked, Judged, Reading};
 
 mod distances;
 mod page;
@@ -35,9 +35,13 @@ Distances are between all valid samples, repetitions kept, and all valid molecul
                  to 4 bonds, aromatic form), as in GDSS
   FCD            Fréchet ChemNet Distance of canonical SMILES, both sets spelt by the same back end, as in MOSES and GDSS
   Both depend on the sizes of the sets: compare figures of equal sizes only.
-  The network of FCD is not part of equidrift. Its weights are those of the Python package fcd_torch 1.0.7 (MIT), as .npz.
+  The network of FCD is not part of equidrift. Its weights are those of the Python package fcd_torch 1.0.7 (MIT), as .npz;
+  datasets/chemnet.toml says how to make it.
+Descriptors (--descriptors, --report) are those of RDKit 2026.09: heavy atoms, molecular weight, log P (Crippen), QED, rings
+  (symmetrised smallest set); with --fragment-scores the synthetic accessibility score of Ertl and Schuffenhauer. The table
+  of its fragments is not part of equidrift; datasets/sa-fragment-scores.toml says how to make it from the Python package rdkit.
 Standard errors (\u{b1}) say how much a figure would change if other samples were drawn; the reference stays as it is.
-  Distances: grouped bootstrap, 64 groups. Shares: binomial, with Jeffreys' prior. Uniqueness: jackknife.
+  Distances: bootstrap by half-sampling, halves of 64 groups. Shares: binomial, with Jeffreys' prior. Uniqueness: jackknife.
 Bad lines (encoding, length, syntax, unknown atoms, size, valence, ...) are reported with their number and counted by kind.
   A SMILES may have 1,000 atoms, a line 65,536 bytes (.jsonl: 1,048,576); a longer one is passed over, not kept in memory.
 The file is read as a stream: memory grows by some 30 bytes for each distinct molecule.
@@ -49,6 +53,7 @@ Examples:
   equidrift evaluate molecules molecules.smi --reference test.smi.gz --nspdk --chemnet chemnet_v0.13.npz
   equidrift evaluate molecules molecules.smi --reference test.smi --nspdk --save-statistics test.safetensors
   equidrift evaluate molecules molecules.smi --reference test.safetensors --nspdk
+  equidrift evaluate molecules molecules.smi --descriptors --fragment-scores sa_fragment_scores.npz
   equidrift evaluate molecules molecules.smi --reference test.smi --nspdk --report report.html")]
 pub(super) struct MoleculesArgs {
     /// Generated molecules: .smi or .jsonl (both may be compressed); - for standard input
@@ -70,13 +75,19 @@ pub(super) struct MoleculesArgs {
     /// Keep what --nspdk and --chemnet need of the reference: .safetensors
     #[arg(long, value_name = "FILE", requires = "reference")]
     save_statistics: Option<PathBuf>,
+    /// Means of descriptors: heavy atoms, weight, log P, QED, rings
+    #[arg(long)]
+    descriptors: bool,
+    /// Synthetic accessibility score as well, with the fragment scores of this .npz file (implies --descriptors)
+    #[arg(long, value_name = "FILE")]
+    fragment_scores: Option<PathBuf>,
     /// Training set, for novelty: .smi or .jsonl
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
-    /// Replicates of the bootstrap behind the standard errors of distances; 0 for none
+    /// Replicates (random halves of the samples) behind the standard errors of distances; 0 for none
     #[arg(long, value_name = "N", default_value_t = 100)]
     bootstrap: usize,
-    /// Seed of the bootstrap
+    /// Seed of the halves
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Threads; they change speed, never a figure [default: all cores]
@@ -136,11 +147,16 @@ pub(super) fn run(args: &MoleculesArgs) -> CliResult {
     let threads = args.threads.map_or_else(available_threads, NonZero::get);
     let chemnet = args.chemnet.as_deref().map(ChemNet::read).transpose().map_err(failure)?;
     let wanted = Wanted { nspdk: args.nspdk, chemnet: chemnet.as_ref() };
+    let scores = args.fragment_scores.as_deref().map(FragmentScores::read).transpose().map_err(failure)?;
+    let descriptors = DescriptorsWanted {
+        descriptors: args.descriptors || scores.is_some() || args.report.is_some(),
+        fragment_scores: scores.as_ref(),
+    };
     let reading = Reading { chemistry, threads, strict: args.on_bad_line == OnBadLine::Fail };
 
     let mut training = None;
     if let Some(path) = &args.train {
-        let (set, judged) = reading.read(path, Wanted::default(), 1, 0, "training molecules")?;
+        let (set, judged) = reading.read(path, "training molecules", Asked::default())?;
         let set = TrainingSet::from(set.tally.into_distinct());
         let size = TrainingSize { file: path.clone(), distinct: set.len(), bad_lines: judged.bad_lines };
         training = Some((set, size));
@@ -149,9 +165,13 @@ pub(super) fn run(args: &MoleculesArgs) -> CliResult {
 
     let path = args.file.as_ref().or(args.generated.as_ref());
     let path = path.ok_or_else(|| Failure::message(Exit::Usage, "which FILE is to be judged?"))?;
-    let groups = if args.bootstrap > 0 { GROUPS } else { 1 };
-    let shown = if args.report.is_some() { SHOWN } else { 0 };
-    let (generated_set, mut generated) = reading.read(path, wanted, groups, shown, "molecules")?;
+    let asked = Asked {
+        wanted,
+        descriptors,
+        groups: if args.bootstrap > 0 { GROUPS } else { 1 },
+        shown: if args.report.is_some() { SHOWN } else { 0 },
+    };
+    let (generated_set, mut generated) = reading.read(path, "molecules", asked)?;
     if generated.metrics.samples == 0 {
         let message = format_args!("{}: no molecules in it", path.display()).to_string();
         return Err(Failure::message(Exit::BadInput, message));
@@ -161,28 +181,30 @@ pub(super) fn run(args: &MoleculesArgs) -> CliResult {
     let stored = args.reference.as_deref().filter(|path| is_statistics(path));
     let mut reference = None;
     if let Some(path) = args.reference.as_deref().filter(|path| !is_statistics(path)) {
-        let (set, mut judged) = reading.read(path, wanted, 1, 0, "reference molecules")?;
+        let (set, mut judged) =
+            reading.read(path, "reference molecules", Asked { groups: 1, shown: 0, ..asked })?;
         judged.compare_with_training(&set.tally, novel_to);
         reference = Some((set, judged));
     }
-    let draws = resampling::draws(args.bootstrap, args.seed);
-    let task = Task { wanted, threads, draws: &draws, save: args.save_statistics.as_deref() };
+    let halves = resampling::halves(args.bootstrap, args.seed);
+    let task = Task { wanted, threads, halves: &halves, save: args.save_statistics.as_deref() };
     let of = stored
         .map(Reference::Statistics)
         .or_else(|| reference.as_ref().map(|(set, judged)| Reference::Molecules(&judged.file, &set.moments)));
     let distances =
         of.filter(|_| task.is_wanted()).map(|of| task.run(&generated_set.moments, of)).transpose()?;
 
+    let (reference_set, reference) = reference.unzip();
     let evaluation = Evaluation {
         chemistry: chemistry.name(),
         generated,
-        reference: reference.map(|(_, judged)| judged),
+        reference,
         distances,
         training: training.map(|(_, size)| size),
-        bootstrap: Bootstrap { replicates: args.bootstrap, groups, seed: args.seed },
+        bootstrap: Bootstrap { replicates: args.bootstrap, groups: asked.groups, seed: args.seed },
     };
     if let Some(path) = &args.report {
-        page::page(&evaluation, generated_set.gallery.into_members(), chemistry).write(path)?;
+        page::page(&evaluation, generated_set, reference_set.as_ref(), chemistry).write(path)?;
     }
     if args.json { stdout::json(&evaluation) } else { stdout::text(&table::table(&evaluation)) }
 }

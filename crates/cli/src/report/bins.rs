@@ -5,7 +5,7 @@ use super::{Chart, Scale, Series};
 
 /// Bins of a continuous quantity, about.
 const BINS: f64 = 36.0;
-/// Bins of a number, at most; larger numbers share the last one.
+/// Bins of a number, at most; numbers beyond them share the last one.
 const MOST_NUMBERS: usize = 60;
 /// Share of the values that lie beyond the first and beyond the last edge and are counted in the outermost bins.
 const TAIL: f64 = 0.002;
@@ -32,10 +32,12 @@ impl Chart {
 
     /// The distribution of a whole number.
     pub(crate) fn counts(title: &str, sets: &[(&str, &[u32])]) -> Self {
-        let all = || sets.iter().flat_map(|(_, values)| *values).copied();
-        let (low, high) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
+        let mut all: Vec<u32> = sets.iter().flat_map(|(_, values)| *values).copied().collect();
+        all.sort_unstable();
+        let quantile = |share: f64| all.get((share * all.len().saturating_sub(1) as f64).round() as usize);
+        let [low, high] = [TAIL, 1.0 - TAIL].map(|share| quantile(share).copied().unwrap_or(0));
         let bins = ((high - low) as usize + 1).min(MOST_NUMBERS);
-        let bin = |value: &u32| ((value - low) as usize).min(bins - 1);
+        let bin = |value: &u32| (value.saturating_sub(low) as usize).min(bins - 1);
         Self::counted(title, Scale::Counts, (f64::from(low), 1.0), bins, sets, bin)
     }
 

@@ -40,6 +40,7 @@ td.none,.protocol{color:var(--soft)}
 .legend{display:flex;gap:18px;color:var(--soft);font-size:13px;margin:8px 0}
 .legend i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px;vertical-align:-1px}
 i.s0{background:var(--c0)}i.s1{background:var(--c1)}i.s2{background:var(--c2)}i.s3{background:var(--c3)}
+.charts+.scroll{margin-top:18px}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:12px}
 .charts figure{margin:0;padding:10px 12px 6px}
 .charts figcaption{font-weight:500;font-size:13.5px;margin-bottom:4px}

@@ -11,6 +11,8 @@ use crate::command::{assert_refused, code, data_file, equidrift, run, stderr, st
 fn evaluate(folder: &Path, line: &str) -> Output {
     let mut command = equidrift();
     command.current_dir(folder).args(["evaluate", "molecules"]).args(line.split_whitespace());
+    // Each replicate of FCD is two problems of linear algebra.
+    command.args(["--bootstrap", "3"]);
     command.output().unwrap()
 }
 

@@ -175,7 +175,11 @@ fn evaluation_compares_files() {
     command.args(["evaluate", "molecules", "--generated"]).arg(&generated);
     command.arg("--train").arg(&train).arg("--reference").arg(&reference);
     let table = command.output().unwrap();
-    assert!(stdout(&table).contains("75.00 %") && stdout(&table).contains("reference"), "{}", stdout(&table));
+    assert!(
+        stdout(&table).contains("75.00 ± ") && stdout(&table).contains("reference"),
+        "{}",
+        stdout(&table)
+    );
     let report: Value = serde_json::from_str(&stdout(&command.arg("--json").output().unwrap())).unwrap();
     let generated = &report["generated"];
     assert_eq!(

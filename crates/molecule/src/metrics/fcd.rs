@@ -121,7 +121,7 @@ impl<'a> FrechetPivot<'a> {
 }
 
 /// Moments of a stream of activations, in groups: row `i` belongs to group `i` mod `groups`. The statistics of any choice of
-/// groups follow, which is what a grouped bootstrap draws. Memory: 2.2 MB a group, however long the stream.
+/// groups follow, such as the halves that standard errors are computed from ([`super::resampling`]). Memory: 2.2 MB a group, however long the stream.
 #[derive(Debug, Clone)]
 pub struct ActivationMoments {
     groups: Vec<Moments>,

@@ -154,7 +154,7 @@ impl NeighbourhoodMean {
 }
 
 /// Sums of feature vectors of a stream of molecules, in groups: molecule `i` belongs to group `i` mod `groups`. The mean of any
-/// choice of groups follows, which is what a grouped bootstrap draws. Memory: 0.5 MB a group, however long the stream.
+/// choice of groups follows, such as the halves that standard errors are computed from ([`super::resampling`]). Memory: 0.5 MB a group, however long the stream.
 #[derive(Debug, Clone)]
 pub struct NeighbourhoodSums {
     groups: Vec<(usize, Vec<f64>)>,

@@ -69,7 +69,7 @@ pub struct SetMoments {
 }
 
 impl SetMoments {
-    /// Of no molecule yet. `groups` is one, unless a bootstrap is to follow.
+    /// Of no molecule yet. `groups` is one, unless standard errors are to follow ([`super::resampling`]).
     #[must_use]
     pub fn new(chemistry: &str, wanted: Wanted<'_>, groups: usize) -> Self {
         Self {

@@ -8,7 +8,7 @@ use equidrift_molecule::MoleculeError;
 use equidrift_molecule::metrics::fcd::FrechetPivot;
 use equidrift_molecule::metrics::resampling::standard_error;
 use equidrift_molecule::metrics::set_statistics::SetMoments;
-use equidrift_molecule::metrics::{ChemNet, SetDistances, SetStatistics, Wanted};
+use equidrift_molecule::metrics::{SetDistances, SetStatistics, Wanted};
 use serde::Serialize;
 
 use super::failure;
@@ -24,7 +24,7 @@ pub(super) struct Distances {
     pub(super) reference_molecules: usize,
     #[serde(flatten)]
     pub(super) figures: SetDistances,
-    /// Those of the figures, by the bootstrap.
+    /// those of the figures.
     pub(super) standard_errors: SetDistances,
     /// What tells the weights from others.
     chemnet_weights: Option<String>,
@@ -42,8 +42,8 @@ pub(super) enum Reference<'a> {
 pub(super) struct Task<'a> {
     pub(super) wanted: Wanted<'a>,
     pub(super) threads: usize,
-    /// Replicates of the bootstrap.
-    pub(super) draws: &'a [Vec<u32>],
+    /// Replicates behind the standard errors.
+    pub(super) halves: &'a [Vec<u32>],
     /// Where the reference set's statistics are kept.
     pub(super) save: Option<&'a Path>,
 }
@@ -95,12 +95,12 @@ impl Task<'_> {
     fn errors(&self, generated: &SetMoments, reference: &SetStatistics) -> SetDistances {
         let nspdk_mmd =
             generated.neighbourhoods().zip(reference.neighbourhoods()).and_then(|(sums, mean)| {
-                standard_error(self.draws, self.threads, |times| Some(sums.of_groups(times).ok()?.mmd(mean)))
+                standard_error(self.halves, self.threads, |times| Some(sums.of_groups(times).ok()?.mmd(mean)))
             });
         let fcd = generated.activations().zip(reference.activations()).and_then(|(moments, activations)| {
             let pivot = FrechetPivot::of(activations);
-            let bar = progress::bar(self.draws.len() as u64, "bootstrap replicates of FCD");
-            let error = standard_error(self.draws, self.threads, |times| {
+            let bar = progress::bar(self.halves.len() as u64, "replicates of FCD");
+            let error = standard_error(self.halves, self.threads, |times| {
                 let distance = pivot.distance(&moments.of_groups(times).ok()?);
                 bar.inc(1);
                 Some(distance)

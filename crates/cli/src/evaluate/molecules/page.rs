@@ -1,13 +1,16 @@
 //! The report: what there is to see of a set of molecules.
 
 use equidrift_molecule::Chemistry;
+use equidrift_molecule::descriptors::DescriptorCalculator;
 use equidrift_molecule::draw::{PictureSize, svg};
-use equidrift_molecule::evaluation::GalleryMember;
+use equidrift_molecule::evaluation::{DescriptorTable, GalleryMember, JudgedSet};
 
 use super::Evaluation;
+use equidrift_molecule::perceived::PerceivedMolecule;
+
 use super::reading::Judged;
-use super::table::{SHARES, distance};
-use crate::report::{Bar, Block, Figure, Picture, Report, Row, Section, Table, Tile};
+use super::table::{DESCRIPTORS, SHARES, distance};
+use crate::report::{Bar, Block, Chart, Figure, Picture, Report, Row, Section, Table, Tile};
 
 /// The protocol of each figure, in words.
 const PROTOCOLS: [(&str, &str); 7] = [
@@ -35,7 +38,12 @@ fn protocol(name: &str) -> String {
 }
 
 /// The page.
-pub(super) fn page(evaluation: &Evaluation, shown: Vec<GalleryMember>, chemistry: &dyn Chemistry) -> Report {
+pub(super) fn page(
+    evaluation: &Evaluation,
+    set: JudgedSet,
+    reference: Option<&JudgedSet>,
+    chemistry: &dyn Chemistry,
+) -> Report {
     let generated = &evaluation.generated;
     let mut report = Report {
         title: generated
@@ -53,6 +61,16 @@ pub(super) fn page(evaluation: &Evaluation, shown: Vec<GalleryMember>, chemistry
             .to_owned(),
         blocks: vec![Block::Table(figures(evaluation))],
     });
+    let charts = charts(&set.descriptors, reference.map(|set| &set.descriptors));
+    if !charts.is_empty() {
+        report.sections.push(Section {
+            heading: "Distributions".to_owned(),
+            note: "Shares of the valid samples. Values beyond the axis are counted in its outermost bins."
+                .to_owned(),
+            blocks: vec![Block::Charts(charts), Block::Table(descriptors(evaluation))],
+        });
+    }
+    let shown = set.gallery.into_members();
     if !shown.is_empty() {
         report.sections.push(gallery(shown, chemistry));
     }
@@ -94,6 +112,11 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A number with a real minus sign.
+fn number(value: f64, digits: usize) -> String {
+    format!("{value:.digits$}").replace('-', "\u{2212}")
 }
 
 /// A share with its error, and a bar.
@@ -183,14 +206,96 @@ fn figures(evaluation: &Evaluation) -> Table {
     Table { columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(), rows }
 }
 
+/// The distributions of the descriptors there are.
+fn charts(generated: &DescriptorTable, reference: Option<&DescriptorTable>) -> Vec<Chart> {
+    let tables: Vec<(&str, &DescriptorTable)> = [("generated", Some(generated)), ("reference", reference)]
+        .into_iter()
+        .filter_map(|(name, table)| Some((name, table?)))
+        .collect();
+    let mut charts = Vec::new();
+    for (key, title, _) in DESCRIPTORS {
+        let columns: Vec<(&str, &[f32])> = tables
+            .iter()
+            .filter_map(|(set, table)| {
+                let (_, column) = table.columns().find(|(name, _)| *name == key)?;
+                Some((*set, column.values()))
+            })
+            .collect();
+        if columns.is_empty() {
+            continue;
+        }
+        charts.push(match key {
+            "heavy_atoms" | "rings" => {
+                let numbers: Vec<(&str, Vec<u32>)> = columns
+                    .iter()
+                    .map(|(set, values)| (*set, values.iter().map(|value| *value as u32).collect()))
+                    .collect();
+                let sets: Vec<(&str, &[u32])> =
+                    numbers.iter().map(|(set, values)| (*set, &values[..])).collect();
+                Chart::counts(title, &sets)
+            }
+            _ => Chart::continuous(title, &columns),
+        });
+    }
+    charts
+}
+
+/// Means and quantiles of the descriptors.
+fn descriptors(evaluation: &Evaluation) -> Table {
+    let columns: Vec<(&str, &Judged)> =
+        [("generated", Some(&evaluation.generated)), ("reference", evaluation.reference.as_ref())]
+            .into_iter()
+            .filter_map(|(name, judged)| Some((name, judged?)))
+            .collect();
+    let mut headings = Vec::new();
+    for (name, _) in &columns {
+        headings.extend([format!("{name}: mean"), "5 %".to_owned(), "median".to_owned(), "95 %".to_owned()]);
+    }
+    let mut rows = Vec::new();
+    for (key, name, digits) in DESCRIPTORS {
+        let whole = matches!(key, "heavy_atoms" | "rings");
+        let figures: Vec<Option<Figure>> = columns
+            .iter()
+            .flat_map(|(_, judged)| match judged.descriptors.get(key) {
+                Some(summary) => {
+                    let mut figures = vec![Some(Figure {
+                        value: number(summary.mean, digits),
+                        error: Some(format!("± {}", number(summary.standard_error, digits))),
+                        bar: None,
+                    })];
+                    let digits = if whole { 0 } else { digits };
+                    figures.extend(
+                        summary.quantiles.map(|quantile| Some(Figure::plain(number(quantile, digits)))),
+                    );
+                    figures
+                }
+                None => vec![None; 4],
+            })
+            .collect();
+        if figures.iter().any(Option::is_some) {
+            rows.push(Row { name: name.to_owned(), figures, note: String::new() });
+        }
+    }
+    Table { columns: headings, rows }
+}
+
 fn gallery(shown: Vec<GalleryMember>, chemistry: &dyn Chemistry) -> Section {
+    let mut calculator = DescriptorCalculator::new();
     let pictures = shown.into_iter().map(|GalleryMember { line, canonical }| {
         let drawing =
             chemistry.parse_smiles(&canonical).and_then(|graph| svg(&graph, PictureSize::default()));
+        let caption = PerceivedMolecule::of_canonical(&canonical).map_or_else(
+            |_| format!("line {line}"),
+            |molecule| {
+                let descriptors = calculator.calculate(&molecule);
+                let log_p = number(descriptors.log_p, 2);
+                format!("log P {log_p} \u{b7} QED {}", number(descriptors.drug_likeness, 2))
+            },
+        );
         Picture {
             svg: drawing.unwrap_or_else(|_| "<p>no drawing</p>".to_owned()),
-            caption: format!("line {line}"),
-            description: canonical,
+            caption,
+            description: format!("line {line}: {canonical}"),
         }
     });
     Section {
@@ -253,7 +358,7 @@ fn colophon(evaluation: &Evaluation) -> Vec<(String, String)> {
         lines.push((
             "standard errors".to_owned(),
             format!(
-                "of distances: {} replicates of a bootstrap of {} groups, seed {}; of shares: binomial; of uniqueness: jackknife",
+                "of distances: {} random halves of {} groups, seed {}; of shares: binomial; of uniqueness: jackknife",
                 bootstrap.replicates, bootstrap.groups, bootstrap.seed
             ),
         ));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use equidrift_molecule::evaluation::{Evaluator, JudgedSet, Problems, SampleFile};
+use equidrift_molecule::evaluation::{
+    ColumnSummary, DescriptorsWanted, Evaluator, JudgedSet, Problems, SampleFile,
+};
 use equidrift_molecule::metrics::{MetricErrors, MoleculeMetrics, Tally, TrainingSet, Wanted};
 use equidrift_molecule::{Chemistry, ProblemKind};
 use serde::Serialize;
@@ -21,6 +23,17 @@ pub(super) struct Reading<'a> {
     pub(super) strict: bool,
 }
 
+/// What is asked of a file.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked<'a> {
+    pub(super) wanted: Wanted<'a>,
+    pub(super) descriptors: DescriptorsWanted<'a>,
+    /// Groups of the bootstrap.
+    pub(super) groups: usize,
+    /// Molecules to be drawn.
+    pub(super) shown: usize,
+}
+
 /// What `--json` says of a file.
 #[derive(Serialize)]
 pub(super) struct Judged {
@@ -34,6 +47,9 @@ pub(super) struct Judged {
     pub(super) problems: BTreeMap<ProblemKind, u64>,
     /// Samples without a molecule.
     pub(super) blank: u64,
+    /// Of the valid samples.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) descriptors: BTreeMap<&'static str, ColumnSummary>,
 }
 
 impl Judged {
@@ -57,10 +73,8 @@ impl Reading<'_> {
     pub(super) fn read(
         &self,
         path: &Path,
-        wanted: Wanted<'_>,
-        groups: usize,
-        shown: usize,
         unit: &str,
+        asked: Asked<'_>,
     ) -> Result<(JudgedSet, Judged), Failure> {
         let file = SampleFile::open(path).map_err(failure)?;
         let (bytes, length) = (file.bytes_read(), std::fs::metadata(path).map_or(0, |file| file.len()));
@@ -72,9 +86,10 @@ impl Reading<'_> {
             bar.set_message(lines.to_string());
         };
         let mut evaluator = Evaluator::new(self.chemistry);
-        evaluator.wanted = wanted;
-        evaluator.groups = groups;
-        evaluator.shown = shown;
+        evaluator.wanted = asked.wanted;
+        evaluator.descriptors = asked.descriptors;
+        evaluator.groups = asked.groups;
+        evaluator.shown = asked.shown;
         evaluator.strict = self.strict;
         evaluator.threads = self.threads;
         evaluator.progress = Some(&mut advance);
@@ -82,12 +97,20 @@ impl Reading<'_> {
         bar.finish_and_clear();
         let set = set.map_err(failure)?;
         warn(path, &set.problems);
-        if set.moments.left_out() > 0 {
-            progress::note(&format!(
-                "warning: {}: NSPDK is without {} molecules that have bonds of another kind than single, double, triple and aromatic",
-                path.display(),
-                set.moments.left_out()
-            ));
+        for (what, left_out, reason) in [
+            (
+                "NSPDK is",
+                set.moments.left_out() as u64,
+                "have bonds of another kind than single, double, triple and aromatic",
+            ),
+            ("descriptors are", set.descriptors.left_out, "have more rings than are searched for"),
+        ] {
+            if left_out > 0 {
+                let path = path.display();
+                progress::note(&format!(
+                    "warning: {path}: {what} without {left_out} molecules that {reason}"
+                ));
+            }
         }
         let metrics = set.tally.metrics(None);
         let judged = Judged {
@@ -97,6 +120,11 @@ impl Reading<'_> {
             bad_lines: set.problems.listed().iter().map(|problem| problem.line).collect(),
             problems: set.problems.counts().collect(),
             blank: set.problems.blank(),
+            descriptors: set
+                .descriptors
+                .columns()
+                .filter_map(|(name, column)| Some((name, column.summary()?)))
+                .collect(),
         };
         Ok((set, judged))
     }

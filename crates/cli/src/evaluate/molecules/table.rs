@@ -49,6 +49,12 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
             share(&judged.metrics).map(|share| format!("{:.2}{} %", 100.0 * share, error.unwrap_or_default()))
         });
     }
+    for (key, name, digits) in DESCRIPTORS {
+        row(&format!("mean {name}"), &|judged| {
+            let summary = judged.descriptors.get(key)?;
+            Some(format!("{:.digits$} ± {:.digits$}", summary.mean, summary.standard_error))
+        });
+    }
     let some = |count: u64| (count > 0).then(|| count.to_string());
     row("blank", &|judged| some(judged.blank));
     row("bad lines", &|judged| some(judged.bad()));
@@ -70,6 +76,16 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
     }
     text
 }
+
+/// Descriptors: their name in `--json`, their name for people, digits after the point.
+pub(super) const DESCRIPTORS: [(&str, &str, usize); 6] = [
+    ("heavy_atoms", "heavy atoms", 2),
+    ("molecular_weight", "molecular weight", 1),
+    ("log_p", "log P", 3),
+    ("drug_likeness", "QED", 4),
+    ("rings", "rings", 3),
+    ("synthetic_accessibility", "SA score", 3),
+];
 
 /// A distance and its error. MMD is a few thousandths, FCD a few units: as many digits as published figures have, and one
 /// more.
