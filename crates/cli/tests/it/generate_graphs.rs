@@ -44,7 +44,7 @@ fn every_format_holds_the_same_graphs() {
     }
     let found = first.unwrap();
     assert!(
-        found.iter().any(|(nodes, _)| *nodes > 9) && found.iter().any(|(nodes, _)| *nodes < 6),
+        found.iter().any(|(nodes, _)| *nodes > 5) && found.iter().any(|(nodes, _)| *nodes < 3),
         "{found:?}"
     );
     // Nodes without an edge were dropped.
@@ -57,19 +57,19 @@ fn every_format_holds_the_same_graphs() {
 fn batch_threads_and_padding_change_no_byte() {
     let (folder, model) = small_graph_model();
     for engine in ["fused", "burn"] {
-        let draw = |file: &str, line: &str| {
+        let draw = |file: &str, seed: u64, line: &str| {
             drawn(
                 &model,
                 &folder.path().join(file),
-                &format!("--num 150 --seed 7 --steps 8 --engine {engine} {line}"),
+                &format!("--num 150 --seed {seed} --steps 8 --engine {engine} {line}"),
             )
         };
-        let alone = draw("alone.jsonl", "--batch 1 --threads 1");
+        let alone = draw("alone.jsonl", 7, "--batch 1 --threads 1");
         for (batch, threads) in [(5, 2), (64, 1), (128, 5), (1000, 2)] {
             let line = format!("--batch {batch} --threads {threads}");
-            assert!(draw("other.jsonl", &line) == alone, "{engine} {line}");
+            assert!(draw("other.jsonl", 7, &line) == alone, "{engine} {line}");
         }
-        assert!(draw("seed.jsonl", "--seed 8") != alone);
+        assert!(draw("seed.jsonl", 8, "") != alone);
     }
 }
 
@@ -80,9 +80,15 @@ fn every_sampler_is_independent_of_batch_and_padding() {
     for sampler in equidrift_sampler::SamplerConfig::names().into_iter().chain(adaptive.iter().copied()) {
         let steps = if adaptive.contains(&sampler) { "" } else { "--steps 6" };
         let line = |batch: u32| format!("--num 60 --seed 5 {steps} --sampler {sampler} --batch {batch}");
-        let alone = drawn(&model, &folder.path().join("alone.jsonl"), &line(1));
-        let padded = drawn(&model, &folder.path().join("padded.jsonl"), &line(60));
-        assert!(alone == padded, "{sampler}");
+        // With random weights and so few steps some samples of some samplers diverge (exit code 5); they must not differ
+        // either.
+        let draw = |file: &str, batch: u32| {
+            let path = folder.path().join(file);
+            let result = generate_graphs(&model, Some(&path), &line(batch)).output().unwrap();
+            assert!([0, 5].contains(&code(&result)), "{sampler}: {}", stderr(&result));
+            (code(&result), fs::read(path).unwrap())
+        };
+        assert!(draw("alone.jsonl", 1) == draw("padded.jsonl", 60), "{sampler}");
     }
 }
 
