@@ -272,9 +272,15 @@ mod tests {
         let listed = place.file("rows.txt", "5\n0\n");
         let set = hold_out(ValidationSettings { rows: Some(listed), ..Default::default() }).unwrap();
         assert_eq!((rows(&set.held_out.unwrap().graphs), rows(&set.graphs)), (vec![0, 5], vec![1, 3, 4]));
-        let set = hold_out(ValidationSettings { fraction: 0.4, ..Default::default() }).unwrap();
+        // Of graphs of one size a share can always be held out.
+        let alike = "{\"n\": 3, \"edges\": [[0, 1], [1, 2]]}\n".repeat(5);
+        let alike = GraphInput { path: place.file("alike.jsonl", &alike), part: None };
+        let alike = GraphSource { data: &alike, test_rows: None, on_bad_graph: Unusable::Fail };
+        let mut set = GraphSet::read(&alike, None, &|| false).unwrap().unwrap();
+        let share = ValidationSettings { fraction: 0.4, ..Default::default() };
+        assert!(set.hold_out(&share, &alike, 3, &|| false).unwrap());
         let held_out = set.held_out.unwrap();
-        assert_eq!(held_out.graphs.len() + held_out.too_large as usize + set.graphs.len(), 5);
+        assert_eq!((held_out.graphs.len(), held_out.too_large, set.graphs.len()), (2, 0, 3));
         assert_eq!(set.graphs.features(), held_out.graphs.features());
         // Of a file of its own: a degree that no training graph has, and more nodes than they have.
         let edges: Vec<String> = (1..=4).map(|leaf| format!("[0,{leaf}]")).collect();
