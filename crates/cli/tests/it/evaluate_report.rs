@@ -50,7 +50,7 @@ fn a_report_is_one_page_with_figures_pictures_and_problems() {
         assert!(page.contains(&format!("aria-label=\"{chart}\"")), "no chart of {chart}");
     }
     assert!(page.contains("\ngenerated: ") && page.contains("\nreference: "));
-    assert!(page.contains("Lines that are no molecules") && page.contains("unknown atom"));
+    assert!(page.contains("Lines that are no molecules") && page.contains("no SMILES"));
     // A second run writes the same page over it.
     evaluate(
         folder.path(),
