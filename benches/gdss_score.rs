@@ -23,6 +23,7 @@ fn networks() -> NetworksConfig {
             max_feat_num: FEATURES,
             depth: 2,
             nhid: 16,
+            time_features: 0,
         }),
         adj: EdgeNetworkConfig::ScoreNetworkA(ScoreNetworkAConfig {
             max_feat_num: FEATURES,
@@ -36,6 +37,7 @@ fn networks() -> NetworksConfig {
             adim: 16,
             num_heads: 4,
             conv: Projection::Gcn,
+            time_features: 0,
         }),
     }
 }

@@ -64,7 +64,7 @@ pub struct ScoreNetworkXConfig {
     pub depth: usize,
     /// Width of each.
     pub nhid: usize,
-    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::time_features`]). The published
+    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::TimeFeatures`]). The published
     /// networks have none: they are not told the noise level.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub time_features: usize,
@@ -102,7 +102,7 @@ pub struct ScoreNetworkXGmhConfig {
     /// Projection of queries and keys.
     #[serde(default)]
     pub conv: Projection,
-    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::time_features`]). The published
+    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::TimeFeatures`]). The published
     /// networks have none: they are not told the noise level.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub time_features: usize,
@@ -156,7 +156,7 @@ pub struct ScoreNetworkAConfig {
     /// Projection of queries and keys.
     #[serde(default)]
     pub conv: Projection,
-    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::time_features`]). The published
+    /// Features of the time that each perceptron takes beside its inputs ([`equidrift_nn::TimeFeatures`]). The published
     /// networks have none: they are not told the noise level.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub time_features: usize,

@@ -184,9 +184,11 @@ impl PerturbedGraphs<f64> {
             perturbed.scale_adj.push(adj.scale);
             let mask = &clean.mask[b * n..][..n];
             for i in (0..n).filter(|&i| mask[i]) {
-                for feature in (b * n + i) * f..(b * n + i + 1) * f {
-                    (perturbed.x[feature], perturbed.z_x[feature]) =
-                        x.entry(paths.x.scale * clean.x[feature], z_x[feature]);
+                let features = (b * n + i) * f..(b * n + i + 1) * f;
+                let given = clean.x[features.clone()].iter().zip(&z_x[features.clone()]);
+                let made = perturbed.x[features.clone()].iter_mut().zip(&mut perturbed.z_x[features]);
+                for ((value, target), (clean, &z)) in made.zip(given) {
+                    (*value, *target) = x.entry(paths.x.scale * clean, z);
                 }
                 for j in (i + 1..n).filter(|&j| mask[j]) {
                     let (upper, lower) = ((b * n + i) * n + j, (b * n + j) * n + i);

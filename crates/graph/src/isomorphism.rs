@@ -26,7 +26,7 @@ pub enum Isomorphism {
 }
 
 /// A number that isomorphic graphs share, and other graphs hardly ever, except such as colour refinement cannot tell
-/// apart (regular graphs of equal size and degree). Cost: O(E) a round, at most [`ROUNDS`] rounds.
+/// apart (regular graphs of equal size and degree). Cost: O(E) a round, at most `ROUNDS` rounds.
 #[must_use]
 pub fn fingerprint(graph: &Adjacency) -> u64 {
     let mut work = Work { left: u64::MAX };

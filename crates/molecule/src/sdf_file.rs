@@ -225,7 +225,7 @@ impl SdfRecords {
                 ["BEGIN", name, ..] => block = (*name).to_owned(),
                 ["END", ..] => block.clear(),
                 ["COUNTS", atoms, bonds, ..] => {
-                    check_counts(whole(atoms, "the number of atoms")?, whole(bonds, "the number of bonds")?)?
+                    check_counts(whole(atoms, "the number of atoms")?, whole(bonds, "the number of bonds")?)?;
                 }
                 [index, symbol, _, _, _, _, options @ ..] if block == "ATOM" => {
                     let charge = options.iter().find_map(|option| option.strip_prefix("CHG="));
@@ -461,6 +461,7 @@ M  END
 $$$$
 ";
 
+    #[allow(clippy::type_complexity)] // compared with literals of this form
     fn records(text: &str) -> Vec<Result<(u64, u64, Option<String>, String), String>> {
         let input = Box::new(io::Cursor::new(text.as_bytes().to_vec()));
         let spelt = |record: SdfRecord| {

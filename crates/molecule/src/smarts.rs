@@ -1,4 +1,4 @@
-//! SMARTS patterns: substructures of [`PerceivedMolecule`]s, as RDKit matches them.
+//! SMARTS patterns: substructures of [`PerceivedMolecule`](crate::perceived::PerceivedMolecule)s, as RDKit matches them.
 //!
 //! Patterns are compiled into a [`PatternSet`], which keeps each distinct atom test once: hundreds of filters share a few
 //! hundred atom tests. A [`Matcher`] binds the set to one molecule and remembers which atoms pass which test, so that most

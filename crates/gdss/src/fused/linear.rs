@@ -270,6 +270,7 @@ impl Linear {
     /// Adds the gradient of weights and biases, summed over rows and lanes, to the network's flat gradient. Row `r` of
     /// `delta` belongs to row `first + r` of the inputs; `time` are the features of the graphs' times.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn accumulate_gradient<S: Simd>(
         &self,
         simd: S,

@@ -13,7 +13,7 @@
 //!   by a fixed tree, over the tiles of a chunk of 32 graphs, then over chunks in double precision.
 //!   So it does not depend on the number of threads either (but, in the last bits, on the width of the registers).
 //! - Graphs are computed at the size of the largest one beside them in a tile (in a chunk, for gradients), rounded up to
-//!   [`SIZE_STEP`], and not at that of the batch: padding costs little where graphs of like sizes lie side by side.
+//!   a multiple of four, and not at that of the batch: padding costs little where graphs of like sizes lie side by side.
 //! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane with a factor of about the number of
 //!   edge channels of all layers.
 //!

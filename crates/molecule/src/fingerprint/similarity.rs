@@ -190,8 +190,8 @@ fn may_be_nearer<const WORDS: usize>(
     best: f32,
 ) -> bool {
     let mut may = false;
-    for lane in 0..LANES {
-        let most = early[lane] + group.late_ones[lane].min(query.late_ones);
+    for (lane, early) in early.iter().enumerate() {
+        let most = early + group.late_ones[lane].min(query.late_ones);
         let all = group.ones[lane] + query.ones;
         // most / (all - most) >= best, with room for rounding.
         may |= most as u32 as f32 * (1.000_001 + best) >= best * all as u32 as f32;

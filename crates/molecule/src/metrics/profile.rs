@@ -1,7 +1,7 @@
 //! Everything that the metrics ask of one molecule, from one reading of its canonical SMILES.
 //!
 //! A [`MoleculeProfile`] is a plain value: profiles are made in any number of threads ([`Profiler`], one each) and added in
-//! order to the sets that are compared ([`super::moses::MosesSet`], [`super::guacamol::GuacamolSet`]).
+//! order to the sets that are compared ([`super::moses::MosesSet`]).
 
 use std::sync::{Mutex, PoisonError};
 

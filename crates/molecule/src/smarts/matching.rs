@@ -57,13 +57,13 @@ impl<'a> Matcher<'a> {
         if !self.has_enough_atoms(pattern) {
             return;
         }
-        for word in 0..atoms.len() {
-            let mut left = self.memory.passing(pattern.atoms[0])[word] & atoms[word];
+        for (word, atoms) in atoms.iter_mut().enumerate() {
+            let mut left = self.memory.passing(pattern.atoms[0])[word] & *atoms;
             while left != 0 {
                 let bit = left & left.wrapping_neg();
                 let atom = (64 * word) as u16 + left.trailing_zeros() as u16;
                 if pattern.atoms.len() == 1 || self.search(pattern, 0, Some(atom), &mut |_| true) {
-                    atoms[word] &= !bit;
+                    *atoms &= !bit;
                     found(atom);
                 }
                 left &= !bit;
