@@ -12,7 +12,6 @@ RDKit 2026.09.1, NumPy 2.4 and PyTorch 2.15.
 
 import csv
 import json
-import pickle
 import sys
 import types
 
@@ -54,7 +53,6 @@ stand_in("fcd_torch", FCD=object)
 stand_in("tqdm", tqdm=lambda items, **_: items)
 stand_in("matplotlib", pyplot=None)
 stand_in("rdkit.six", iteritems=lambda table: iter(table.items()))
-stand_in("rdkit.six.moves", cPickle=pickle)
 package = types.ModuleType("moses")  # its own __init__ imports models, which need more packages
 for folder in sys.path:
     path = f"{folder}/moses"

@@ -12,6 +12,7 @@ mod decodings;
 mod descriptors;
 mod fcd_package;
 mod hostile;
+mod moses;
 mod npz;
 mod nspdk;
 mod python;
