@@ -47,7 +47,7 @@ fn every_figure_is_that_of_the_package() {
         match figure {
             // The package computes similarities in single precision.
             Some(figure) => {
-                assert!((figure - expected).abs() < 1e-5, "{name}: {figure}, the package {expected}")
+                assert!((figure - expected).abs() < 1e-5, "{name}: {figure}, the package {expected}");
             }
             None => assert!(name == "SA" && scores.is_none(), "no {name}"),
         }
