@@ -19,8 +19,13 @@
 //! ```
 
 use crate::chemistry::Chemistry;
+use crate::chemistry::chematic::written_atoms;
 use crate::error::MoleculeError;
+use crate::metrics::guacamol::{self, GuacamolSet};
+use crate::metrics::moses::{MosesSet, UniqueAt};
+use crate::metrics::profile::{MoleculeProfile, ProfileScope, Profilers};
 use crate::metrics::set_statistics::{SetChunk, SetMoments};
+use crate::metrics::stability::StabilityTally;
 use crate::metrics::{SmilesDigest, Tally, Wanted, available_threads, stream_in_threads};
 use crate::text_lines::TextLine;
 
@@ -29,7 +34,7 @@ mod gallery;
 mod problems;
 mod sample_file;
 
-pub use descriptor_table::{Column, ColumnSummary, DescriptorRow, DescriptorTable, DescriptorsWanted};
+pub use descriptor_table::{Column, ColumnSummary, DescriptorTable};
 pub use gallery::{Gallery, GalleryMember};
 pub use problems::{LineProblem, MOST_LISTED, Problems};
 pub use sample_file::{Sample, SampleFile, SampleFormat};
@@ -43,8 +48,10 @@ pub struct Evaluator<'a> {
     pub chemistry: &'a dyn Chemistry,
     /// What distances between sets will be asked for.
     pub wanted: Wanted<'a>,
-    /// What descriptors of every molecule are wanted.
-    pub descriptors: DescriptorsWanted<'a>,
+    /// What of every molecule is wanted: descriptors, what MOSES and GuacaMol ask for; `None` for nothing.
+    pub profiles: Option<ProfileScope<'a>>,
+    /// Whether atom and molecule stability are wanted.
+    pub stability: bool,
     /// Groups of samples ([`crate::metrics::resampling`]); one if no standard errors are to follow.
     pub groups: usize,
     /// Molecules that are kept to be shown.
@@ -66,8 +73,16 @@ pub struct JudgedSet {
     pub problems: Problems,
     /// What distances to other sets need.
     pub moments: SetMoments,
-    /// Descriptors of the valid samples, if they were wanted.
+    /// Descriptors of the valid samples, if profiles were wanted.
     pub descriptors: DescriptorTable,
+    /// What the MOSES suite needs, if it was wanted.
+    pub moses: MosesSet,
+    /// Uniqueness among the first samples as MOSES asks for it, if it was wanted.
+    pub unique_at: UniqueAt,
+    /// What GuacaMol's benchmark needs, if it was wanted.
+    pub guacamol: GuacamolSet,
+    /// Stability, if it was wanted.
+    pub stability: StabilityTally,
     /// Some of the molecules.
     pub gallery: Gallery,
 }
@@ -89,7 +104,8 @@ struct Chunk {
     lines: u64,
     judged: Vec<Judged>,
     set: SetChunk,
-    descriptors: Vec<Option<DescriptorRow>>,
+    profiles: Vec<Option<MoleculeProfile>>,
+    stability: StabilityTally,
 }
 
 impl<'a> Evaluator<'a> {
@@ -98,7 +114,8 @@ impl<'a> Evaluator<'a> {
         Self {
             chemistry,
             wanted: Wanted::default(),
-            descriptors: DescriptorsWanted::default(),
+            profiles: None,
+            stability: false,
             groups: 1,
             shown: 0,
             strict: false,
@@ -117,20 +134,31 @@ impl<'a> Evaluator<'a> {
             problems: Problems::default(),
             moments: SetMoments::new(self.chemistry.name(), self.wanted, self.groups),
             descriptors: DescriptorTable::default(),
+            moses: MosesSet::new(),
+            unique_at: UniqueAt::default(),
+            guacamol: GuacamolSet::new(guacamol::SET_SIZE),
+            stability: StabilityTally::new(),
             gallery: Gallery::new(self.shown),
         };
-        let (chemistry, format) = (self.chemistry, file.format());
-        let (wanted, descriptors) = (self.wanted, self.descriptors);
-        let (strict, threads) = (self.strict, self.threads);
+        let judging = Judging { chemistry: self.chemistry, format: file.format(), stability: self.stability };
+        let profilers = self.profiles.map(Profilers::new);
+        let is_wanted = |what: fn(&ProfileScope<'_>) -> bool| self.profiles.as_ref().is_some_and(what);
+        let (moses, guacamol) = (is_wanted(|scope| scope.moses), is_wanted(|scope| scope.guacamol));
+        let (wanted, strict, threads) = (self.wanted, self.strict, self.threads);
         let path = file.path().to_owned();
         let work = |lines: Vec<TextLine>| {
             let count = lines.len() as u64;
-            let judged = judge_lines(lines, format, chemistry);
+            let mut stability = StabilityTally::new();
+            let judged: Vec<Judged> =
+                lines.into_iter().filter_map(|line| judging.judge(line, &mut stability)).collect();
             let canonical = canonical(&judged);
+            let profiles =
+                profilers.as_ref().map_or_else(Vec::new, |profilers| profilers.profiles(&canonical));
             Chunk {
                 lines: count,
                 set: SetChunk::of_canonical(&canonical, wanted),
-                descriptors: descriptor_table::rows(&canonical, descriptors),
+                profiles: profiles.into_iter().map(Result::ok).collect(),
+                stability,
                 judged,
             }
         };
@@ -142,6 +170,9 @@ impl<'a> Evaluator<'a> {
                 }
                 match judged.verdict {
                     Verdict::Valid { canonical, digest } => {
+                        if moses {
+                            set.unique_at.add(&canonical);
+                        }
                         if set.tally.add_digest(digest, !canonical.contains('.')) {
                             set.gallery.offer(judged.line, digest, canonical);
                         }
@@ -161,7 +192,18 @@ impl<'a> Evaluator<'a> {
                 }
             }
             set.moments.add(&chunk.set);
-            chunk.descriptors.iter().for_each(|row| set.descriptors.add(row.as_ref()));
+            set.stability.merge(&chunk.stability);
+            for profile in &chunk.profiles {
+                set.descriptors.add(profile.as_ref());
+                match profile {
+                    Some(profile) if moses => set.moses.add(profile),
+                    None if moses => set.moses.add_refused(),
+                    _ => (),
+                }
+                if let Some(profile) = profile.as_ref().filter(|_| guacamol) {
+                    set.guacamol.add(profile);
+                }
+            }
             if let Some(progress) = &mut progress {
                 progress(chunk.lines);
             }
@@ -170,10 +212,6 @@ impl<'a> Evaluator<'a> {
         set.moments.settle();
         Ok(set)
     }
-}
-
-fn judge_lines(lines: Vec<TextLine>, format: SampleFormat, chemistry: &dyn Chemistry) -> Vec<Judged> {
-    lines.into_iter().filter_map(|line| judge_line(line, format, chemistry)).collect()
 }
 
 /// The canonical SMILES of the valid ones.
@@ -185,29 +223,39 @@ fn canonical(judged: &[Judged]) -> Vec<&str> {
     canonical.flatten().collect()
 }
 
-/// `None` for a line that is no sample, such as a comment.
-fn judge_line(
-    TextLine { line, text }: TextLine,
+/// How a line is judged.
+#[derive(Clone, Copy)]
+struct Judging<'a> {
+    chemistry: &'a dyn Chemistry,
     format: SampleFormat,
-    chemistry: &dyn Chemistry,
-) -> Option<Judged> {
-    let problem = |kind, reason| Verdict::Problem(LineProblem { line, kind, reason });
-    let sample = match text {
-        Ok(text) => format.sample(&text)?,
-        Err(fault) => Err(fault),
-    };
-    let (verdict, history) = match sample {
-        Err(fault) => (problem(fault.kind, fault.reason), None),
-        Ok(Sample { smiles: None, history }) => (Verdict::Blank, history),
-        Ok(Sample { smiles: Some(smiles), history }) => match chemistry.canonicalise(&smiles) {
-            Ok(canonical) => {
-                let digest = SmilesDigest::of(&canonical);
-                (Verdict::Valid { canonical, digest }, history)
-            }
-            Err(error) => (problem(error.problem_kind(), error.to_string()), history),
-        },
-    };
-    Some(Judged { line, verdict, history })
+    stability: bool,
+}
+
+impl Judging<'_> {
+    /// `None` for a line that is no sample, such as a comment.
+    fn judge(self, TextLine { line, text }: TextLine, stability: &mut StabilityTally) -> Option<Judged> {
+        let problem = |kind, reason| Verdict::Problem(LineProblem { line, kind, reason });
+        let sample = match text {
+            Ok(text) => self.format.sample(&text)?,
+            Err(fault) => Err(fault),
+        };
+        if self.stability {
+            let smiles = sample.as_ref().ok().and_then(|sample| sample.smiles.as_deref());
+            stability.add(&smiles.and_then(written_atoms).unwrap_or_default());
+        }
+        let (verdict, history) = match sample {
+            Err(fault) => (problem(fault.kind, fault.reason), None),
+            Ok(Sample { smiles: None, history }) => (Verdict::Blank, history),
+            Ok(Sample { smiles: Some(smiles), history }) => match self.chemistry.canonicalise(&smiles) {
+                Ok(canonical) => {
+                    let digest = SmilesDigest::of(&canonical);
+                    (Verdict::Valid { canonical, digest }, history)
+                }
+                Err(error) => (problem(error.problem_kind(), error.to_string()), history),
+            },
+        };
+        Some(Judged { line, verdict, history })
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +306,32 @@ nonsense
         assert_eq!((metrics.samples, metrics.valid, metrics.repaired), (6, 2, 1));
         assert_eq!(metrics.validity_without_correction, Some(1.0 / 3.0));
         assert_eq!(judged.problems.counts().collect::<Vec<_>>(), [(ProblemKind::Record, 3)]);
+    }
+
+    #[test]
+    fn stability_is_that_of_the_atoms_as_written() {
+        // Water; a methyl radical; methane with a fifth hydrogen, which is no molecule; no molecule at all.
+        let content = b"[H]O[H]\n[H]C([H])[H]\n[H]C([H])([H])([H])[H]\n\n";
+        let mut evaluator = Evaluator { stability: true, ..Evaluator::new(&Chematic) };
+        let judged = judge(&mut evaluator, &file(".smi", content));
+        let stability = judged.stability.stability().unwrap();
+        assert_eq!((stability.molecules, stability.atoms), (1.0 / 4.0, (3.0 + 3.0 + 5.0) / 13.0));
+        assert_eq!(judged.tally.metrics(None).samples, 4);
+    }
+
+    #[test]
+    fn the_suites_see_every_valid_sample() {
+        let content = b"CCO\nc1ccccc1CC(=O)NC\nC1CC\n\nOCC\n";
+        let scope = ProfileScope { moses: true, guacamol: true, ..ProfileScope::default() };
+        for threads in [1, 3] {
+            let mut evaluator = Evaluator { profiles: Some(scope), threads, ..Evaluator::new(&Chematic) };
+            let judged = judge(&mut evaluator, &file(".smi", content));
+            assert_eq!((judged.moses.len(), judged.guacamol.len()), (3, 2));
+            assert_eq!(judged.unique_at.shares()[0], (1_000, Some(2.0 / 3.0)));
+            assert_eq!(judged.descriptors.heavy_atoms.values(), [3.0, 11.0, 3.0]);
+        }
+        let plain = judge(&mut Evaluator::new(&Chematic), &file(".smi", content));
+        assert!(plain.moses.is_empty() && plain.guacamol.is_empty());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How good a set of generated molecules is: validity, uniqueness, novelty, connectedness; and how far it is from a
-//! reference set ([`nspdk`], [`fcd`]).
+//! reference set ([`nspdk`], [`fcd`], [`moses`], [`guacamol`]).
 //!
 //! # Protocol
 //!
@@ -24,9 +24,9 @@ use self::resampling::{distinct_share_error, share_error};
 use crate::chemistry::Chemistry;
 use crate::error::MoleculeError;
 
-pub mod bootstrap;
 pub mod chemnet;
 pub mod fcd;
+pub mod guacamol;
 pub mod moses;
 pub(crate) mod npz;
 pub mod nspdk;
@@ -34,6 +34,7 @@ pub mod profile;
 pub mod resampling;
 pub mod set_statistics;
 pub mod smiles_set;
+pub mod stability;
 pub(crate) mod threads;
 pub mod wasserstein;
 

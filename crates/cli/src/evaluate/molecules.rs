@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use equidrift_molecule::descriptors::FragmentScores;
-use equidrift_molecule::evaluation::DescriptorsWanted;
+use equidrift_molecule::metrics::profile::ProfileScope;
 use equidrift_molecule::metrics::resampling::{self, GROUPS};
 use equidrift_molecule::metrics::{ChemNet, TrainingSet, Wanted, available_threads};
 use equidrift_molecule::{Format, MoleculeError};
@@ -15,10 +15,12 @@ use crate::exit::{CliResult, Exit, Failure};
 use crate::stdout;
 use distances::{Distances, Reference, Task};
 use reading::{Asked, Judged, Reading};
+use suites::{Guacamol, Moses};
 
 mod distances;
 mod page;
 mod reading;
+mod suites;
 mod table;
 
 /// Molecules: validity, uniqueness, novelty, connectedness, distances to a reference set
@@ -40,6 +42,12 @@ Distances are between all valid samples, repetitions kept, and all valid molecul
 Descriptors (--descriptors, --report) are those of RDKit 2026.09: heavy atoms, molecular weight, log P (Crippen), QED, rings
   (symmetrised smallest set); with --fragment-scores the synthetic accessibility score of Ertl and Schuffenhauer. The table
   of its fragments is not part of equidrift; datasets/sa-fragment-scores.toml says how to make it from the Python package rdkit.
+MOSES suite (--moses): unique@1k and @10k, IntDiv, IntDiv2, Filters; to the reference SNN, Frag, Scaf and the Wasserstein distances
+  of log P, SA (with --fragment-scores), QED and weight, as the Python package molsets 0.3.1 computes them.
+GuacaMol's KL divergence benchmark (--guacamol): ten divergences from the reference, which should be of the training set, and
+  their score, of the first 10,000 distinct molecules of both, as the Python package guacamol 0.5.5 computes them.
+Stability (--stability): shares of atoms and of molecules whose bond orders add up to a valence of the element (EDM, DiGress);
+  for SMILES that write hydrogens as atoms, [H].
 Standard errors (\u{b1}) say how much a figure would change if other samples were drawn; the reference stays as it is.
   Distances: bootstrap by half-sampling, halves of 64 groups. Shares: binomial, with Jeffreys' prior. Uniqueness: jackknife.
 Bad lines (encoding, length, syntax, unknown atoms, size, valence, ...) are reported with their number and counted by kind.
@@ -54,6 +62,8 @@ Examples:
   equidrift evaluate molecules molecules.smi --reference test.smi --nspdk --save-statistics test.safetensors
   equidrift evaluate molecules molecules.smi --reference test.safetensors --nspdk
   equidrift evaluate molecules molecules.smi --descriptors --fragment-scores sa_fragment_scores.npz
+  equidrift evaluate molecules molecules.smi --reference moses_test.smi.gz --moses --fragment-scores sa_fragment_scores.npz
+  equidrift evaluate molecules molecules.smi --reference train.smi --guacamol
   equidrift evaluate molecules molecules.smi --reference test.smi --nspdk --report report.html")]
 pub(super) struct MoleculesArgs {
     /// Generated molecules: .smi or .jsonl (both may be compressed); - for standard input
@@ -81,6 +91,16 @@ pub(super) struct MoleculesArgs {
     /// Synthetic accessibility score as well, with the fragment scores of this .npz file (implies --descriptors)
     #[arg(long, value_name = "FILE")]
     fragment_scores: Option<PathBuf>,
+    /// The MOSES suite: unique@k, internal diversity and filters; with --reference SNN, Frag, Scaf and distances of descriptors
+    /// (implies --descriptors)
+    #[arg(long)]
+    moses: bool,
+    /// GuacaMol's KL divergence benchmark against the reference (implies --descriptors)
+    #[arg(long, requires = "reference")]
+    guacamol: bool,
+    /// Atom and molecule stability, where hydrogens are written as atoms
+    #[arg(long)]
+    stability: bool,
     /// Training set, for novelty: .smi or .jsonl
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
@@ -119,6 +139,8 @@ struct Evaluation {
     generated: Judged,
     reference: Option<Judged>,
     distances: Option<Distances>,
+    moses: Option<Moses>,
+    guacamol: Option<Guacamol>,
     training: Option<TrainingSize>,
     bootstrap: Bootstrap,
 }
@@ -148,10 +170,9 @@ pub(super) fn run(args: &MoleculesArgs) -> CliResult {
     let chemnet = args.chemnet.as_deref().map(ChemNet::read).transpose().map_err(failure)?;
     let wanted = Wanted { nspdk: args.nspdk, chemnet: chemnet.as_ref() };
     let scores = args.fragment_scores.as_deref().map(FragmentScores::read).transpose().map_err(failure)?;
-    let descriptors = DescriptorsWanted {
-        descriptors: args.descriptors || scores.is_some() || args.report.is_some(),
-        fragment_scores: scores.as_ref(),
-    };
+    let scope = ProfileScope { moses: args.moses, guacamol: args.guacamol, fragment_scores: scores.as_ref() };
+    let wants_profiles =
+        args.descriptors || args.moses || args.guacamol || scores.is_some() || args.report.is_some();
     let reading = Reading { chemistry, threads, strict: args.on_bad_line == OnBadLine::Fail };
 
     let mut training = None;
@@ -167,7 +188,8 @@ pub(super) fn run(args: &MoleculesArgs) -> CliResult {
     let path = path.ok_or_else(|| Failure::message(Exit::Usage, "which FILE is to be judged?"))?;
     let asked = Asked {
         wanted,
-        descriptors,
+        profiles: wants_profiles.then_some(scope),
+        stability: args.stability,
         groups: if args.bootstrap > 0 { GROUPS } else { 1 },
         shown: if args.report.is_some() { SHOWN } else { 0 },
     };
@@ -195,11 +217,19 @@ pub(super) fn run(args: &MoleculesArgs) -> CliResult {
         of.filter(|_| task.is_wanted()).map(|of| task.run(&generated_set.moments, of)).transpose()?;
 
     let (reference_set, reference) = reference.unzip();
+    let suites = suites::Task { halves: &halves, threads };
+    let moses = args.moses.then(|| suites.moses(&generated_set, reference_set.as_ref()));
+    let guacamol = reference_set
+        .as_ref()
+        .filter(|_| args.guacamol)
+        .map(|reference| suites.guacamol(&generated_set.guacamol, &reference.guacamol));
     let evaluation = Evaluation {
         chemistry: chemistry.name(),
         generated,
         reference,
         distances,
+        moses,
+        guacamol,
         training: training.map(|(_, size)| size),
         bootstrap: Bootstrap { replicates: args.bootstrap, groups: asked.groups, seed: args.seed },
     };
@@ -217,7 +247,7 @@ fn check(args: &MoleculesArgs) -> Result<(), Failure> {
     if !wanted && args.save_statistics.is_some() {
         return usage("--save-statistics: say for which distances with --nspdk or --chemnet FILE");
     }
-    if !wanted && stored {
+    if stored && (!wanted || args.moses || args.guacamol) {
         return usage("--reference: statistics serve only for --nspdk and --chemnet FILE");
     }
     if stored && args.save_statistics.is_some() {

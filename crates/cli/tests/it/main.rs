@@ -10,6 +10,7 @@ mod embedded;
 mod evaluate_graphs;
 mod evaluate_input;
 mod evaluate_report;
+mod evaluate_suites;
 mod folder;
 mod generate_graphs;
 mod help;

@@ -219,6 +219,22 @@ fn spelt(library: &Molecule, params: &RdkitSmilesParams) -> Result<String, Strin
 
 /// A molecule that was read, without RDKit's sanitisation: kekulised, hydrogens with one neighbour folded in.
 fn from_library(library: &Molecule) -> Result<MolecularGraph, String> {
+    let graph = graph_of(library, true)?;
+    match valence_problems(&graph).into_iter().next() {
+        Some(problem) => Err(problem.message),
+        None => Ok(graph),
+    }
+}
+
+/// The atoms that a SMILES writes as atoms, hydrogens among them, and their bonds; valences are not checked, and no hydrogen is
+/// added. `None` for what is no SMILES, has no Kekulé form or another kind of bond.
+pub(crate) fn written_atoms(smiles: &str) -> Option<MolecularGraph> {
+    smiles_syntax::check(smiles).ok()?;
+    graph_of(&parse(smiles).ok()?, false).ok()
+}
+
+/// The Kekulé graph; `fold` leaves out hydrogens with one bond.
+fn graph_of(library: &Molecule, fold: bool) -> Result<MolecularGraph, String> {
     let kekule = kekulize(library).map_err(|error| error.to_string())?;
     let library = apply_kekule(library, &kekule);
     let mut place = vec![None; library.atom_count()];
@@ -226,7 +242,7 @@ fn from_library(library: &Molecule) -> Result<MolecularGraph, String> {
     for (index, atom) in library.atoms() {
         let element =
             Element::from_atomic_number(atom.element.atomic_number()).ok_or("it has an unknown element")?;
-        let folded = element == Element::H && atom.charge == 0 && library.degree(index) == 1;
+        let folded = fold && element == Element::H && atom.charge == 0 && library.degree(index) == 1;
         if !folded {
             place[index.0 as usize] = Some(atoms.len());
             atoms.push(Atom { element, charge: atom.charge });
@@ -244,11 +260,7 @@ fn from_library(library: &Molecule) -> Result<MolecularGraph, String> {
             list.push((first, second, order));
         }
     }
-    let graph = molecule_from(atoms, list).map_err(|error| error.to_string())?;
-    match valence_problems(&graph).into_iter().next() {
-        Some(problem) => Err(problem.message),
-        None => Ok(graph),
-    }
+    molecule_from(atoms, list).map_err(|error| error.to_string())
 }
 
 fn from_block(block: &RdkitMolBlock) -> Result<MolecularGraph, String> {

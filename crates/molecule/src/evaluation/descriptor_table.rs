@@ -2,39 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::descriptors::{DescriptorCalculator, Descriptors, FragmentScores};
-use crate::error::MoleculeError;
-use crate::perceived::PerceivedMolecule;
-
-/// Which descriptors are wanted.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DescriptorsWanted<'a> {
-    /// Size, weight, log P, QED, rings.
-    pub descriptors: bool,
-    /// The synthetic accessibility score as well, with this table.
-    pub fragment_scores: Option<&'a FragmentScores>,
-}
-
-/// The descriptors of one molecule.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DescriptorRow {
-    descriptors: Descriptors,
-    accessibility: Option<f64>,
-}
-
-/// Computes rows of canonical SMILES; `None` for a molecule whose rings would not be searched exactly (large cages).
-pub(super) fn rows(canonical: &[&str], wanted: DescriptorsWanted<'_>) -> Vec<Option<DescriptorRow>> {
-    if !wanted.descriptors {
-        return Vec::new();
-    }
-    let mut calculator = DescriptorCalculator::new();
-    let mut row = |smiles: &str| -> Result<DescriptorRow, MoleculeError> {
-        let descriptors = calculator.calculate(&PerceivedMolecule::of_canonical(smiles)?);
-        let score = wanted.fragment_scores.map(|scores| scores.synthetic_accessibility(smiles));
-        Ok(DescriptorRow { descriptors, accessibility: score.transpose()? })
-    };
-    canonical.iter().map(|smiles| row(smiles).ok()).collect()
-}
+use crate::metrics::profile::MoleculeProfile;
 
 /// One descriptor of all molecules of a set.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -98,13 +66,14 @@ pub struct DescriptorTable {
     pub rings: Column,
     /// Synthetic accessibility score; empty without its table.
     pub synthetic_accessibility: Column,
-    /// Molecules without a row.
+    /// Molecules that cannot be analysed.
     pub left_out: u64,
 }
 
 impl DescriptorTable {
-    pub(super) fn add(&mut self, row: Option<&DescriptorRow>) {
-        let Some(DescriptorRow { descriptors, accessibility }) = row else {
+    /// Add a molecule; `None` for one that cannot be analysed.
+    pub(super) fn add(&mut self, profile: Option<&MoleculeProfile>) {
+        let Some(MoleculeProfile { descriptors, synthetic_accessibility, .. }) = profile else {
             self.left_out += 1;
             return;
         };
@@ -117,7 +86,7 @@ impl DescriptorTable {
         ] {
             column.values.push(value as f32);
         }
-        self.synthetic_accessibility.values.extend(accessibility.map(|score| score as f32));
+        self.synthetic_accessibility.values.extend(synthetic_accessibility.map(|score| score as f32));
     }
 
     /// The columns that have values, with the names of their descriptors.
@@ -138,13 +107,14 @@ impl DescriptorTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::profile::{ProfileScope, Profiler};
 
     #[test]
     fn columns_hold_the_values_and_sum_them_up() {
-        let wanted = DescriptorsWanted { descriptors: true, fragment_scores: None };
         let mut table = DescriptorTable::default();
-        for row in rows(&["CCO", "c1ccccc1", "C(", "C1CC1"], wanted) {
-            table.add(row.as_ref());
+        let mut profiler = Profiler::new(ProfileScope::default());
+        for smiles in ["CCO", "c1ccccc1", "C(", "C1CC1"] {
+            table.add(profiler.profile(smiles).ok().as_ref());
         }
         assert_eq!((table.heavy_atoms.values(), table.left_out), (&[3.0, 6.0, 3.0][..], 1));
         assert_eq!(table.rings.values(), [0.0, 1.0, 1.0]);
@@ -158,6 +128,5 @@ mod tests {
         let names: Vec<_> = table.columns().map(|(name, _)| name).collect();
         assert_eq!(names, ["heavy_atoms", "molecular_weight", "log_p", "drug_likeness", "rings"]);
         assert_eq!(Column::default().summary(), None);
-        assert!(rows(&["C"], DescriptorsWanted::default()).is_empty());
     }
 }

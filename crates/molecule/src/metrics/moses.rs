@@ -25,18 +25,19 @@
 //! assert!(distances.snn.is_some_and(|snn| 0.5 < snn && snn < 1.0));
 //! ```
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::profile::{MoleculeProfile, ProfileScope, for_each_profile};
+use super::resampling::distinct_share_error;
 use super::wasserstein::SortedSample;
 use crate::descriptors::FragmentScores;
 use crate::fingerprint::{Fingerprint, FingerprintSet};
 
 pub mod counts;
-pub mod error_bars;
 pub mod filters;
+mod standard_errors;
 
 use counts::Counts;
 
@@ -241,9 +242,12 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
 pub struct UniqueAt {
     limits: Vec<u64>,
     seen: u64,
-    distinct: HashSet<Box<str>>,
-    /// Distinct molecules when each limit was reached.
-    reached: Vec<u64>,
+    /// Distinct molecules, and whether each came more than once.
+    distinct: HashMap<Box<str>, bool>,
+    /// How many of them came more than once.
+    repeated: u64,
+    /// Distinct and repeated molecules when each limit was reached.
+    reached: Vec<(u64, u64)>,
 }
 
 impl Default for UniqueAt {
@@ -259,7 +263,7 @@ impl UniqueAt {
     pub fn new(limits: &[u64]) -> Self {
         let mut limits = limits.to_vec();
         limits.sort_unstable();
-        Self { limits, seen: 0, distinct: HashSet::new(), reached: Vec::new() }
+        Self { limits, seen: 0, distinct: HashMap::new(), repeated: 0, reached: Vec::new() }
     }
 
     /// Count a valid molecule by its canonical SMILES. Memory: each distinct string up to the last limit.
@@ -268,22 +272,41 @@ impl UniqueAt {
             return;
         }
         self.seen += 1;
-        if !self.distinct.contains(canonical) {
-            self.distinct.insert(canonical.into());
+        match self.distinct.get_mut(canonical) {
+            Some(repeated) => self.repeated += u64::from(!std::mem::replace(repeated, true)),
+            None => {
+                self.distinct.insert(canonical.into(), false);
+            }
         }
         while self.limits.get(self.reached.len()) == Some(&self.seen) {
-            self.reached.push(self.distinct.len() as u64);
+            self.reached.push((self.distinct.len() as u64, self.repeated));
         }
     }
 
     /// For each limit k the share, of all molecules if there are fewer than k; `None` without any.
     #[must_use]
     pub fn shares(&self) -> Vec<(u64, Option<f64>)> {
-        let share = |(index, limit): (usize, &u64)| match self.reached.get(index) {
-            Some(distinct) => (*limit, (*limit > 0).then(|| *distinct as f64 / *limit as f64)),
-            None => (*limit, (self.seen > 0).then(|| self.distinct.len() as f64 / self.seen as f64)),
+        let share = |(limit, (distinct, _), molecules): (u64, (u64, u64), u64)| {
+            (limit, (molecules > 0).then(|| distinct as f64 / molecules as f64))
         };
-        self.limits.iter().enumerate().map(share).collect()
+        self.counted().map(share).collect()
+    }
+
+    /// Their standard errors.
+    #[must_use]
+    pub fn errors(&self) -> Vec<Option<f64>> {
+        self.counted()
+            .map(|(_, (distinct, repeated), molecules)| distinct_share_error(distinct - repeated, molecules))
+            .collect()
+    }
+
+    /// Each limit, the distinct and the repeated molecules up to it, and how many there were in all.
+    fn counted(&self) -> impl Iterator<Item = (u64, (u64, u64), u64)> {
+        let now = (self.distinct.len() as u64, self.repeated);
+        self.limits.iter().enumerate().map(move |(index, limit)| match self.reached.get(index) {
+            Some(reached) => (*limit, *reached, *limit),
+            None => (*limit, now, self.seen),
+        })
     }
 }
 
@@ -303,6 +326,8 @@ mod tests {
             unique.add(smiles);
         }
         assert_eq!(unique.shares(), [(2, Some(0.5)), (5, Some(0.6))]);
+        // C, C, N, O, O: one that is alone.
+        assert_eq!(unique.errors()[1], distinct_share_error(1, 5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Everything that the metrics ask of one molecule, from one reading of its canonical SMILES.
 //!
 //! A [`MoleculeProfile`] is a plain value: profiles are made in any number of threads ([`Profiler`], one each) and added in
-//! order to the sets that are compared ([`super::moses::MosesSet`]).
+//! order to the sets that are compared ([`super::moses::MosesSet`], [`super::guacamol::GuacamolSet`]).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -141,6 +141,31 @@ impl<'a> Profiler<'a> {
     }
 }
 
+/// Profilers that are handed on from one piece of work to the next, because they learn.
+#[derive(Debug)]
+pub(crate) struct Profilers<'a> {
+    scope: ProfileScope<'a>,
+    idle: Mutex<Vec<Profiler<'a>>>,
+}
+
+impl<'a> Profilers<'a> {
+    pub(crate) fn new(scope: ProfileScope<'a>) -> Self {
+        Self { scope, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// The profile of each canonical SMILES.
+    pub(crate) fn profiles<S: AsRef<str>>(
+        &self,
+        canonical: &[S],
+    ) -> Vec<Result<MoleculeProfile, MoleculeError>> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut profiler = idle().pop().unwrap_or_else(|| Profiler::new(self.scope));
+        let profiles = canonical.iter().map(|smiles| profiler.profile(smiles.as_ref())).collect();
+        idle().push(profiler);
+        profiles
+    }
+}
+
 /// Profiles of many molecules by their canonical SMILES, handed to `add` in order with their places; memory does not grow with
 /// their number.
 pub fn for_each_profile<S: AsRef<str> + Sync>(
@@ -149,17 +174,10 @@ pub fn for_each_profile<S: AsRef<str> + Sync>(
     threads: usize,
     mut add: impl FnMut(usize, Result<MoleculeProfile, MoleculeError>),
 ) {
-    // Profilers are handed on from chunk to chunk, because they learn.
-    let idle: Mutex<Vec<Profiler<'_>>> = Mutex::new(Vec::new());
-    let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    let profilers = Profilers::new(scope);
     let mut place = 0;
     for batch in canonical.chunks(BATCH) {
-        let chunks = map_in_threads(batch, CHUNK, threads, |chunk| {
-            let mut profiler = lock().pop().unwrap_or_else(|| Profiler::new(scope));
-            let profiles: Vec<_> = chunk.iter().map(|smiles| profiler.profile(smiles.as_ref())).collect();
-            lock().push(profiler);
-            profiles
-        });
+        let chunks = map_in_threads(batch, CHUNK, threads, |chunk| profilers.profiles(chunk));
         for profile in chunks.into_iter().flatten() {
             add(place, profile);
             place += 1;

@@ -60,6 +60,15 @@ pub fn standard_error(
     (values.len() > 1).then(|| (square / (count - 1.0)).sqrt())
 }
 
+/// The standard error of the mean of independent values. `None` for fewer than two.
+#[must_use]
+pub fn mean_error(values: &[f64]) -> Option<f64> {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>();
+    (values.len() > 1).then(|| (square / (count - 1.0) / count).sqrt())
+}
+
 /// The standard error of a share `part / whole` of independent samples: the standard deviation of what is known of the share
 /// after them, with Jeffreys' prior. It is the binomial `sqrt(p (1 - p) / n)` but near 0 and 1, where that one claims
 /// certainty: 10,000 of 10,000 is 100 % with an error of 0.007 %.

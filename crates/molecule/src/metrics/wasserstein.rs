@@ -17,6 +17,11 @@ impl SortedSample {
         Self { values: places.iter().map(|place| sample[*place as usize]).collect(), places }
     }
 
+    /// No number at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The distance to another sample, in the unit of the numbers; `None` if one of them is empty. Cost: linear.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Option<f64> {

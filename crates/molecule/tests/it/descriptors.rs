@@ -36,7 +36,7 @@ pub(crate) fn spread(rows: usize) -> Option<Vec<String>> {
     Some(["qm9.smi", "zinc250k.smi.gz", "moses_test.smi.gz"].into_iter().flat_map(of).collect())
 }
 
-fn fragment_scores() -> Option<FragmentScores> {
+pub(crate) fn fragment_scores() -> Option<FragmentScores> {
     let folder = data_dir("metrics")?;
     Some(FragmentScores::read(&folder.join("sa_fragment_scores.npz")).unwrap())
 }
@@ -102,7 +102,7 @@ fn descriptors_of_the_fixture_are_rdkits() {
 #[test]
 fn descriptors_of_thousands_of_molecules_are_rdkits() {
     let (Some(smiles), Some(scores)) = (spread(ROWS), fragment_scores()) else { return };
-    if !python::has("rdkit") {
+    if !python::has(&["rdkit"]) {
         return;
     }
     let expected = python::run("rdkit_values.py", &["values"], &smiles);

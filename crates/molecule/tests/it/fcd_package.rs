@@ -14,7 +14,7 @@ const SIZE: usize = 2_000;
 #[test]
 fn fcd_of_two_moses_slices_is_that_of_the_package() {
     let (Some(folder), Some((_, net))) = (data_dir("molecules"), chemnet()) else { return };
-    if !python::has("fcd") {
+    if !python::has(&["fcd"]) {
         return;
     }
     let all: Vec<String> = SmilesLines::open(&folder.join("moses_test.smi.gz"))

@@ -10,15 +10,17 @@ fn interpreter() -> String {
     std::env::var("EQUIDRIFT_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-/// Whether Python can import these modules; prints why a test is skipped if not.
-pub(crate) fn has(modules: &str) -> bool {
+/// Whether Python has these modules (`["rdkit", "torch"]`); prints why a test is skipped if not.
+pub(crate) fn has(modules: &[&str]) -> bool {
+    let code =
+        format!("import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in {modules:?}))");
     let found = Command::new(interpreter())
-        .args(["-c", &format!("import {modules}")])
+        .args(["-c", &code])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
     if !found {
-        println!("skipped: no Python with {modules}");
+        println!("skipped: no Python with {}", modules.join(", "));
     }
     found
 }

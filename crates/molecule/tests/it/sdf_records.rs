@@ -13,7 +13,7 @@ const SIZE: usize = 250;
 #[test]
 fn records_of_rdkit_are_the_molecules_they_were_written_from() {
     let Some(folder) = data_dir("molecules") else { return };
-    if !python::has("rdkit") {
+    if !python::has(&["rdkit"]) {
         return;
     }
     let mut lines: Vec<String> =

@@ -55,7 +55,7 @@ fn matches_are_those_of_the_daylight_manual() {
 
 #[test]
 fn the_patterns_of_the_crate_match_as_in_rdkit() {
-    if !python::has("rdkit") {
+    if !python::has(&["rdkit"]) {
         return;
     }
     let Some(smiles) = spread(300) else { return };

@@ -9,7 +9,8 @@ use super::Evaluation;
 use equidrift_molecule::perceived::PerceivedMolecule;
 
 use super::reading::Judged;
-use super::table::{DESCRIPTORS, SHARES, distance};
+use super::suites::{Guacamol, Moses, Named};
+use super::table::{DESCRIPTORS, SHARES, STABILITIES, distance, suite_figure};
 use crate::report::{Bar, Block, Chart, Figure, Picture, Report, Row, Section, Table, Tile};
 
 /// The protocol of each figure, in words.
@@ -61,6 +62,16 @@ pub(super) fn page(
             .to_owned(),
         blocks: vec![Block::Table(figures(evaluation))],
     });
+    let suites = suites(evaluation);
+    if !suites.is_empty() {
+        report.sections.push(Section {
+            heading: "Suites".to_owned(),
+            note: "MOSES as molsets 0.3.1 computes it (repetitions count); GuacaMol's KL divergences as guacamol 0.5.5 does, of the \
+                   first 10,000 distinct molecules. W1 is a Wasserstein distance in the descriptor's unit."
+                .to_owned(),
+            blocks: suites.into_iter().map(Block::Table).collect(),
+        });
+    }
     let charts = charts(&set.descriptors, reference.map(|set| &set.descriptors));
     if !charts.is_empty() {
         report.sections.push(Section {
@@ -196,6 +207,16 @@ fn figures(evaluation: &Evaluation) -> Table {
             value(&judged.metrics).map(|value| share(value, error(&judged.standard_errors)))
         });
     }
+    for (name, value) in STABILITIES {
+        row(
+            name,
+            "bond orders as the element's valence; hydrogens written as atoms (EDM, DiGress)".to_owned(),
+            &|judged| {
+                let error = judged.stability_errors.as_ref().map(value);
+                judged.stability.as_ref().map(|stability| share(value(stability), error))
+            },
+        );
+    }
     for (name, value, error) in distances(evaluation) {
         rows.push(Row {
             name: name.to_owned(),
@@ -204,6 +225,43 @@ fn figures(evaluation: &Evaluation) -> Table {
         });
     }
     Table { columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(), rows }
+}
+
+/// The suites there are: figures of the sets, figures between them.
+fn suites(evaluation: &Evaluation) -> Vec<Table> {
+    let figure = |value: Option<f64>, error: Option<f64>| {
+        value.map(|value| Figure {
+            value: suite_figure(Some(value), None),
+            error: error.map(|error| format!("± {}", suite_figure(Some(error), None))),
+            bar: None,
+        })
+    };
+    let mut tables = Vec::new();
+    if let Some(moses) = &evaluation.moses {
+        let sets = [("generated", Some(&moses.generated)), ("reference", moses.reference.as_ref())];
+        let sets: Vec<(&str, Vec<Named>)> =
+            sets.into_iter().filter_map(|(name, set)| Some((name, set?.figures()))).collect();
+        let rows = sets.first().map_or(&[][..], |(_, figures)| figures).iter().enumerate().map(
+            |(place, (name, ..))| Row {
+                name: name.clone(),
+                figures: sets.iter().map(|(_, figures)| figure(figures[place].1, figures[place].2)).collect(),
+                note: String::new(),
+            },
+        );
+        let rows = rows.collect();
+        tables.push(Table { columns: sets.iter().map(|(name, _)| (*name).to_owned()).collect(), rows });
+    }
+    let mut compared = evaluation.moses.as_ref().map(Moses::compared).unwrap_or_default();
+    compared.extend(evaluation.guacamol.as_ref().map(Guacamol::figures).unwrap_or_default());
+    if !compared.is_empty() {
+        let rows = compared.into_iter().map(|(name, value, error)| Row {
+            name,
+            figures: vec![figure(value, error)],
+            note: String::new(),
+        });
+        tables.push(Table { columns: vec!["against the reference".to_owned()], rows: rows.collect() });
+    }
+    tables
 }
 
 /// The distributions of the descriptors there are.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use equidrift_molecule::evaluation::{
-    ColumnSummary, DescriptorsWanted, Evaluator, JudgedSet, Problems, SampleFile,
-};
+use equidrift_molecule::evaluation::{ColumnSummary, Evaluator, JudgedSet, Problems, SampleFile};
+use equidrift_molecule::metrics::profile::ProfileScope;
+use equidrift_molecule::metrics::stability::Stability;
 use equidrift_molecule::metrics::{MetricErrors, MoleculeMetrics, Tally, TrainingSet, Wanted};
 use equidrift_molecule::{Chemistry, ProblemKind};
 use serde::Serialize;
@@ -27,7 +27,8 @@ pub(super) struct Reading<'a> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Asked<'a> {
     pub(super) wanted: Wanted<'a>,
-    pub(super) descriptors: DescriptorsWanted<'a>,
+    pub(super) profiles: Option<ProfileScope<'a>>,
+    pub(super) stability: bool,
     /// Groups of the bootstrap.
     pub(super) groups: usize,
     /// Molecules to be drawn.
@@ -50,6 +51,10 @@ pub(super) struct Judged {
     /// Of the valid samples.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) descriptors: BTreeMap<&'static str, ColumnSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stability: Option<Stability>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stability_errors: Option<Stability>,
 }
 
 impl Judged {
@@ -87,7 +92,8 @@ impl Reading<'_> {
         };
         let mut evaluator = Evaluator::new(self.chemistry);
         evaluator.wanted = asked.wanted;
-        evaluator.descriptors = asked.descriptors;
+        evaluator.profiles = asked.profiles;
+        evaluator.stability = asked.stability;
         evaluator.groups = asked.groups;
         evaluator.shown = asked.shown;
         evaluator.strict = self.strict;
@@ -103,7 +109,7 @@ impl Reading<'_> {
                 set.moments.left_out() as u64,
                 "have bonds of another kind than single, double, triple and aromatic",
             ),
-            ("descriptors are", set.descriptors.left_out, "have more rings than are searched for"),
+            ("descriptors and suites are", set.descriptors.left_out, "have more rings than are searched for"),
         ] {
             if left_out > 0 {
                 let path = path.display();
@@ -125,7 +131,15 @@ impl Reading<'_> {
                 .columns()
                 .filter_map(|(name, column)| Some((name, column.summary()?)))
                 .collect(),
+            stability: set.stability.stability(),
+            stability_errors: set.stability.errors(),
         };
+        if asked.stability && judged.stability.is_none() {
+            progress::note(&format!(
+                "warning: {}: no stability, because no hydrogen is written as an atom ([H])",
+                path.display()
+            ));
+        }
         Ok((set, judged))
     }
 }

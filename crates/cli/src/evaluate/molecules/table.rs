@@ -1,9 +1,11 @@
 //! The figures as people read them in a terminal.
 
+use equidrift_molecule::metrics::stability::Stability;
 use equidrift_molecule::metrics::{MetricErrors, MoleculeMetrics};
 
 use super::Evaluation;
 use super::reading::Judged;
+use super::suites::{MosesAlone, Named};
 
 /// Width of the names and of a column of figures.
 const NAMES: usize = 24;
@@ -49,6 +51,14 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
             share(&judged.metrics).map(|share| format!("{:.2}{} %", 100.0 * share, error.unwrap_or_default()))
         });
     }
+    for (name, share) in STABILITIES {
+        row(name, &|judged| {
+            let error =
+                judged.stability_errors.as_ref().map(|errors| format!(" ± {:.2}", 100.0 * share(errors)));
+            let share = share(judged.stability.as_ref()?);
+            Some(format!("{:.2}{} %", 100.0 * share, error.unwrap_or_default()))
+        });
+    }
     for (key, name, digits) in DESCRIPTORS {
         row(&format!("mean {name}"), &|judged| {
             let summary = judged.descriptors.get(key)?;
@@ -74,8 +84,45 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
             }
         }
     }
+    if let Some(moses) = &evaluation.moses {
+        let sets = [Some(&moses.generated), moses.reference.as_ref()];
+        let sets: Vec<Vec<Named>> = sets.into_iter().flatten().map(MosesAlone::figures).collect();
+        for (place, (name, ..)) in sets.iter().flatten().take(sets.first().map_or(0, Vec::len)).enumerate() {
+            text.push_str(&format!("{name:NAMES$}"));
+            for figures in &sets {
+                let (_, value, error) = &figures[place];
+                text.push_str(&format!("{:>FIGURES$}", suite_figure(*value, *error)));
+            }
+            text.push('\n');
+        }
+        add_figures(&mut text, moses.compared());
+    }
+    if let Some(guacamol) = &evaluation.guacamol {
+        add_figures(&mut text, guacamol.figures());
+    }
     text
 }
+
+fn add_figures(text: &mut String, figures: Vec<Named>) {
+    for (name, value, error) in figures {
+        text.push_str(&format!("{name:NAMES$}{:>FIGURES$}\n", suite_figure(value, error)));
+    }
+}
+
+/// A figure of a suite with its error; a dash where there is none.
+pub(super) fn suite_figure(value: Option<f64>, error: Option<f64>) -> String {
+    let digits = |value: f64| if value.abs() >= 10.0 { 2 } else { 4 };
+    let Some(value) = value else { return "-".to_owned() };
+    let digits = digits(value);
+    let error = error.map(|error| format!(" ± {error:.digits$}"));
+    format!("{value:.digits$}{}", error.unwrap_or_default())
+}
+
+/// Stabilities: their names and where they are.
+pub(super) const STABILITIES: [(&str, fn(&Stability) -> f64); 2] = [
+    ("atom stability", |stability| stability.atoms),
+    ("molecule stability", |stability| stability.molecules),
+];
 
 /// Descriptors: their name in `--json`, their name for people, digits after the point.
 pub(super) const DESCRIPTORS: [(&str, &str, usize); 6] = [
