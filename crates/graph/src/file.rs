@@ -34,6 +34,7 @@ mod node_budget;
 pub mod node_link;
 mod splits;
 
+pub use bounded_lines::pass_over_line;
 pub use graph_file::{GraphFile, ReadOptions};
 pub use graph_writer::GraphWriter;
 pub use splits::Splits;

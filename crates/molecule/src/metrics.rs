@@ -39,11 +39,12 @@ pub(crate) mod threads;
 pub mod wasserstein;
 
 pub use chemnet::ChemNet;
+pub use equidrift_graph::threads::available_threads;
 pub use fcd::ActivationStatistics;
 pub use nspdk::NeighbourhoodMean;
 pub use set_statistics::{SetDistances, SetStatistics, Wanted};
 pub use smiles_set::{SmilesDigest, SmilesSet};
-pub use threads::{available_threads, stream_in_threads};
+pub use threads::stream_in_threads;
 
 impl From<SmilesSet> for TrainingSet {
     fn from(canonical: SmilesSet) -> Self {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use equidrift_graph::file::pass_over_line;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::chemistry::ProblemKind;
@@ -156,23 +157,8 @@ impl TextLines {
         if bytes.last() == Some(&b'\n') || bytes.len() <= self.longest {
             return Ok(Some(Some(bytes)));
         }
-        self.pass_over_line()?;
+        pass_over_line(&mut self.input)?;
         Ok(Some(None))
-    }
-
-    fn pass_over_line(&mut self) -> io::Result<()> {
-        loop {
-            let buffer = self.input.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(());
-            }
-            let end = buffer.iter().position(|byte| *byte == b'\n');
-            let used = end.map_or(buffer.len(), |place| place + 1);
-            self.input.consume(used);
-            if end.is_some() {
-                return Ok(());
-            }
-        }
     }
 
     /// The error that ends the reading, with the place it was met at.

@@ -33,24 +33,28 @@ impl BoundedLines {
         self.line += 1;
         if self.bytes.last() != Some(&b'\n') && self.bytes.len() > self.longest {
             self.bytes = Vec::new();
-            self.pass_over_line()?;
+            pass_over_line(&mut self.input)?;
             return Ok(Some(Err("the line is too long")));
         }
         Ok(Some(std::str::from_utf8(&self.bytes).map(str::trim).map_err(|_| "the line is not UTF-8")))
     }
+}
 
-    fn pass_over_line(&mut self) -> io::Result<()> {
-        loop {
-            let buffer = self.input.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(());
-            }
-            let end = buffer.iter().position(|byte| *byte == b'\n');
-            let used = end.map_or(buffer.len(), |place| place + 1);
-            self.input.consume(used);
-            if end.is_some() {
-                return Ok(());
-            }
+/// Reads up to and with the next line feed, or to the end, and keeps nothing of it.
+///
+/// # Errors
+/// Those of the input.
+pub fn pass_over_line(input: &mut dyn BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(buffer.len(), |place| place + 1);
+        input.consume(used);
+        if end.is_some() {
+            return Ok(());
         }
     }
 }

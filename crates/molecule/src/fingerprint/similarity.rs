@@ -9,10 +9,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use equidrift_graph::threads::map_in_threads;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::morgan::Fingerprint;
-use crate::metrics::threads::map_in_threads;
 
 /// Fingerprints side by side, so that one instruction treats a word of each.
 const LANES: usize = 8;

@@ -14,12 +14,12 @@
 
 use std::path::Path;
 
+use equidrift_graph::threads::map_in_threads;
 use pulp::{Arch, Simd, WithSimd};
 
 use self::lstm::{Aligned, BLOCK, Drive, Lstm};
 use self::tokens::{SYMBOLS, tokens};
 use super::npz::NumpyArchive;
-use super::threads::map_in_threads;
 use crate::error::MoleculeError;
 
 mod lstm;

@@ -23,9 +23,10 @@
 
 use std::collections::HashMap;
 
+use equidrift_graph::threads::map_in_threads;
+
 use crate::chemistry::aromatic_form::{AromaticBond, AromaticForm};
 use crate::error::MoleculeError;
-use crate::metrics::threads::map_in_threads;
 
 /// Number of bins features are hashed into.
 pub const BINS: usize = 1 << 16;

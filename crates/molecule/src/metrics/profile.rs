@@ -6,9 +6,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use chematic::smiles::{RdkitSmilesParams, rdkit_smiles};
+use equidrift_graph::threads::map_in_threads;
 
 use super::moses::filters;
-use super::threads::map_in_threads;
 use crate::descriptors::stereocentres::stereocentres;
 use crate::descriptors::{DescriptorCalculator, Descriptors, FragmentScores};
 use crate::error::MoleculeError;

@@ -15,7 +15,7 @@
 //!
 //! Shares need no replicates: [`share_error`] is what they converge to, and so is [`distinct_share_error`] for uniqueness.
 
-use super::threads::map_in_threads;
+use equidrift_graph::threads::map_in_threads;
 
 /// Groups of a set.
 pub const GROUPS: usize = 64;

@@ -1,47 +1,8 @@
-//! Work shared among threads whose result does not depend on their number.
+//! Streams shared among threads, with a result that does not depend on their number; see also [`equidrift_graph::threads`].
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
-
-/// As many threads as the machine runs at once.
-#[must_use]
-pub fn available_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
-/// `work` of every chunk of `items`, in order. Chunks are handed out one at a time, so that an uneven load balances.
-pub(crate) fn map_in_threads<T: Sync, R: Send>(
-    items: &[T],
-    chunk: usize,
-    threads: usize,
-    work: impl Fn(&[T]) -> R + Sync,
-) -> Vec<R> {
-    let chunks: Vec<&[T]> = items.chunks(chunk.max(1)).collect();
-    let threads = threads.clamp(1, chunks.len().max(1));
-    if threads == 1 {
-        return chunks.into_iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(chunks.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(chunk) = chunks.get(index) else { break };
-                    let result = work(chunk);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_unstable_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
-}
 
 /// Chunks that wait or are in work, per thread: enough that no thread waits for the reader, few enough that memory stays
 /// small.
@@ -132,6 +93,8 @@ pub fn stream_in_threads<T: Send, R: Send, E>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -185,15 +148,5 @@ mod tests {
     fn a_panic_of_a_thread_is_not_waited_for() {
         let work = |chunk: Vec<u32>| assert!(chunk[0] != 30, "chunk {}", chunk[0]);
         let _ = stream_in_threads((0..100).map(Ok::<_, ()>), 10, 3, work, |()| Ok(()));
-    }
-
-    #[test]
-    fn results_come_in_order_for_any_number_of_threads() {
-        let items: Vec<u64> = (0..1_000).collect();
-        let sums: Vec<u64> = items.chunks(7).map(|chunk| chunk.iter().sum()).collect();
-        for threads in [0, 1, 2, 5, 500] {
-            assert_eq!(map_in_threads(&items, 7, threads, |chunk| chunk.iter().sum::<u64>()), sums);
-        }
-        assert!(map_in_threads(&[], 7, 3, |chunk: &[u64]| chunk.len()).is_empty());
     }
 }

@@ -118,8 +118,10 @@ pub(super) fn suite_figure(value: Option<f64>, error: Option<f64>) -> String {
     format!("{value:.digits$}{}", error.unwrap_or_default())
 }
 
+type StabilityRow = (&'static str, fn(&Stability) -> f64);
+
 /// Stabilities: their names and where they are.
-pub(super) const STABILITIES: [(&str, fn(&Stability) -> f64); 2] = [
+pub(super) const STABILITIES: [StabilityRow; 2] = [
     ("atom stability", |stability| stability.atoms),
     ("molecule stability", |stability| stability.molecules),
 ];

@@ -1,7 +1,8 @@
 //! Kullback–Leibler divergences of two samples of numbers by estimated densities.
 
+use equidrift_graph::threads::map_in_threads;
+
 use crate::metrics::resampling::GROUPS;
-use crate::metrics::threads::map_in_threads;
 
 /// Places at which densities are compared.
 const PLACES: usize = 1_000;
@@ -41,7 +42,7 @@ impl Densities {
         });
         let mut densities = Self {
             reference: Vec::with_capacity(PLACES),
-            groups: vec![Vec::with_capacity(PLACES); GROUPS],
+            groups: vec![Vec::new(); GROUPS],
             sizes: vec![0.0; GROUPS],
         };
         for (of_reference, of_groups) in at_places.into_iter().flatten() {

@@ -5,10 +5,11 @@
 //! linear part: a molecule's influence on IntDiv is twice its mean similarity, that on IntDiv2 its own root mean square
 //! and what it adds to those of the others, the latter estimated over a thousand of them.
 
+use equidrift_graph::threads::map_in_threads;
+
 use super::{Counts, MosesDistances, MosesDiversity, MosesSet};
 use crate::fingerprint::FingerprintSet;
 use crate::metrics::resampling::{GROUPS, mean_error, share_error, standard_error};
-use crate::metrics::threads::map_in_threads;
 use crate::metrics::wasserstein::SortedSample;
 
 /// Molecules over which the influence on others is estimated.
