@@ -1,4 +1,4 @@
-//! From noise to canonical SMILES: molecules per second of the embedded model, by sampler, on one thread.
+//! From noise to canonical SMILES: molecules per second of the embedded models, by sampler, on one thread.
 //!
 //! ```text
 //! cargo bench --bench sample_qm9
@@ -14,9 +14,13 @@ fn sample(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sample_qm9");
     group.sample_size(10);
     group.throughput(Throughput::Elements(MOLECULES));
-    for (name, steps) in [("predictor-corrector", 25), ("s4", 100), ("dpm-solver++", 20)] {
+    let samplers = [("predictor-corrector", 25), ("s4", 100), ("dpm-solver++", 20)];
+    for (model, (name, steps)) in
+        ["qm9-gdss", "qm9-gdss-ve"].into_iter().flat_map(|model| samplers.map(|sampler| (model, sampler)))
+    {
         let request = GenerateRequest {
             num: MOLECULES,
+            model: model.to_owned(),
             seed: 7,
             sampler: Some(SamplerConfig::by_name(name).expect("a listed name")),
             steps: Some(steps),
@@ -24,7 +28,7 @@ fn sample(criterion: &mut Criterion) {
             ..GenerateRequest::default()
         };
         let generator = Generator::open(&request).expect("the embedded model opens");
-        group.bench_function(BenchmarkId::new(name, steps), |bencher| {
+        group.bench_function(BenchmarkId::new(format!("{model} {name}"), steps), |bencher| {
             bencher.iter(|| generator.molecules().expect("sampling works"));
         });
     }

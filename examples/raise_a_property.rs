@@ -1,16 +1,17 @@
-//! Spend network evaluations to raise a property: drug-likeness (QED) of molecules of the embedded model.
+//! Spend network evaluations to raise a property: drug-likeness (QED) of molecules of an embedded model.
 //!
 //! The reward is any function of the clean state; here it decodes, repairs and keeps a fragment as the pipeline does, and
 //! asks the chemistry library. Reported beside it: how many molecules were valid before repair and how many are different,
 //! which no search has seen.
 //!
 //! ```text
-//! cargo run --release --example raise_a_property
+//! cargo run --release --example raise_a_property                 # qm9-gdss-ve
+//! cargo run --release --example raise_a_property -- qm9-gdss     # another model of nine atoms
 //! ```
 
 use std::collections::BTreeSet;
 
-use equidrift::{DEFAULT_MODEL, Model, chemistry};
+use equidrift::{Model, chemistry};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::{Correction, GeneratedMolecule};
@@ -21,10 +22,10 @@ const SAMPLES: u64 = 200;
 const NODES: usize = 9;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = Model::open(DEFAULT_MODEL)?;
-    let paths: [PathConfig; 2] = {
+    let model = Model::open(&std::env::args().nth(1).unwrap_or_else(|| "qm9-gdss-ve".to_owned()))?;
+    let (paths, scales) = {
         let paths = model.gdss().config().paths.clone();
-        [paths.x, paths.adj]
+        ([paths.x, paths.adj], [paths.scales.x, paths.scales.adj])
     };
     let denoiser = model.gdss().denoiser(EngineKind::for_device(DeviceKind::Cpu), DeviceKind::Cpu)?;
     let vocabulary = model.vocabulary().to_vec();
@@ -35,11 +36,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             what: "decoding",
             source: Box::new(error),
         };
-        let single = |values: &[f64]| values.iter().map(|x| *x as f32).collect::<Vec<f32>>();
+        // A model may hold its data scaled.
+        let unscaled =
+            |values: &[f64], scale: f64| values.iter().map(|x| (x / scale) as f32).collect::<Vec<f32>>();
         let values = state.to_host()?;
         let rows = values[0].chunks_exact(NODES * features).zip(values[1].chunks_exact(NODES * NODES));
         let of = |(id, (x, adj)): (u64, (&[f64], &[f64]))| {
-            let (x, adj) = (single(x), single(adj));
+            let (x, adj) = (unscaled(x, scales[0]), unscaled(adj, scales[1]));
             GeneratedMolecule::from_tensors(id, &x, &adj, &vocabulary, Correction::Repair, chemistry())
         };
         (0..).zip(rows).map(of).collect::<Result<_, _>>().map_err(failed)

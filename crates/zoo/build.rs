@@ -1,8 +1,8 @@
-//! Finds the model folders under `models/` and writes the table that embeds them, so that adding a model is copying a
-//! folder.
+//! Finds the model folders under `models/` and the plans under `plans/` and writes the tables that embed them, so that adding
+//! one is copying a folder or a file.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The files of a model folder; a folder that lacks one does not build.
@@ -16,25 +16,12 @@ const FILES: [(&str, &str); 4] = [
 fn main() -> io::Result<()> {
     let variable =
         |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| io::Error::other(name.to_owned()));
-    let models = variable("CARGO_MANIFEST_DIR")?.join("models");
-    println!("cargo::rerun-if-changed={}", models.display());
-    let mut folders = Vec::new();
-    match fs::read_dir(&models) {
-        Ok(entries) => {
-            for entry in entries {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                }
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    folders.sort();
+    let root = variable("CARGO_MANIFEST_DIR")?;
+    let folders = entries(&root.join("models"))?;
+    let plans = entries(&root.join("plans"))?;
 
     let mut table = String::from("const MODELS: &[EmbeddedModel] = &[\n");
-    for folder in &folders {
+    for folder in folders.iter().filter(|path| path.is_dir()) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let _ = write!(table, "EmbeddedModel {{ name: {name:?}, ");
         for (field, file) in FILES {
@@ -45,7 +32,26 @@ fn main() -> io::Result<()> {
         table.push_str("},\n");
     }
     table.push_str("];\n");
-    fs::write(variable("OUT_DIR")?.join("models.rs"), table)
+    table.push_str("const PLANS: &[EmbeddedPlan] = &[\n");
+    for path in plans.iter().filter(|path| path.extension().is_some_and(|suffix| suffix == "json")) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let path = present(path.clone())?;
+        let _ = writeln!(table, "EmbeddedPlan {{ name: {name:?}, plan: include_str!({path:?}) }},");
+    }
+    table.push_str("];\n");
+    fs::write(variable("OUT_DIR")?.join("embedded.rs"), table)
+}
+
+/// What is in a folder, in order; nothing where there is no folder.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut paths = match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    paths.sort();
+    Ok(paths)
 }
 
 fn present(path: PathBuf) -> io::Result<PathBuf> {

@@ -11,10 +11,11 @@ use equidrift::{Destination, GenerateRequest, Manifest, RunSummary, Shard};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_sampler::SamplerConfig;
-use equidrift_sampler::plan::AdaptiveConfig;
+use equidrift_sampler::plan::{AdaptiveConfig, Plan};
 use indicatif::ProgressBar;
 
 use crate::exit::{CliResult, Exit, Failure};
+use crate::sampler_argument::sampler;
 use crate::{json_file, progress};
 
 /// Draw new samples from a trained model
@@ -46,8 +47,8 @@ struct RunArgs {
     /// Seed of the run [default: 0]
     #[arg(short, long)]
     seed: Option<u64>,
-    /// Sampler, see `equidrift samplers list` [default: the model's]
-    #[arg(long, value_name = "NAME")]
+    /// Sampler, see `equidrift samplers list`, by its name or with its options as JSON [default: the model's]
+    #[arg(long, value_name = "NAME|JSON")]
     sampler: Option<String>,
     /// Statistics of the model for dpm-solver-v3, as `samplers statistics` measures them
     #[arg(long, value_name = "FILE.json", requires = "sampler")]
@@ -58,8 +59,9 @@ struct RunArgs {
     /// Steps of the sampler [default: the model's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
-    /// A compiled plan (JSON) in place of a sampler, as `samplers show --json` and `samplers search` write it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps", "match_prior", "tolerance"])]
+    /// A compiled plan in place of a sampler: an embedded one, such as qm9-gdss-20 (20 network calls), or a file as `samplers show
+    /// --json` and `samplers search` write it
+    #[arg(long, value_name = "NAME|FILE.json", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps", "match_prior", "tolerance"])]
     plan: Option<PathBuf>,
     /// Start from a prior with the mean and variance of the noised training data; helps samplers of few steps where the
     /// model's path does not end in its prior
@@ -126,14 +128,12 @@ impl RunArgs {
             request.adaptive = None;
             // Options of the file for the same sampler stay; those of another make no sense here.
             if request.sampler.as_ref().is_none_or(|sampler| sampler.name() != name) {
-                let sampler =
-                    SamplerConfig::by_name(name).map_err(|error| Failure::new(Exit::Usage, error))?;
-                request.sampler = Some(sampler);
+                request.sampler = Some(sampler(name)?);
             }
         }
         request.steps = self.steps.map(|steps| steps as usize).or(request.steps);
         if let Some(path) = &self.plan {
-            (request.plan, request.sampler, request.steps) = (Some(json_file::read(path)?), None, None);
+            (request.plan, request.sampler, request.steps) = (Some(plan(path)?), None, None);
             request.adaptive = None;
             (request.snr, request.scale_eps, request.match_prior) = (None, None, false);
         } else if self.sampler.is_some() || self.steps.is_some() {
@@ -291,4 +291,16 @@ fn exit(run: &RunSummary, good: u64) -> Exit {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
+}
+
+/// The plan of a file, or an embedded one by its name; a file of that name goes first.
+fn plan(path: &Path) -> Result<Plan, Failure> {
+    if path.exists() || path.extension().is_some() {
+        return json_file::read(path);
+    }
+    path.to_str().and_then(equidrift::embedded_plan).ok_or_else(|| {
+        let known = equidrift::embedded_plans().join(", ");
+        let reason = "no such file, and no embedded plan of that name; embedded are";
+        Failure::message(Exit::BadInput, format_args!("{}: {reason} {known}", path.display()))
+    })
 }

@@ -21,6 +21,7 @@ mod merge;
 mod plot;
 mod progress;
 mod report;
+mod sampler_argument;
 mod samplers;
 mod signal;
 mod stdout;

@@ -16,6 +16,17 @@ use crate::shard::Shard;
 /// The model a request names when it names none.
 pub const DEFAULT_MODEL: &str = "qm9-gdss";
 
+/// The embedded plan of this name (`qm9-gdss-20` samples `qm9-gdss` with 20 network calls), if there is one.
+pub fn embedded_plan(name: &str) -> Option<Plan> {
+    // The zoo's tests read every one of them.
+    serde_json::from_str(equidrift_zoo::find_plan(name)?.plan).ok()
+}
+
+/// Names of the embedded plans.
+pub fn embedded_plans() -> Vec<&'static str> {
+    equidrift_zoo::plans().iter().map(|plan| plan.name).collect()
+}
+
 /// A generation run. Every field may be left out of a file; unknown fields are refused.
 ///
 /// ```

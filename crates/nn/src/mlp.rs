@@ -41,7 +41,7 @@ impl Linear {
     pub fn over_features(&self, x: Tensor<3>, time: Option<&TimeFeatures>) -> Tensor<3> {
         let y = x.matmul(self.weight_of_inputs().transpose().unsqueeze()) + self.bias.tensor().unsqueeze();
         match self.of_time(time) {
-            Some(shift) => y + shift.unsqueeze_dim(1),
+            Some(shift) => y + shift,
             None => y,
         }
     }
@@ -50,7 +50,7 @@ impl Linear {
     pub fn over_channels(&self, e: Tensor<3>, time: Option<&TimeFeatures>) -> Tensor<3> {
         let y = self.weight_of_inputs().unsqueeze().matmul(e) + self.bias.tensor().transpose().unsqueeze();
         match self.of_time(time) {
-            Some(shift) => y + shift.unsqueeze_dim(2),
+            Some(shift) => y + shift.swap_dims(1, 2),
             None => y,
         }
     }
@@ -60,10 +60,12 @@ impl Linear {
         if self.time == 0 { weight } else { weight.narrow(1, 0, self.inputs) }
     }
 
-    /// What the time adds to the outputs, `[B, outputs]`.
-    fn of_time(&self, time: Option<&TimeFeatures>) -> Option<Tensor<2>> {
-        let features = time.filter(|_| self.time > 0)?.first(self.time);
-        Some(features.matmul(self.weight.tensor().narrow(1, self.inputs, self.time).transpose()))
+    /// What the time adds to the outputs, `[B, 1, outputs]`. One product for each graph: a product of all graphs' rows would
+    /// round otherwise for one graph than for several.
+    fn of_time(&self, time: Option<&TimeFeatures>) -> Option<Tensor<3>> {
+        let features: Tensor<3> = time.filter(|_| self.time > 0)?.first(self.time).unsqueeze_dim(1);
+        let weight = self.weight.tensor().narrow(1, self.inputs, self.time);
+        Some(features.matmul(weight.transpose().unsqueeze()))
     }
 
     /// See [`Leaf::collect_gradient`].

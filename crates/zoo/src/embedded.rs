@@ -15,7 +15,26 @@ pub struct EmbeddedModel {
     pub card: &'static str,
 }
 
-include!(concat!(env!("OUT_DIR"), "/models.rs"));
+/// A plan inside the binary, for the model its name begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbeddedPlan {
+    /// Name by which `--plan` finds it: the model's name, a hyphen, the network calls per sample.
+    pub name: &'static str,
+    /// The plan as JSON.
+    pub plan: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// All embedded plans, by name.
+pub fn plans() -> &'static [EmbeddedPlan] {
+    PLANS
+}
+
+/// The plan of this name, if there is one.
+pub fn find_plan(name: &str) -> Option<&'static EmbeddedPlan> {
+    PLANS.iter().find(|plan| plan.name == name)
+}
 
 /// All embedded models, by name.
 pub fn models() -> &'static [EmbeddedModel] {
@@ -51,6 +70,18 @@ mod tests {
                 assert!(listed, "{}: {file} is not what SHA256SUMS lists", model.name);
             }
         }
+    }
+
+    #[test]
+    fn every_plan_is_json_and_belongs_to_a_model() {
+        for plan in plans() {
+            let (model, calls) = plan.name.rsplit_once('-').unwrap();
+            assert!(find(model).is_some() && calls.parse::<u32>().is_ok(), "{}", plan.name);
+            let parsed: serde_json::Value = serde_json::from_str(plan.plan).unwrap();
+            assert!(parsed["steps"].is_array(), "{}", plan.name);
+            assert_eq!(find_plan(plan.name), Some(plan));
+        }
+        assert_eq!(find_plan("no such plan"), None);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(super) struct GraphsArgs {
     /// Format, where no file name tells it [default: jsonl]
     #[arg(long, value_enum)]
     format: Option<FormatName>,
-    /// Model folder
-    #[arg(short, long, value_name = "DIR", required_unless_present = "config")]
+    /// Embedded model or model folder
+    #[arg(short, long, value_name = "NAME|DIR", required_unless_present = "config")]
     model: Option<String>,
     #[command(flatten)]
     run: RunArgs,

@@ -23,7 +23,8 @@ Examples:
   equidrift generate molecules --num 20 | head -3
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
   equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
-  equidrift generate molecules --num 1000 --plan searched.json -o fast.smi
+  equidrift generate molecules --num 100000 --plan qm9-gdss-20 -o fast.smi
+  equidrift generate molecules --num 1000 --sampler '{\"name\": \"sde-dpm-solver++\", \"eta\": 1.3}' --steps 50
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 

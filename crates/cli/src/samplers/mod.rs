@@ -12,6 +12,7 @@ use equidrift_sampler::{PathConfig, SamplerConfig};
 use serde::Serialize;
 
 use crate::exit::{CliResult, Exit, Failure};
+use crate::sampler_argument::sampler;
 use crate::{progress, stdout};
 
 /// List the samplers, show what one of them does, compare them, or search for a better one
@@ -46,10 +47,12 @@ Examples:
   equidrift samplers show dpm-solver++ --steps 20
   equidrift samplers show predictor-corrector --steps 5 --json > plan.json
   equidrift samplers show s4 --steps 10 --model my-model/
+  equidrift samplers show '{\"name\": \"sde-dpm-solver++\", \"grid\": \"uniform-time\"}' --steps 20 --json > plan.json
 
 Without --model the plan is for the paths of the QM9 models (both variance exploding, sigma 0.1 to 1).")]
 struct ShowArgs {
-    /// The sampler's name
+    /// The sampler's name, or options as JSON
+    #[arg(value_name = "NAME|JSON")]
     name: String,
     /// Number of steps
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -125,7 +128,7 @@ fn show(args: &ShowArgs) -> CliResult {
     if let Ok(sampler) = AdaptiveConfig::by_name(&args.name) {
         return show_adaptive(&sampler, args.json);
     }
-    let sampler = SamplerConfig::by_name(&args.name).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let sampler = sampler(&args.name)?;
     let model = args.model.as_deref().map(equidrift::Model::open).transpose()?;
     let paths = match &model {
         Some(model) => {

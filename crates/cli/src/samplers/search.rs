@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::model_quality::{Judge, ModelArgs, Quality};
 use crate::exit::{CliResult, Exit, Failure};
+use crate::sampler_argument::sampler;
 use crate::{json_file, progress, signal, stdout};
 
 /// Search the options of a sampler for one model and number of calls, and keep the best plan
@@ -259,13 +260,7 @@ fn worst_ratio(quality: &Quality, baseline: &Quality) -> f64 {
 }
 
 fn sampler_and_options(args: &SearchArgs) -> Result<(SamplerConfig, Vec<SearchedOption>), Failure> {
-    let usage =
-        |error: &dyn std::fmt::Display| Failure::message(Exit::Usage, format_args!("--sampler: {error}"));
-    let sampler: SamplerConfig = if args.sampler.trim_start().starts_with('{') {
-        serde_json::from_str(&args.sampler).map_err(|error| usage(&error))?
-    } else {
-        SamplerConfig::by_name(&args.sampler).map_err(|error| usage(&error))?
-    };
+    let sampler = sampler(&args.sampler)?;
     let Some(path) = &args.vary else {
         return match sampler {
             SamplerConfig::PredictorCorrector(sampler) => Ok(of_predictor_corrector(sampler)),

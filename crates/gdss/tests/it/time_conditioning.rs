@@ -11,7 +11,7 @@ use equidrift_gdss::{
 use equidrift_laws::padding::{extra_nodes_defect, garbage_defect};
 use equidrift_laws::permutation::prediction_defect;
 use equidrift_sampler::path::Cosine;
-use equidrift_sampler::{Component, Denoiser, PathConfig, PredictionKind, State, Support};
+use equidrift_sampler::{Component, Denoiser, PathConfig, PredictionKind, State, Support, VectorJacobian};
 use equidrift_train::LossWeighting;
 use serde_json::json;
 
@@ -87,6 +87,61 @@ fn the_time_reaches_each_graph_and_no_other() {
                 start += 3 * width;
             }
         }
+    }
+}
+
+/// Predictions and gradients of a graph have the same bits alone and beside others.
+#[test]
+fn a_batch_changes_no_bit_of_a_product_with_the_jacobian() {
+    for networks in networks() {
+        let parameters = initial_parameters(&networks, 3);
+        let engine = BurnEngine::with_precision(&networks, &parameters, &Device::flex(), DType::F64).unwrap();
+        let denoiser = GdssDenoiser::new(Arc::new(engine), networks.features(), &paths(PredictionKind::V));
+        let products = |graphs: &[usize]| -> Vec<Vec<u64>> {
+            let mask = vec![vec![true; 3]; graphs.len()];
+            let supports = [Support::nodes(mask.clone(), 3), Support::symmetric_pairs(mask)];
+            let of_graphs = |support: &Support, salt: usize| -> Vec<f64> {
+                let value =
+                    |graph: usize, k: usize| ((graph * 101 + k * 7919 + salt) % 1000) as f64 / 400.0 - 1.2;
+                let mut values: Vec<f64> = graphs
+                    .iter()
+                    .flat_map(|&graph| (0..support.width()).map(move |k| value(graph, k)))
+                    .collect();
+                for (row, values) in values.chunks_exact_mut(support.width()).enumerate() {
+                    support.project_row(row, values);
+                }
+                values
+            };
+            let component = |(name, support): (&str, &Support), salt: usize| {
+                let values = of_graphs(support, salt);
+                Component::from_host(name, values, support.clone(), &Device::flex(), DType::F64).unwrap()
+            };
+            let components = |salt: usize| {
+                ["x", "adj"]
+                    .into_iter()
+                    .zip(&supports)
+                    .map(|named| component(named, salt))
+                    .collect::<Vec<_>>()
+            };
+            let cotangents: Vec<_> = components(313).into_iter().map(|component| component.values).collect();
+            let state = State::new(components(0)).unwrap();
+            let times: Vec<f64> = graphs.iter().map(|&graph| 0.2 + 0.15 * graph as f64).collect();
+            let (predictions, gradients) = denoiser.vjp(&state, &times, &cotangents).unwrap();
+            let mut bits = vec![Vec::new(); graphs.len()];
+            for tensor in predictions.into_iter().chain(gradients) {
+                let [_, width] = tensor.dims();
+                let values = tensor.try_into_vec_as::<f64>().unwrap();
+                for (row, values) in values.chunks_exact(width).enumerate() {
+                    bits[row].extend(values.iter().map(|value| value.to_bits()));
+                }
+            }
+            bits
+        };
+        let together = products(&[0, 1, 2, 3, 4]);
+        for (graph, bits) in together.iter().enumerate() {
+            assert!(*bits == products(&[graph])[0], "graph {graph} alone and among five");
+        }
+        assert_eq!(products(&[4, 2]), [together[4].clone(), together[2].clone()]);
     }
 }
 
