@@ -1,13 +1,13 @@
 //! `equidrift datasets prepare NAME_OR_FILE`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use equidrift::datasets::{DatasetManifest, Drawing, PREPARED_SUFFIX, PrepareRequest, Prepared, UserSplit};
 use equidrift::training::Unusable;
 
 use super::{InputArgs, Watcher, summary};
-use crate::exit::{CliResult, Exit};
+use crate::exit::{CliResult, Exit, Failure};
 use crate::{progress, signal, stdout};
 
 /// Records left out that are shown one by one before they are only counted.
@@ -84,6 +84,9 @@ pub(super) fn run(args: &PrepareArgs) -> CliResult {
         },
         ..args.input.request()
     };
+    if let Some(output) = &args.output {
+        check_output(output, &request)?;
+    }
     let stop = signal::stop();
     let mut watcher = Watcher::new();
     let prepared =
@@ -103,6 +106,22 @@ pub(super) fn run(args: &PrepareArgs) -> CliResult {
         return stdout::json(&value);
     }
     Ok(Exit::Ok)
+}
+
+/// That the output is named as such a file is, and is none of the inputs.
+fn check_output(output: &Path, request: &PrepareRequest) -> Result<(), Failure> {
+    let usage = |reason: &str| {
+        Err(Failure::message(Exit::Usage, format_args!("{}: {reason}", output.display())))
+    };
+    if output.extension().is_none_or(|suffix| suffix != PREPARED_SUFFIX) {
+        return usage("a prepared file has the suffix .eds");
+    }
+    let place = output.canonicalize().ok();
+    let same = |input: &String| place.is_some() && Path::new(input).canonicalize().ok() == place;
+    if std::iter::once(&request.name).chain(&request.from).any(same) {
+        return usage("it is both an input and the output");
+    }
+    Ok(())
 }
 
 fn default_output(name: &str, set: &Prepared) -> PathBuf {

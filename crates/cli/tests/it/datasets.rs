@@ -224,6 +224,8 @@ fn files_that_are_not_what_they_should_be_are_refused() {
         ("prepare mine.smi --atoms C,Xx", 2, "Xx"),
         ("prepare mine.smi --format pickle", 2, "smi, csv, sdf"),
         ("prepare mine.smi -o nowhere/out.eds", 1, "nowhere"),
+        ("prepare mine.smi -o mine.smi", 2, "suffix .eds"),
+        ("prepare cut.eds --format smi -o cut.eds", 2, "both an input and the output"),
         ("prepare cut.smi.gz", 3, "the file is truncated"),
         ("prepare graphs.json", 3, "nothing in it can be used"),
         ("show cut.eds", 3, "no intact prepared data set"),
