@@ -110,9 +110,8 @@ pub(super) fn run(args: &PrepareArgs) -> CliResult {
 
 /// That the output is named as such a file is, and is none of the inputs.
 fn check_output(output: &Path, request: &PrepareRequest) -> Result<(), Failure> {
-    let usage = |reason: &str| {
-        Err(Failure::message(Exit::Usage, format_args!("{}: {reason}", output.display())))
-    };
+    let usage =
+        |reason: &str| Err(Failure::message(Exit::Usage, format_args!("{}: {reason}", output.display())));
     if output.extension().is_none_or(|suffix| suffix != PREPARED_SUFFIX) {
         return usage("a prepared file has the suffix .eds");
     }

@@ -11,13 +11,15 @@ fn every_embedded_model_opens_and_draws() {
         let inspected = run(["inspect", name, "--json"]);
         assert_eq!(code(&inspected), 0, "{name}: {}", stderr(&inspected));
         let found: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+        assert!(found["config"]["node_counts"].is_object(), "{name} does not know the sizes of its samples");
         if found["config"]["task"] != "molecules" {
+            let drawn = run(["generate", "graphs", "--model", name, "--num", "20", "--steps", "20", "--json"]);
+            assert_eq!(code(&drawn), 0, "{name}: {}", stderr(&drawn));
+            let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
+            assert_eq!(summary["graphs"], 20, "{name}: {summary}");
+            assert!(summary["mean_edges"].as_f64() >= summary["mean_nodes"].as_f64(), "{name}: {summary}");
             continue;
         }
-        assert!(
-            found["config"]["node_counts"].is_object(),
-            "{name} does not know the sizes of its molecules"
-        );
         let drawn = run(["generate", "molecules", "--model", name, "--num", "40", "--steps", "40", "--json"]);
         assert_eq!(code(&drawn), 0, "{name}: {}", stderr(&drawn));
         let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();

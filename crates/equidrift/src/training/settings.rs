@@ -185,6 +185,9 @@ impl TrainingSettings {
         if self.checkpoint_seconds.is_nan() || self.checkpoint_seconds < 0.0 {
             return Err(setting("checkpoint_seconds must be at least 0"));
         }
+        if !self.weighting.is_valid() {
+            return Err(setting("weighting: gamma must be above 0 and finite"));
+        }
         Ok(())
     }
 
@@ -399,6 +402,20 @@ mod tests {
         assert_eq!(settings.sampling.sampler.as_ref().unwrap().name(), "heun");
         let record = serde_json::to_value(&settings).unwrap();
         assert_eq!(TrainingSettings::merge(None, &[record]).unwrap(), settings);
+    }
+
+    #[test]
+    fn values_out_of_range_are_errors_that_name_the_setting() {
+        for (table, word) in [
+            (json!({"weighting": {"type": "min-snr", "gamma": 0.0}}), "gamma"),
+            (json!({"checkpoint_seconds": -1.0}), "checkpoint_seconds"),
+            (json!({"average_decay": 1.5}), "average_decay"),
+        ] {
+            let error = TrainingSettings::merge(None, &[table]).unwrap().check().unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        let weighted = json!({"weighting": {"type": "min-snr", "gamma": 5.0}});
+        TrainingSettings::merge(None, &[weighted]).unwrap().check().unwrap();
     }
 
     #[test]
