@@ -16,7 +16,7 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::{Correction, GeneratedMolecule};
 use equidrift_sampler::drive::{BestOfN, Branching, RolloverBudgetForcing, Selected, Smc, Svdd};
-use equidrift_sampler::{DType, Executor, KeyedNoise, PathConfig, SamplerError, State, Support};
+use equidrift_sampler::{DType, Executor, KeyedNoise, SamplerError, State, Support};
 
 const SAMPLES: u64 = 200;
 const NODES: usize = 9;
