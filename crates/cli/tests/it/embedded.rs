@@ -13,7 +13,8 @@ fn every_embedded_model_opens_and_draws() {
         let found: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
         assert!(found["config"]["node_counts"].is_object(), "{name} does not know the sizes of its samples");
         if found["config"]["task"] != "molecules" {
-            let drawn = run(["generate", "graphs", "--model", name, "--num", "20", "--steps", "20", "--json"]);
+            let drawn =
+                run(["generate", "graphs", "--model", name, "--num", "20", "--steps", "20", "--json"]);
             assert_eq!(code(&drawn), 0, "{name}: {}", stderr(&drawn));
             let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
             assert_eq!(summary["graphs"], 20, "{name}: {summary}");

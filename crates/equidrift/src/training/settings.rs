@@ -409,7 +409,7 @@ mod tests {
         for (table, word) in [
             (json!({"weighting": {"type": "min-snr", "gamma": 0.0}}), "gamma"),
             (json!({"checkpoint_seconds": -1.0}), "checkpoint_seconds"),
-            (json!({"average_decay": 1.5}), "average_decay"),
+            (json!({"average_decay": 1.5}), "average decay"),
         ] {
             let error = TrainingSettings::merge(None, &[table]).unwrap().check().unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
