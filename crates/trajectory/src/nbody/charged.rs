@@ -1,0 +1,20 @@
+//! Charges of -1 and +1 that repel and attract one another by Coulomb's law.
+
+use equidrift_graph::random::Random;
+
+use super::{Run, System, symplectic_euler};
+
+pub(super) fn simulate(bodies: usize, random: &mut Random) -> Run {
+    let charges: Vec<f64> = (0..bodies).map(|_| if random.happens(0.5) { 1.0 } else { -1.0 }).collect();
+    let products = symplectic_euler::symmetric(bodies, |i, j| charges[i] * charges[j]);
+    // The density at the start does not depend on the number of bodies.
+    let spread = (bodies as f64 / 5.0).cbrt();
+    symplectic_euler::run(System::Charged, charges, products, spread, random, |product, square| {
+        // Two bodies in one place push each other nowhere rather than to NaN.
+        if square > 0.0 { product / (square * square.sqrt()) } else { 0.0 }
+    })
+}
+
+pub(super) fn pair_energy(product: f64, squared_distance: f64) -> f64 {
+    product / squared_distance.sqrt()
+}
