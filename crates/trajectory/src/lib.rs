@@ -7,18 +7,21 @@
 // A test may stop at what it did not expect.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod baselines;
 pub mod cell;
 pub mod element;
 pub mod error;
 pub mod file;
 pub mod geometry;
 pub mod metrics;
+pub mod molecular_graph;
 pub mod nbody;
 pub mod selection;
 pub mod superpose;
 pub mod topology;
 pub mod trajectory;
 pub mod units;
+pub mod windows;
 
 pub use cell::Cell;
 pub use element::Element;
@@ -28,3 +31,4 @@ pub use selection::Selection;
 pub use superpose::{Superposition, superpose};
 pub use topology::{Residue, Topology};
 pub use trajectory::{Frame, Trajectory};
+pub use windows::{Part, Windows};
