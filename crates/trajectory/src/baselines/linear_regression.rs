@@ -96,14 +96,14 @@ impl LinearRegression {
         }
         for atom in 0..atoms {
             let set = self.set_of(atom);
-            for k in 0..D {
+            (0..D).for_each(|k| {
                 let place = |t: usize| f64::from(window[t * atoms + atom][k]);
                 let last = place(self.given - 1);
                 let inputs = DVector::from_fn(self.given - 1, |t, _| place(t) - last);
                 let outputs = DVector::from_fn(self.predicted, |s, _| place(self.given + s) - last);
                 self.products[set].ger(1.0, &inputs, &inputs, 1.0);
                 self.targets[set].ger(1.0, &inputs, &outputs, 1.0);
-            }
+            });
         }
         self.weights = None;
         Ok(())

@@ -10,6 +10,9 @@ use crate::reference::data_dir;
 const GIVEN: usize = 10;
 const PREDICTED: usize = 20;
 
+/// Given frames in, predicted frames out.
+type Predict<'a> = dyn Fn(&[[f32; 3]]) -> Vec<[f32; 3]> + 'a;
+
 /// ADE and FDE of the three baselines on test windows.
 fn table(
     name: &str,
@@ -21,7 +24,7 @@ fn table(
     let mut regression = LinearRegression::new(GIVEN, PREDICTED, sharing, atoms).unwrap();
     train.iter().for_each(|window| regression.learn(window, atoms).unwrap());
     regression.solve().unwrap();
-    let evaluate = |predict: &dyn Fn(&[[f32; 3]]) -> Vec<[f32; 3]>| {
+    let evaluate = |predict: &Predict| {
         let errors: Vec<Vec<Displacement>> = test
             .iter()
             .map(|window| {
