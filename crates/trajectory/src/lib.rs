@@ -16,6 +16,7 @@ pub mod geometry;
 pub mod metrics;
 pub mod molecular_graph;
 pub mod nbody;
+pub mod pedestrians;
 pub mod selection;
 pub mod superpose;
 pub mod topology;

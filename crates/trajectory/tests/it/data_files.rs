@@ -4,6 +4,7 @@ use std::path::Path;
 
 use equidrift_trajectory::file::NumpyArchive;
 use equidrift_trajectory::geometry::dihedral;
+use equidrift_trajectory::pedestrians::{Contents, Recording, Splits};
 use equidrift_trajectory::{ReadOptions, TrajectoryReader, file};
 
 use crate::files::largest_difference;
@@ -84,4 +85,18 @@ fn frames_come_one_by_one() {
     assert_eq!(second.time, Some(1.0));
     let other = Path::new("../../no/such").join("x.npz");
     assert!(TrajectoryReader::open(&other).is_err());
+}
+
+#[test]
+fn pedestrians_are_counted_as_the_data_says() {
+    let Some(folder) = data_dir("pedestrians") else { return };
+    let splits = Splits::read(&folder.join("splits.json")).unwrap();
+    assert!(splits.recordings.len() >= 7);
+    for (name, split) in &splits.recordings {
+        let recording = Recording::read(&folder.join(format!("{name}.csv"))).unwrap();
+        let (whole, cut) = (recording.range(), split.val_from_frame);
+        let count = |frames| Contents::of(&recording.windows(frames));
+        let found = (count(whole.clone()), count(whole.start..cut), count(cut..whole.end));
+        assert_eq!(found, (split.all, split.train, split.val), "{name}");
+    }
 }

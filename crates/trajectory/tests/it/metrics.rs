@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use equidrift_trajectory::geometry::distance;
+use equidrift_trajectory::metrics::cluster_reduction::{best_of, nearest_samples};
 use equidrift_trajectory::metrics::marginal::MarginalDensities;
 use equidrift_trajectory::metrics::{
     Displacement, DisplacementSummary, InternalComparison, InternalCoordinates, TorsionMap, displacement,
     marginal,
 };
+use equidrift_trajectory::pedestrians::{Track, node_features};
 use equidrift_trajectory::{ReadOptions, TrajectoryReader};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -84,6 +86,54 @@ fn displacement_errors() {
     ] {
         let expected = expected["ade"][name].as_f64().unwrap();
         assert!((found - expected).abs() < 3e-7, "{name}: {found} {expected}");
+    }
+}
+
+#[test]
+fn samples_reduced_by_clusters() {
+    let Some(folder) = reference_dir("geotdm") else { return };
+    let golden = Golden::open(&folder);
+    let (shape, samples) = golden.array("km.traj");
+    let [(_, centres), (_, index), (_, target), (_, ade), (_, fde)] =
+        ["km.centers", "km.index", "km.target", "km.minADE", "km.minFDE"].map(|name| golden.array(name));
+    let [tracks, count, _, frames] = shape[..] else { panic!("{shape:?}") };
+    let clusters = index.len() / tracks;
+    let points = |numbers: &[f64]| -> Vec<[f32; 2]> {
+        (0..frames).map(|t| [numbers[t] as f32, numbers[frames + t] as f32]).collect()
+    };
+    for track in 0..tracks {
+        let width = 2 * frames;
+        let samples: Vec<Vec<[f32; 2]>> =
+            samples.chunks_exact(width).skip(track * count).take(count).map(points).collect();
+        let ends: Vec<[f32; 2]> = samples.iter().map(|sample| sample[frames - 1]).collect();
+        let centres: Vec<[f32; 2]> = centres[2 * clusters * track..2 * clusters * (track + 1)]
+            .chunks_exact(2)
+            .map(|centre| [centre[0] as f32, centre[1] as f32])
+            .collect();
+        let chosen = nearest_samples(&ends, &centres).unwrap();
+        let expected: Vec<usize> =
+            index[clusters * track..clusters * (track + 1)].iter().map(|place| *place as usize).collect();
+        assert_eq!(chosen, expected, "track {track}");
+        let best = best_of(&samples, &chosen, &points(&target[width * track..width * (track + 1)])).unwrap();
+        assert!((best.ade - ade[track]).abs() < 1e-6 && (best.fde - fde[track]).abs() < 1e-6, "{best:?}");
+    }
+}
+
+#[test]
+fn features_of_pedestrians() {
+    let Some(folder) = reference_dir("geotdm") else { return };
+    let (golden, expected) = (Golden::open(&folder), json(&folder));
+    let scale = expected["ped"]["traj_scale"].as_f64().unwrap() as f32;
+    let real = expected["ped"]["num"].as_u64().unwrap() as usize;
+    let [(_, raw), (_, x), (_, h)] = ["ped.raw", "ped.x", "ped.h"].map(|name| golden.array(name));
+    for walker in 0..real {
+        let at = |k: usize, t: usize| 40 * walker + 20 * k + t;
+        let track: Track = std::array::from_fn(|t| [0, 1].map(|k| raw[at(k, t)] as f32 / scale));
+        let features = node_features(&track);
+        for (k, t) in (0..2).flat_map(|k| (0..20).map(move |t| (k, t))) {
+            assert!((f64::from(track[t][k]) - x[at(k, t)]).abs() < 1e-6, "walker {walker}, frame {t}");
+            assert!((f64::from(features[k][t]) - h[at(k, t)]).abs() < 1e-6, "walker {walker}, frame {t}");
+        }
     }
 }
 
