@@ -40,6 +40,9 @@ pub use npz::NumpyArchive;
 /// More atoms than this are not read or written.
 pub const MOST_ATOMS: usize = 1 << 24;
 
+/// Deflate packs no more than this many bytes into one: what a file states beyond it is not believed.
+const LARGEST_RATIO: u64 = 1040;
+
 /// A format of trajectory files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,11 +2,12 @@
 //! group of `/particles`, its `species`, and `/connectivity/bonds`. Units are those of the `unit` attributes; what has
 //! none is taken for ångström and femtoseconds.
 
+use std::io::Read;
 use std::path::Path;
 
 use hdf5_pure::{AttrValue, Dataset, File, Group};
 
-use super::{FrameSource, checked_atoms, in_document, open_file};
+use super::{FrameSource, LARGEST_RATIO, checked_atoms, in_document, open_file};
 use crate::cell::Cell;
 use crate::element::Element;
 use crate::error::TrajectoryError;
@@ -45,11 +46,17 @@ enum Cells {
 impl H5mdSource {
     pub(super) fn open(path: &Path) -> Result<Self, TrajectoryError> {
         // The library's error does not tell a file that is missing from one that is damaged.
-        open_file(path)?;
-        Self::open_particles(path).map_err(|error| in_document(path, error))
+        let mut file = open_file(path)?;
+        let length = file.metadata()?.len();
+        if let Some(stated) = stated_length(&mut file)?
+            && length < stated
+        {
+            return Err(in_document(path, TrajectoryError::CutOff { expected: "the rest of the HDF5 file" }));
+        }
+        Self::open_particles(path, length).map_err(|error| in_document(path, error))
     }
 
-    fn open_particles(path: &Path) -> Result<Self, TrajectoryError> {
+    fn open_particles(path: &Path, length: u64) -> Result<Self, TrajectoryError> {
         let file = File::open_streaming(path)?;
         let particles = file.group("particles")?;
         let mut names = particles.groups()?;
@@ -64,10 +71,11 @@ impl H5mdSource {
                 return Err(TrajectoryError::malformed(reason));
             }
         };
+        check_bytes(length, 12_u64.saturating_mul(atoms as u64).saturating_mul(frames))?;
         let length_unit = length_unit(&positions)?;
         let times = times(&group, frames)?;
         let cells = cells(&group, frames)?;
-        let topology = topology(&file, &group, atoms)?;
+        let topology = topology(&file, &group, atoms, length)?;
         Ok(Self { topology, positions, length_unit, times, cells, frames, next: 0 })
     }
 }
@@ -112,6 +120,37 @@ impl FrameSource for H5mdSource {
         self.next += 1;
         Ok(Some(Frame { time, cell, positions }))
     }
+}
+
+/// The length that an HDF5 file states in its first block (versions 0 to 3 with eight-byte offsets); the C library refuses
+/// a shorter file, which may have lost data at its end, this library does not.
+fn stated_length(file: &mut std::fs::File) -> Result<Option<u64>, TrajectoryError> {
+    let mut start = Vec::new();
+    file.take(56).read_to_end(&mut start)?;
+    if !start.starts_with(b"\x89HDF\r\n\x1a\n") {
+        return Ok(None);
+    }
+    let byte = |at: usize| start.get(at).copied();
+    let place = match (byte(8), byte(9), byte(13)) {
+        (Some(0), _, Some(8)) => 40,
+        (Some(1), _, Some(8)) => 44,
+        (Some(2 | 3), Some(8), _) => 28,
+        _ => return Ok(None),
+    };
+    Ok(start.get(place..place + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes))
+}
+
+/// Whether a file of this length can hold so many bytes, packed as tightly as deflate packs.
+fn check_bytes(length: u64, bytes: u64) -> Result<(), TrajectoryError> {
+    let maximum = length.saturating_mul(LARGEST_RATIO);
+    if bytes > maximum {
+        return Err(TrajectoryError::TooMany {
+            what: "bytes of numbers in a file of this length",
+            found: bytes,
+            maximum,
+        });
+    }
+    Ok(())
 }
 
 fn one(numbers: &[f64]) -> Option<f64> {
@@ -181,7 +220,7 @@ fn cell(numbers: &[f64], unit: f64) -> Option<Cell> {
 }
 
 /// `species` (atomic numbers, where they can be such) and bonds.
-fn topology(file: &File, group: &Group, atoms: usize) -> Result<Topology, TrajectoryError> {
+fn topology(file: &File, group: &Group, atoms: usize, length: u64) -> Result<Topology, TrajectoryError> {
     let mut topology = Topology::unknown(atoms);
     if let Ok(species) = group.dataset("species")
         && species.shape()? == [atoms as u64]
@@ -198,6 +237,7 @@ fn topology(file: &File, group: &Group, atoms: usize) -> Result<Topology, Trajec
         if count > MOST_BONDS {
             return Err(TrajectoryError::TooMany { what: "bonds", found: count, maximum: MOST_BONDS });
         }
+        check_bytes(length, 2 * count)?;
         let atom = |number: &i64| u32::try_from(*number).unwrap_or(u32::MAX);
         let numbers = bonds.read_i64()?;
         topology.set_bonds(numbers.as_chunks::<2>().0.iter().map(|[a, b]| [atom(a), atom(b)]).collect())?;

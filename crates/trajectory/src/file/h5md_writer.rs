@@ -1,4 +1,5 @@
-//! Writes H5MD 1.1: ångström and femtoseconds, with unit attributes of variable length, as `MDAnalysis` wants them.
+//! Writes H5MD 1.1: ångström and femtoseconds, with unit attributes of variable length, as `MDAnalysis` wants them,
+//! and checksums of the positions.
 //!
 //! The library lays a file out when everything is known, so that the frames are kept in memory until then: 12 bytes for
 //! each atom and frame.
@@ -77,7 +78,7 @@ impl FrameSink for H5mdSink {
             .with_shape(&[frames, atoms, 3])
             .set_attr("unit", text("Angstrom"));
         if frames > 0 && atoms > 0 {
-            value.with_chunks(&[rows, atoms, 3]).with_shuffle().with_deflate(4);
+            value.with_chunks(&[rows, atoms, 3]).with_shuffle().with_deflate(4).with_fletcher32();
         }
         position.create_dataset("step").with_i32_data(&steps).with_shape(&[frames]);
         let timed = self.times.len() as u64 == frames;

@@ -20,7 +20,7 @@ use flate2::read::DeflateDecoder;
 
 use super::npy::Header;
 use super::zip::{Member, table_of_contents};
-use super::{FrameSource, checked_atoms, in_document, open_file};
+use super::{FrameSource, LARGEST_RATIO, checked_atoms, in_document, open_file};
 use crate::cell::Cell;
 use crate::element::Element;
 use crate::error::TrajectoryError;
@@ -28,8 +28,6 @@ use crate::topology::Topology;
 use crate::trajectory::Frame;
 use crate::units::FS_PER_PS;
 
-/// Deflate packs no more than this many bytes into one.
-const LARGEST_RATIO: u64 = 1040;
 /// The largest array that is read at once, in bytes.
 const LARGEST_ARRAY: u64 = 1 << 32;
 

@@ -83,7 +83,7 @@ pub(super) fn table_of_contents(file: &mut File) -> Result<Vec<Member>, Trajecto
             unpacked,
             local_header,
         });
-        at = name_end + extra + comment;
+        at += name_end + extra + comment;
     }
     Ok(members)
 }

@@ -9,10 +9,13 @@ pub(super) fn simulate(bodies: usize, random: &mut Random) -> Run {
     let products = symplectic_euler::symmetric(bodies, |i, j| charges[i] * charges[j]);
     // The density at the start does not depend on the number of bodies.
     let spread = (bodies as f64 / 5.0).cbrt();
-    symplectic_euler::run(System::Charged, charges, products, spread, random, |product, square| {
-        // Two bodies in one place push each other nowhere rather than to NaN.
-        if square > 0.0 { product / (square * square.sqrt()) } else { 0.0 }
-    })
+    symplectic_euler::run(System::Charged, charges, products, spread, random, pair_force)
+}
+
+/// The force on one body per length of the way to it from the other. Two bodies in one place push each other nowhere rather
+/// than to NaN.
+pub(super) fn pair_force(product: f64, squared_distance: f64) -> f64 {
+    if squared_distance > 0.0 { product / (squared_distance * squared_distance.sqrt()) } else { 0.0 }
 }
 
 pub(super) fn pair_energy(product: f64, squared_distance: f64) -> f64 {

@@ -11,9 +11,12 @@ const SPREAD: f64 = 0.5;
 
 pub(super) fn simulate(bodies: usize, random: &mut Random) -> Run {
     let springs = symplectic_euler::symmetric(bodies, |_, _| f64::from(random.happens(0.5)));
-    symplectic_euler::run(System::Springs, vec![0.0; bodies], springs, SPREAD, random, |spring, _| {
-        -STIFFNESS * spring
-    })
+    symplectic_euler::run(System::Springs, vec![0.0; bodies], springs, SPREAD, random, pair_force)
+}
+
+/// The force on one body per length of the way to it from the other.
+pub(super) fn pair_force(spring: f64, _squared_distance: f64) -> f64 {
+    -STIFFNESS * spring
 }
 
 pub(super) fn pair_energy(spring: f64, squared_distance: f64) -> f64 {

@@ -30,29 +30,10 @@ pub(super) fn run(
             reflect(place, speed);
         }
     }
-    let mut forces = vec![[0.0; 3]; bodies];
-    let mut kick = |positions: &[Point], velocities: &mut [Point]| {
-        forces.fill([0.0; 3]);
-        for i in 0..bodies {
-            for j in 0..i {
-                let strength = interactions[i * bodies + j];
-                let difference: Point = std::array::from_fn(|k| positions[i][k] - positions[j][k]);
-                let factor = pair_force(strength, difference.iter().map(|value| value * value).sum());
-                for k in 0..3 {
-                    let force = factor * difference[k];
-                    forces[i][k] += force;
-                    forces[j][k] -= force;
-                }
-            }
-        }
-        for (velocity, force) in velocities.as_flattened_mut().iter_mut().zip(forces.as_flattened()) {
-            *velocity += TIME_STEP * force.clamp(-LARGEST_FORCE, LARGEST_FORCE);
-        }
-    };
     let frames = (STEPS - 1) / STEPS_PER_FRAME;
     let mut kept_positions = Vec::with_capacity(frames * bodies);
     let mut kept_velocities = Vec::with_capacity(frames * bodies);
-    kick(&positions, &mut velocities);
+    kick(&positions, &interactions, &mut velocities, TIME_STEP, &pair_force);
     for step in 1..STEPS {
         for (place, speed) in positions.as_flattened_mut().iter_mut().zip(velocities.as_flattened()) {
             *place += TIME_STEP * speed;
@@ -61,7 +42,7 @@ pub(super) fn run(
             kept_positions.extend_from_slice(&positions);
             kept_velocities.extend_from_slice(&velocities);
         }
-        kick(&positions, &mut velocities);
+        kick(&positions, &interactions, &mut velocities, TIME_STEP, &pair_force);
     }
     let interval = STEPS_PER_FRAME as f64 * TIME_STEP;
     Run {
@@ -71,6 +52,31 @@ pub(super) fn run(
         positions: kept_positions,
         velocities: kept_velocities,
         clock: (interval, interval),
+    }
+}
+
+/// Moves velocities on by `time` under the forces at these positions.
+pub(super) fn kick(
+    positions: &[Point],
+    interactions: &[f64],
+    velocities: &mut [Point],
+    time: f64,
+    pair_force: impl Fn(f64, f64) -> f64,
+) {
+    let bodies = positions.len();
+    for i in 0..bodies {
+        let mut total = [0.0; 3];
+        for j in 0..bodies {
+            if i != j {
+                let difference: Point = std::array::from_fn(|k| positions[i][k] - positions[j][k]);
+                let square = difference.iter().map(|value| value * value).sum();
+                let factor = pair_force(interactions[i * bodies + j], square);
+                total.iter_mut().zip(difference).for_each(|(force, value)| *force += factor * value);
+            }
+        }
+        for (speed, force) in velocities[i].iter_mut().zip(total) {
+            *speed += time * force.clamp(-LARGEST_FORCE, LARGEST_FORCE);
+        }
     }
 }
 

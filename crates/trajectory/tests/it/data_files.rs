@@ -45,7 +45,8 @@ fn alanine_dipeptide_in_all_formats() {
     let difference = largest_difference(&pdb, &xtc);
     println!("alanine dipeptide, pdb and xtc: largest difference {difference:e} Å");
     assert!(pdb.frames() == 100 && difference <= 0.0056, "{difference}");
-    assert_eq!(xtc.time_step().map(|step| step.round()), Some(200.0), "{:?}", &xtc.times()[..3]);
+    // MDTraj was not told the step of 0.2 ps and counted the frames in picoseconds.
+    assert_eq!(xtc.time_step(), Some(1000.0));
 
     let error = TrajectoryReader::open(&archive_path).err().unwrap().to_string();
     assert!(error.contains("3 runs"), "{error}");

@@ -80,7 +80,7 @@ fn damaged_files_never_panic() {
             let bytes = std::fs::read(&path).unwrap();
             let damaged = folder.path().join(format!("damaged.{suffix}"));
             let mut errors = 0;
-            let tries = 400;
+            let tries = 200;
             for attempt in 0..tries {
                 let mut bytes = bytes.clone();
                 for _ in 0..1 + random.below(4) {
