@@ -54,7 +54,7 @@ impl System {
         }
     }
 
-    /// Run `run` of a seed. Cost: O(bodies²) for each of the 5,000 steps; about 2 ms for 5 bodies.
+    /// Run `run` of a seed. Cost: O(bodies²) for each of the 5,000 steps.
     ///
     /// # Errors
     /// [`TrajectoryError::TooMany`] above [`MOST_BODIES`], [`TrajectoryError::TooFew`] below two.

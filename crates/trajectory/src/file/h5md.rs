@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hdf5_pure::{AttrValue, Dataset, File, Group};
 
-use super::{FrameSource, LARGEST_RATIO, checked_atoms, in_document, open_file};
+use super::{FrameSource, LARGEST_RATIO, at_frame, checked_atoms, in_document, open_file};
 use crate::cell::Cell;
 use crate::element::Element;
 use crate::error::TrajectoryError;
@@ -51,9 +51,18 @@ impl H5mdSource {
         if let Some(stated) = stated_length(&mut file)?
             && length < stated
         {
-            return Err(in_document(path, TrajectoryError::CutOff { expected: "the rest of the HDF5 file" }));
+            return Err(at_frame(
+                path,
+                0,
+                None,
+                TrajectoryError::CutOff { expected: "the rest of the HDF5 file" },
+            ));
         }
-        Self::open_particles(path, length).map_err(|error| in_document(path, error))
+        Self::open_particles(path, length).map_err(|error| match error {
+            // The way to the first frame is broken.
+            TrajectoryError::Hdf5(_) => at_frame(path, 0, None, error),
+            _ => in_document(path, error),
+        })
     }
 
     fn open_particles(path: &Path, length: u64) -> Result<Self, TrajectoryError> {

@@ -20,7 +20,7 @@ use flate2::read::DeflateDecoder;
 
 use super::npy::Header;
 use super::zip::{Member, table_of_contents};
-use super::{FrameSource, LARGEST_RATIO, checked_atoms, in_document, open_file};
+use super::{FrameSource, LARGEST_RATIO, at_frame, checked_atoms, in_document, open_file};
 use crate::cell::Cell;
 use crate::element::Element;
 use crate::error::TrajectoryError;
@@ -180,7 +180,11 @@ pub(super) struct NpzSource {
 
 impl NpzSource {
     pub(super) fn open(path: &Path, run: Option<usize>) -> Result<Self, TrajectoryError> {
-        let archive = NumpyArchive::open(path)?;
+        // Without the archive's table, which stands at its end, there is no way to the first frame.
+        let archive = NumpyArchive::open(path).map_err(|error| match error {
+            TrajectoryError::Document { source, .. } => at_frame(path, 0, None, *source),
+            other => other,
+        })?;
         let name = ["R", "coords", "positions"].into_iter().find(|name| archive.has(name)).unwrap_or("R");
         let in_positions = |error| archive.in_array(name, error);
         let mut stream = archive.stream(name).map_err(in_positions)?;
