@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("equidrift-graph", &[]),
     ("equidrift-rdkit", &[]),
     ("equidrift-molecule", &["equidrift-graph", "equidrift-rdkit"]),
+    ("equidrift-trajectory", &["equidrift-graph"]),
     ("equidrift-zoo", &[]),
     ("equidrift-backend", &[]),
     ("equidrift-sampler", &["equidrift-backend"]),
@@ -71,6 +72,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("mimalloc", &["equidrift-cli"]),
     ("chematic", &["equidrift-molecule"]),
     ("rdkit-sys", &["equidrift-rdkit"]),
+    ("hdf5-pure", &["equidrift-trajectory"]),
+    ("molly", &["equidrift-trajectory"]),
     ("pyo3", &["equidrift-python"]),
     ("anyhow", &[]),
 ];
@@ -183,7 +186,7 @@ fn outside_libraries_stay_with_their_owners() {
 #[test]
 fn things_and_weights_do_not_reach_a_tensor_library_by_any_way() {
     let packages = packages();
-    for start in ["equidrift-graph", "equidrift-molecule", "equidrift-zoo"] {
+    for start in ["equidrift-graph", "equidrift-molecule", "equidrift-trajectory", "equidrift-zoo"] {
         let mut reached = BTreeSet::from([start.to_owned()]);
         let mut to_visit = vec![start.to_owned()];
         while let Some(name) = to_visit.pop() {

@@ -1,0 +1,13 @@
+//! The crate as its users see it.
+
+#![allow(clippy::unwrap_used)] // a test may fail by panicking
+
+mod baselines;
+mod data_files;
+mod features;
+mod files;
+mod hostile;
+mod metrics;
+mod nbody;
+mod python;
+mod reference;
