@@ -20,7 +20,7 @@
 //! a function of the graph alone, so the order does not depend on the numbering of the nodes, nor on attributes.
 //!
 //! Cost of one block: O(K edges) at most, and in fact only the edges within K hops of the nodes taken away are looked at
-//! again, plus one heap operation for each node weighed. A path of 100,000 nodes takes a tenth of a second, not hours.
+//! again, plus one heap operation for each node weighed. A path of 100,000 nodes takes less than a second, not hours.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

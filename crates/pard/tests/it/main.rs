@@ -1,0 +1,8 @@
+//! The Pard crate against the reference vectors, and its laws.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod diffusion;
+mod laws;
+mod networks;
+mod reference;
