@@ -66,7 +66,7 @@ pub fn edge_to_node(e: Tensor<4>, mask: &BlockMask) -> Tensor<3> {
     let count = onto_nodes_of_mask(&mask.mean).add_scalar(1e-10);
     let diagonal = onto_nodes(e.clone() * identity(n, &e));
     let both = e.clone() + e.swap_dims(2, 3);
-    let mean = onto_nodes(both * mask.mean.clone()).div_scalar(2.0) / count;
+    let mean = onto_nodes(both * mask.mean.clone()).mul_scalar(0.5) / count;
     Tensor::cat(vec![diagonal, mean], 1).swap_dims(1, 2) * mask.nodes.clone()
 }
 

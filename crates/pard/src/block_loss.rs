@@ -16,7 +16,8 @@ pub fn block_loss(logits: BlockLogits, batch: &BlockBatch, questions: &BlockQues
     let first: Vec<_> = (0..batch.batch).map(|graph| batch.degrees[graph * batch.blocks]).collect();
     let first = cross_entropy(logits.first_degree, &first, questions.counts_first.iter().copied());
     let graphs = questions.counts_first.iter().filter(|counts| **counts).count();
-    (size + degree + first).div_scalar(graphs.max(1) as f64)
+    // Not a division: the library divides gradients in single precision.
+    (size + degree + first).mul_scalar(1.0 / graphs.max(1) as f64)
 }
 
 /// The sum over those `[B, H, C]` that count.

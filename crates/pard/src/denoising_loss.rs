@@ -65,14 +65,15 @@ impl DenoisingLoss {
         let of_nodes = logits.nodes.reshape([b * n, c]);
         let [_, c, _, _] = logits.pairs.dims();
         let of_pairs = logits.pairs.permute([0, 2, 3, 1]).reshape([b * n * n, c]);
-        let graphs = times.len().max(1) as f64;
+        // Not a division: the library divides gradients in single precision.
+        let share = 1.0 / times.len().max(1) as f64;
         let (node_bound, node_cross_entropy) = element_losses(&diffusion.nodes, of_nodes, times, nodes);
         let (edge_bound, edge_cross_entropy) = element_losses(&diffusion.edges, of_pairs, times, pairs);
         Self {
-            node_bound: node_bound.div_scalar(graphs),
-            node_cross_entropy: node_cross_entropy.div_scalar(graphs),
-            edge_bound: edge_bound.div_scalar(graphs),
-            edge_cross_entropy: edge_cross_entropy.div_scalar(graphs),
+            node_bound: node_bound.mul_scalar(share),
+            node_cross_entropy: node_cross_entropy.mul_scalar(share),
+            edge_bound: edge_bound.mul_scalar(share),
+            edge_cross_entropy: edge_cross_entropy.mul_scalar(share),
         }
     }
 
