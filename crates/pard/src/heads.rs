@@ -186,22 +186,51 @@ impl BlockHead {
     pub(crate) fn forward(
         &self,
         inputs: &Inputs,
-        (h, e): (Tensor<3>, Tensor<4>),
+        streams: (Tensor<3>, Tensor<4>),
         questions: &QuestionInputs,
         phase: Phase<'_>,
     ) -> BlockLogits {
-        let mask = &inputs.mask;
-        let of_pairs = edge_to_node(e, mask);
-        let z = self.transform.over_features(Tensor::cat(vec![of_pairs, h], 2), None);
-        let z = silu(z) * mask.nodes.clone();
-        let prefixes = questions.members.clone().matmul(z);
-        let [b, asked, _] = prefixes.dims();
-        let sizes = self.sizes(questions.next_size.clone(), [b, asked]);
+        let prefixes = self.prefixes(inputs, streams, questions);
         BlockLogits {
-            size: self.size_out.over_features(prefixes.clone(), questions.mask.clone(), phase),
-            degree: self.degree_out.over_features(prefixes + sizes, questions.mask.clone(), phase),
+            degree: self.degree(prefixes.clone(), questions.next_size.clone(), questions, phase),
+            size: self.size(prefixes, questions, phase),
             first_degree: self.first_degree(questions.first_size.clone(), phase),
         }
+    }
+
+    /// Sums over the nodes of the prefixes that are asked about, `[B, H, hidden]`.
+    pub(crate) fn prefixes(
+        &self,
+        inputs: &Inputs,
+        (h, e): (Tensor<3>, Tensor<4>),
+        questions: &QuestionInputs,
+    ) -> Tensor<3> {
+        let of_pairs = edge_to_node(e, &inputs.mask);
+        let z = self.transform.over_features(Tensor::cat(vec![of_pairs, h], 2), None);
+        questions.members.clone().matmul(silu(z) * inputs.mask.nodes.clone())
+    }
+
+    /// Size of the next block, `[B, H, block sizes]`.
+    pub(crate) fn size(
+        &self,
+        prefixes: Tensor<3>,
+        questions: &QuestionInputs,
+        phase: Phase<'_>,
+    ) -> Tensor<3> {
+        self.size_out.over_features(prefixes, questions.mask.clone(), phase)
+    }
+
+    /// Degree of the next block given its size `[B H]`, `[B, H, block degrees]`.
+    pub(crate) fn degree(
+        &self,
+        prefixes: Tensor<3>,
+        next_size: Tensor<1, Int>,
+        questions: &QuestionInputs,
+        phase: Phase<'_>,
+    ) -> Tensor<3> {
+        let [b, asked, _] = prefixes.dims();
+        let sizes = self.sizes(next_size, [b, asked]);
+        self.degree_out.over_features(prefixes + sizes, questions.mask.clone(), phase)
     }
 
     /// Degree of a first block given its size: `[B]` to `[B, 1, block degrees]`.

@@ -16,6 +16,7 @@
 //! | noise on a batch | [`corruption`] |
 //! | the networks | [`networks`] |
 //! | losses | [`denoising_loss`], [`block_loss`] |
+//! | generation, block by block | [`generation`], [`draws`] |
 //! | reading reference checkpoints | [`released`] |
 //!
 //! The published programme and the repaired one differ in [`NetworkConfig`] and [`equidrift_graph::BlockDegree`] only.
@@ -27,8 +28,11 @@ pub mod block_batch;
 pub mod block_graph;
 pub mod block_loss;
 pub mod corruption;
+pub mod cycle_features;
 pub mod denoising_loss;
+pub mod draws;
 mod error;
+pub mod generation;
 pub mod heads;
 mod input_embedding;
 pub mod inputs;
@@ -40,8 +44,11 @@ pub use block_batch::{BlockBatch, BlockQuestions, NO_CLASS, Targets};
 pub use block_graph::BlockGraph;
 pub use block_loss::block_loss;
 pub use corruption::{CorruptionDraw, corrupt};
+pub use cycle_features::cycle_features;
 pub use denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets};
+pub use draws::{Draws, KeyedDraws, Purpose, Question};
 pub use error::PardError;
+pub use generation::{GeneratedGraph, Generation, Round, Unfinished};
 pub use heads::{BlockLogits, ClassLogits};
 pub use inputs::StructureFeatures;
 pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};

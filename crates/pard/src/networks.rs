@@ -170,6 +170,45 @@ impl PardNetworks {
         Ok(self.blocks.forward(&inputs, streams, &self.questions(batch, questions)?, phase))
     }
 
+    /// The size of the next block of each graph and its degree, chosen by `choose_size` and `choose_degree` from logits: a row
+    /// and its logits to a class.
+    ///
+    /// # Errors
+    /// [`PardError::Unknown`], [`PardError::MissingInput`], [`PardError::Device`].
+    pub fn next_blocks(
+        &self,
+        batch: &BlockBatch,
+        structure: Option<&StructureFeatures>,
+        mut choose_size: impl FnMut(usize, &[f64]) -> usize,
+        mut choose_degree: impl FnMut(usize, &[f64]) -> usize,
+    ) -> Result<Vec<(usize, usize)>, PardError> {
+        let inputs = self.inputs(batch, PairMean::All, structure)?;
+        let trunk = self.block_model.as_ref().unwrap_or(&self.denoiser);
+        let streams = trunk.forward(&inputs, None, Phase::Evaluation)?;
+        let last = |graph: usize| {
+            let sizes = &batch.sizes[graph * batch.blocks..][..batch.blocks];
+            sizes.iter().rposition(|&size| size > 0)
+        };
+        let questions = BlockQuestions {
+            per_graph: 1,
+            last_block: (0..batch.batch).map(last).collect(),
+            next_size: vec![0; batch.batch],
+            next_degree: vec![0; batch.batch],
+            counts_first: vec![true; batch.batch],
+        };
+        let questions = self.questions(batch, &questions)?;
+        let prefixes = self.blocks.prefixes(&inputs, streams, &questions);
+        let logits = self.blocks.size(prefixes.clone(), &questions, Phase::Evaluation);
+        let rows = rows_on_host(logits, "logits of sizes")?;
+        let sizes: Vec<usize> =
+            rows.iter().enumerate().map(|(row, logits)| choose_size(row, logits)).collect();
+        let next = index(sizes.iter().map(|&size| size as i64).collect(), &self.device);
+        let logits = self.blocks.degree(prefixes, next, &questions, Phase::Evaluation);
+        let rows = rows_on_host(logits, "logits of degrees")?;
+        let degrees = rows.iter().enumerate().map(|(row, logits)| choose_degree(row, logits));
+        Ok(sizes.iter().copied().zip(degrees).collect())
+    }
+
     /// Logits of the degree of a first block of each of these sizes, `[B, 1, block degrees]`.
     ///
     /// # Errors
@@ -195,4 +234,13 @@ impl PardNetworks {
     fn questions(&self, batch: &BlockBatch, questions: &BlockQuestions) -> Result<QuestionInputs, PardError> {
         QuestionInputs::new(&self.config, batch, questions, &self.device, self.dtype)
     }
+}
+
+/// The rows of `[B, H, C]` on the host.
+pub(crate) fn rows_on_host(rows: Tensor<3>, what: &'static str) -> Result<Vec<Vec<f64>>, PardError> {
+    let width = rows.dims()[2];
+    let values = rows
+        .try_into_vec_as::<f64>()
+        .map_err(|error| PardError::Device { what, reason: error.to_string() })?;
+    Ok(values.chunks(width.max(1)).map(<[f64]>::to_vec).collect())
 }

@@ -8,6 +8,7 @@ use equidrift_nn::block_mask::causal;
 use equidrift_nn::{BatchMoments, Phase};
 use equidrift_pard::{
     BlockLogits, DenoiserBatch, DenoisingLoss, NoisyTargets, PardNetworks, Sequence, Tasks, block_loss,
+    cycle_features,
 };
 
 use crate::reference::{Case, Noisy, cases, host, relative_error};
@@ -82,6 +83,18 @@ fn encodings_masks_targets_and_noise_are_equal() {
                 .map(|(at, _)| at)
                 .collect::<Vec<_>>();
             assert_eq!(targets.place, set, "{} {mask}", case.name);
+        }
+    }
+}
+
+#[test]
+fn cycles_are_counted_as_recorded() {
+    for case in cases().iter().filter(|case| case.has("in.structure.cycles")) {
+        let noisy = case.noisy();
+        for (batch, name) in [(&noisy.batch, "cycles"), (&noisy.asked, "cycles_block")] {
+            let expected = case.numbers(&format!("in.structure.{name}"));
+            let error = relative_error(&cycle_features(batch), &expected);
+            assert!(error <= 1e-7, "{} {name}: {error:.1e}", case.name);
         }
     }
 }
