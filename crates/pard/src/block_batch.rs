@@ -17,12 +17,14 @@ pub struct Targets {
     pub rank: Vec<usize>,
     /// The place of each in the batch: of a node in `[B, N]`, of a pair (i, j), i > j, in `[B, N, N]`.
     pub place: Vec<usize>,
+    /// What each is in its graph: the node's number, and 0; or both numbers of the pair, i > j.
+    pub element: Vec<(usize, usize)>,
     /// The clean class of each, where it is known.
     pub clean: Vec<usize>,
 }
 
 impl Targets {
-    fn push(&mut self, graph: usize, place: usize, clean: usize) {
+    fn push(&mut self, graph: usize, place: usize, element: (usize, usize), clean: usize) {
         let rank = match self.graph.last() {
             Some(&last) if last == graph => self.rank.last().map_or(0, |rank| rank + 1),
             _ => 0,
@@ -30,6 +32,7 @@ impl Targets {
         self.graph.push(graph);
         self.rank.push(rank);
         self.place.push(place);
+        self.element.push(element);
         self.clean.push(clean);
     }
 
@@ -104,6 +107,18 @@ impl BlockBatch {
         let prefixes =
             graphs.iter().flat_map(|graph| (1..=graph.sizes.len()).map(move |blocks| (graph, blocks)));
         Self::filled(graphs, prefixes, 1)
+    }
+
+    /// All [prefixes](Self::prefixes), the nodes of each one's last block virtual: what generation sees, block by block. With the
+    /// graph of each row.
+    #[must_use]
+    pub fn steps_of_generation(graphs: &[BlockGraph]) -> (Self, Vec<usize>) {
+        let mut batch = Self::prefixes(graphs);
+        let (last, _) = batch.targets_of_last_blocks();
+        last.place.iter().for_each(|&place| batch.virtual_nodes[place] = true);
+        let rows = graphs.iter().enumerate();
+        let rows = rows.flat_map(|(row, graph)| std::iter::repeat_n(row, graph.sizes.len()));
+        (batch, rows.collect())
     }
 
     fn filled<'a>(
@@ -221,10 +236,12 @@ impl BlockBatch {
             let original = |i: usize| if self.virtual_nodes[graph * n + i] { i - copies } else { i };
             for i in 0..n {
                 let Some(partners) = partners(graph, i) else { continue };
-                nodes.push(graph, graph * n + i, clean(self.node_class[graph * n + original(i)]));
+                let first = original(i);
+                nodes.push(graph, graph * n + i, (first, 0), clean(self.node_class[graph * n + first]));
                 for j in partners {
-                    let class = self.edge_class[(graph * n + original(i)) * n + original(j)];
-                    pairs.push(graph, (graph * n + i) * n + j, clean(class));
+                    let second = original(j);
+                    let class = self.edge_class[(graph * n + first) * n + second];
+                    pairs.push(graph, (graph * n + i) * n + j, (first, second), clean(class));
                 }
             }
         }

@@ -9,17 +9,17 @@
 //!
 //! Finished graphs leave the batch. Cost per graph: T evaluations of the denoiser and one of the block model for each block.
 
-use burn::tensor::Tensor;
 use equidrift_nn::{PairMean, Phase};
-use equidrift_sampler::{CategoricalDiffusion, draw_class};
+use equidrift_sampler::draw_class;
 
 use crate::block_batch::{BlockBatch, Targets};
 use crate::block_graph::{BlockGraph, pair_index};
+use crate::class_law::{reverse_law, softmax};
 use crate::denoising_loss::GraphDiffusion;
 use crate::draws::{Draws, Purpose, Question};
 use crate::error::PardError;
-use crate::inputs::index;
-use crate::networks::{DenoiserBatch, PardNetworks, rows_on_host};
+use crate::heads::rows_on_host;
+use crate::networks::{DenoiserBatch, PardNetworks};
 
 /// What becomes of a graph that is not finished after the last round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -163,22 +163,17 @@ impl Generation<'_> {
             }
         }
         let (nodes, pairs) = batch.targets_of_virtual_nodes();
-        let question = |purpose,
-                        targets: &Targets,
-                        at: usize,
-                        element: fn(usize, usize) -> (usize, usize)| {
+        let question = |purpose, targets: &Targets, at: usize| {
             let graph = active[targets.graph[at]];
-            Question { graph, round, purpose, rank: targets.rank[at], element: element(targets.place[at], n) }
+            Question { graph, round, purpose, rank: targets.rank[at], element: targets.element[at] }
         };
-        let as_node: fn(usize, usize) -> (usize, usize) = |place, n| (place % n, 0);
-        let as_pair: fn(usize, usize) -> (usize, usize) = |place, n| (place / n % n, place % n);
         let GraphDiffusion { nodes: of_nodes, edges: of_edges } = self.diffusion;
-        let mut initial = |purpose, targets: &Targets, noise: &[f64], element| -> Vec<usize> {
-            let question = |at| question(purpose, targets, at, element);
-            (0..targets.len()).map(|at| draw_class(noise, draws.uniform(&question(at)))).collect()
+        let mut initial = |purpose, targets: &Targets, noise: &[f64]| -> Vec<usize> {
+            let uniforms = (0..targets.len()).map(|at| draws.uniform(&question(purpose, targets, at)));
+            uniforms.map(|u| draw_class(noise, u)).collect()
         };
-        let mut node_classes = initial(Purpose::InitialNode, &nodes, of_nodes.noise(), as_node);
-        let mut pair_classes = initial(Purpose::InitialPair, &pairs, of_edges.noise(), as_pair);
+        let mut node_classes = initial(Purpose::InitialNode, &nodes, of_nodes.noise());
+        let mut pair_classes = initial(Purpose::InitialPair, &pairs, of_edges.noise());
 
         for t in (1..=of_nodes.steps()).rev() {
             batch.set_nodes(&nodes, &node_classes);
@@ -192,44 +187,25 @@ impl Generation<'_> {
                 questions: None,
             };
             let (logits, _) = self.networks.denoise(&input, Phase::Evaluation)?;
-            let [_, c, _, _] = logits.pairs.dims();
-            let pair_rows = logits.pairs.permute([0, 2, 3, 1]).reshape([active.len(), n * n, c]);
-            let mut step = |diffusion: &CategoricalDiffusion,
-                            rows: Tensor<3>,
-                            targets: &Targets,
-                            purpose,
-                            element,
-                            noisy: &mut [usize]| {
-                let rows = self.target_rows(rows, targets)?;
-                for (at, logits) in rows.iter().enumerate() {
-                    let law = reverse_law(diffusion, t, noisy[at], logits);
-                    noisy[at] = draw_class(&law, draws.uniform(&question(purpose, targets, at, element)));
+            let [node_rows, pair_rows] = logits.at(&nodes, &pairs)?;
+            let mut step = |diffusion, rows: &[Vec<f64>], targets: &Targets, purpose, noisy: &mut [usize]| {
+                for (at, (logits, noisy)) in rows.iter().zip(noisy).enumerate() {
+                    let law = reverse_law(diffusion, t, *noisy, logits);
+                    *noisy = draw_class(&law, draws.uniform(&question(purpose, targets, at)));
                 }
-                Ok::<_, PardError>(())
             };
-            step(of_nodes, logits.nodes, &nodes, Purpose::Node { t }, as_node, &mut node_classes)?;
-            step(of_edges, pair_rows, &pairs, Purpose::Pair { t }, as_pair, &mut pair_classes)?;
+            step(of_nodes, &node_rows, &nodes, Purpose::Node { t }, &mut node_classes);
+            step(of_edges, &pair_rows, &pairs, Purpose::Pair { t }, &mut pair_classes);
         }
         for (at, &class) in node_classes.iter().enumerate() {
             let graph = &mut growing[active[nodes.graph[at]]].graph;
-            graph.node_classes[as_node(nodes.place[at], n).0] = class;
+            graph.node_classes[nodes.element[at].0] = class;
         }
         for (at, &class) in pair_classes.iter().enumerate() {
-            let (i, j) = as_pair(pairs.place[at], n);
+            let (i, j) = pairs.element[at];
             growing[active[pairs.graph[at]]].graph.pair_classes[pair_index(i, j)] = class;
         }
         Ok(())
-    }
-
-    /// Logits `[B, places, C]` at the targets, on the host.
-    fn target_rows(&self, logits: Tensor<3>, targets: &Targets) -> Result<Vec<Vec<f64>>, PardError> {
-        if targets.is_empty() {
-            return Ok(Vec::new());
-        }
-        let [b, places, c] = logits.dims();
-        let wanted = targets.place.iter().map(|&place| place as i64).collect();
-        let rows = logits.reshape([b * places, c]).select(0, index(wanted, self.networks.device()));
-        rows_on_host(rows.reshape([1, targets.len(), c]), "logits of classes")
     }
 
     /// The next blocks of the active graphs, or their ends.
@@ -284,22 +260,4 @@ impl Generation<'_> {
         }
         GeneratedGraph { graph, finished }
     }
-}
-
-/// The law of the class at step t - 1.
-fn reverse_law(diffusion: &CategoricalDiffusion, t: usize, noisy: usize, logits: &[f64]) -> Vec<f64> {
-    if t == 1 {
-        return softmax(logits, logits.len() - 1);
-    }
-    let clean = softmax(logits, logits.len());
-    diffusion.reverse(&diffusion.coefficients(t, t - 1), noisy, &clean)
-}
-
-/// The distribution of the first `classes` classes.
-fn softmax(logits: &[f64], classes: usize) -> Vec<f64> {
-    let logits = &logits[..classes];
-    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let shares: Vec<f64> = logits.iter().map(|logit| libm::exp(logit - highest)).collect();
-    let total: f64 = shares.iter().sum();
-    shares.into_iter().map(|share| share / total).collect()
 }

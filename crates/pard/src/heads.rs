@@ -6,7 +6,9 @@ use equidrift_nn::{
     LayerError, Leaf, Linear, MaskedNorm, NodeEdgeCombiner, ParameterTracker, Phase, edge_to_node, silu,
 };
 
-use crate::inputs::{Inputs, QuestionInputs};
+use crate::block_batch::Targets;
+use crate::error::PardError;
+use crate::inputs::{Inputs, QuestionInputs, index};
 use crate::network_config::NetworkConfig;
 
 /// Hidden units of the network of the input residual's weight.
@@ -77,6 +79,39 @@ pub struct ClassLogits {
     pub nodes: Tensor<3>,
     /// `[B, edge classes, N, N]`, symmetric, zero where neither end sees the other.
     pub pairs: Tensor<4>,
+}
+
+impl ClassLogits {
+    /// The logits of target nodes and pairs, one row each, on the host.
+    ///
+    /// # Errors
+    /// [`PardError::Device`].
+    pub fn at(self, nodes: &Targets, pairs: &Targets) -> Result<[Vec<Vec<f64>>; 2], PardError> {
+        let [b, n, c] = self.nodes.dims();
+        let of_nodes = target_rows(self.nodes.reshape([b * n, c]), nodes)?;
+        let c = self.pairs.dims()[1];
+        let pairs_last = self.pairs.permute([0, 2, 3, 1]).reshape([b * n * n, c]);
+        Ok([of_nodes, target_rows(pairs_last, pairs)?])
+    }
+}
+
+fn target_rows(logits: Tensor<2>, targets: &Targets) -> Result<Vec<Vec<f64>>, PardError> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let width = logits.dims()[1];
+    let places = targets.place.iter().map(|&place| place as i64).collect();
+    let rows = logits.clone().select(0, index(places, &logits.device()));
+    rows_on_host(rows.reshape([1, targets.len(), width]), "logits of classes")
+}
+
+/// The rows of `[B, H, C]` on the host.
+pub(crate) fn rows_on_host(rows: Tensor<3>, what: &'static str) -> Result<Vec<Vec<f64>>, PardError> {
+    let width = rows.dims()[2];
+    let values = rows
+        .try_into_vec_as::<f64>()
+        .map_err(|error| PardError::Device { what, reason: error.to_string() })?;
+    Ok(values.chunks(width.max(1)).map(<[f64]>::to_vec).collect())
 }
 
 /// The denoiser's head, `out_decoder`.

@@ -17,6 +17,7 @@
 //! | the networks | [`networks`] |
 //! | losses | [`denoising_loss`], [`block_loss`] |
 //! | generation, block by block | [`generation`], [`draws`] |
+//! | likelihood | [`likelihood`] |
 //! | reading reference checkpoints | [`released`] |
 //!
 //! The published programme and the repaired one differ in [`NetworkConfig`] and [`equidrift_graph::BlockDegree`] only.
@@ -27,6 +28,7 @@
 pub mod block_batch;
 pub mod block_graph;
 pub mod block_loss;
+mod class_law;
 pub mod corruption;
 pub mod cycle_features;
 pub mod denoising_loss;
@@ -36,6 +38,7 @@ pub mod generation;
 pub mod heads;
 mod input_embedding;
 pub mod inputs;
+pub mod likelihood;
 pub mod network_config;
 pub mod networks;
 pub mod released;
@@ -51,6 +54,7 @@ pub use error::PardError;
 pub use generation::{GeneratedGraph, Generation, Round, Unfinished};
 pub use heads::{BlockLogits, ClassLogits};
 pub use inputs::StructureFeatures;
+pub use likelihood::{LikelihoodBound, LikelihoodDraw, Presentation, likelihood_bounds};
 pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
 pub use networks::{DenoiserBatch, PardNetworks};
 pub use released::{ReleasedModel, convert_pard};

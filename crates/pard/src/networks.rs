@@ -8,7 +8,7 @@ use equidrift_nn::{
 
 use crate::block_batch::{BlockBatch, BlockQuestions};
 use crate::error::PardError;
-use crate::heads::{BlockHead, BlockLogits, ClassHead, ClassLogits};
+use crate::heads::{BlockHead, BlockLogits, ClassHead, ClassLogits, rows_on_host};
 use crate::input_embedding::{InputEmbedding, Role};
 use crate::inputs::{Inputs, QuestionInputs, StructureFeatures, index, tensor};
 use crate::network_config::{NetworkConfig, Tasks};
@@ -234,13 +234,4 @@ impl PardNetworks {
     fn questions(&self, batch: &BlockBatch, questions: &BlockQuestions) -> Result<QuestionInputs, PardError> {
         QuestionInputs::new(&self.config, batch, questions, &self.device, self.dtype)
     }
-}
-
-/// The rows of `[B, H, C]` on the host.
-pub(crate) fn rows_on_host(rows: Tensor<3>, what: &'static str) -> Result<Vec<Vec<f64>>, PardError> {
-    let width = rows.dims()[2];
-    let values = rows
-        .try_into_vec_as::<f64>()
-        .map_err(|error| PardError::Device { what, reason: error.to_string() })?;
-    Ok(values.chunks(width.max(1)).map(<[f64]>::to_vec).collect())
 }

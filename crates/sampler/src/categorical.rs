@@ -304,14 +304,14 @@ mod tests {
                     for noisy in 0..5 {
                         let mut mixed = [0.0; 5];
                         let model = [0.4, 0.05, 0.2, 0.05, 0.3];
-                        for clean in 0..5 {
+                        for (clean, share) in model.into_iter().enumerate() {
                             let law = diffusion.posterior(&step, noisy, clean);
                             let exact = bayes(&diffusion, [t, s], noisy, clean);
                             for (x, y) in law.iter().zip(&exact) {
                                 largest = largest.max((x - y).abs());
                             }
                             off_sum = off_sum.max((law.iter().sum::<f64>() - 1.0).abs());
-                            (0..5).for_each(|class| mixed[class] += model[clean] * law[class]);
+                            (0..5).for_each(|class| mixed[class] += share * law[class]);
                         }
                         let reverse = diffusion.reverse(&step, noisy, &model);
                         for (x, y) in reverse.iter().zip(mixed) {

@@ -5,5 +5,6 @@
 mod diffusion;
 mod generation;
 mod laws;
+mod likelihood;
 mod networks;
 mod reference;
