@@ -123,3 +123,112 @@ impl HigherOrderTransformer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData};
+    use equidrift_backend::normal::standard_normal;
+    use equidrift_backend::philox::philox4x32_10;
+    use equidrift_backend::weights::{HostTensor, ParameterSet};
+
+    use super::*;
+    use crate::leaf::ParameterReader;
+    use crate::masked_norm::{NormKind, Residual};
+
+    const BLOCKS: [i32; 10] = [0, 0, 1, 1, 2, 0, 0, 1, 1, 2];
+    const COPIES: [bool; 10] = [false, false, false, false, false, true, true, true, true, true];
+    const N: usize = BLOCKS.len();
+    /// The only real node of the last block.
+    const LAST: usize = 4;
+
+    fn normal(purpose: u32, count: usize) -> Vec<f32> {
+        (0..count as u32)
+            .map(|i| standard_normal(philox4x32_10([i, purpose, 0, 0], [1, 2])[0]) as f32)
+            .collect()
+    }
+
+    fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), DType::F32))
+    }
+
+    /// A network with random parameters: whatever it misses is drawn.
+    fn network(streams: Streams) -> HigherOrderTransformer {
+        let shape = HigherOrderShape {
+            hidden: 8,
+            edge: 4,
+            heads: 2,
+            norm: NormKind::Layer,
+            residual: Residual::Input,
+        };
+        let mut parameters = ParameterSet::new();
+        loop {
+            let device = Device::flex();
+            let reader = ParameterReader { parameters: &parameters, device: &device, dtype: DType::F32 };
+            let tracker = ParameterTracker::new(reader);
+            match HigherOrderTransformer::read(&tracker, "net", shape, 2, streams) {
+                Ok(network) => return network,
+                Err(LayerError::Missing { name, expected }) => {
+                    let values = normal(100 + parameters.len() as u32, expected.iter().product());
+                    let values = values.iter().map(|x| 0.5 * x).collect();
+                    parameters.insert(name, HostTensor::f32(expected, values));
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
+    /// Whether no output of another node or pair changes, in any bit, with the inputs of the last real node.
+    fn the_last_node_is_not_seen(network: &HigherOrderTransformer, mask: &BlockMask) -> bool {
+        let outputs = |changed: bool| {
+            let mut h = normal(1, N * 8);
+            let mut e = normal(2, 4 * N * N);
+            if changed {
+                h[LAST * 8..][..8].iter_mut().for_each(|x| *x += 1.0);
+                for (at, x) in e.iter_mut().enumerate() {
+                    if at % N == LAST || at / N % N == LAST {
+                        *x -= 1.0;
+                    }
+                }
+            }
+            let (h, e) = (tensor(h, [1, N, 8]), tensor(e, [1, 4, N, N]));
+            let (h, e) = network.forward(h, e, mask, Phase::Evaluation);
+            (h.try_into_vec_as::<f32>().unwrap(), e.try_into_vec_as::<f32>().unwrap())
+        };
+        let ((h, e), (changed_h, changed_e)) = (outputs(false), outputs(true));
+        assert_ne!(h, changed_h, "the change is seen by the node itself");
+        let others = |at: usize| at / 8 != LAST;
+        let nodes =
+            (0..h.len()).filter(|&at| others(at)).all(|at| h[at].to_bits() == changed_h[at].to_bits());
+        let others = |at: usize| at % N != LAST && at / N % N != LAST;
+        let pairs =
+            (0..e.len()).filter(|&at| others(at)).all(|at| e[at].to_bits() == changed_e[at].to_bits());
+        nodes && pairs
+    }
+
+    fn with_one_more(mask: &Tensor<4>, i: usize, j: usize) -> Tensor<4> {
+        let mut values = mask.clone().try_into_vec_as::<f32>().unwrap();
+        assert_eq!(std::mem::replace(&mut values[i * N + j], 1.0), 0.0);
+        tensor(values, [1, 1, N, N])
+    }
+
+    #[test]
+    fn nothing_leaks_and_every_entry_of_the_masks_is_needed_for_it() {
+        let mask = BlockMask::causal(&BLOCKS, &COPIES, [1, N], &Device::flex(), DType::F32);
+        let transformer = network(Streams::TransformerOnly);
+        let both = network(Streams::Both);
+        assert!(the_last_node_is_not_seen(&transformer, &mask));
+        assert!(the_last_node_is_not_seen(&both, &mask));
+        assert!(the_last_node_is_not_seen(&network(Streams::PairsOnly), &mask));
+        for i in (0..N).filter(|&i| i != LAST) {
+            let attention = with_one_more(&mask.attention, i, LAST);
+            let leaky = BlockMask { attention, ..mask.clone() };
+            assert!(!the_last_node_is_not_seen(&transformer, &leaky), "attention of node {i}");
+        }
+        // Pairs of the last node exist with real nodes only; their third nodes are what the product's mask is about.
+        for i in (0..LAST).filter(|&i| !COPIES[i]) {
+            let product = mask.product.as_ref().map(|product| with_one_more(product, i, LAST));
+            let leaky = BlockMask { product, ..mask.clone() };
+            assert!(!the_last_node_is_not_seen(&both, &leaky), "product over third nodes of node {i}");
+        }
+    }
+}

@@ -265,6 +265,15 @@ impl BlockBatch {
         }
     }
 
+    /// Size and degree of the first block of a graph; 0 and 0 for a graph without nodes.
+    #[must_use]
+    pub fn first_block(&self, graph: usize) -> (usize, usize) {
+        if self.blocks == 0 {
+            return (0, 0);
+        }
+        (self.sizes[graph * self.blocks], self.degrees[graph * self.blocks])
+    }
+
     /// After each block of each graph: the size and degree of the next, 0 and 0 after the last.
     #[must_use]
     pub fn questions(&self) -> BlockQuestions {

@@ -31,7 +31,7 @@ impl BlockGraph {
     /// `max_hops` hops; nodes of a block keep their order.
     ///
     /// # Errors
-    /// [`PardError::Graph`] if the edges make no simple graph, [`PardError::Unknown`] for an edge of class 0.
+    /// [`PardError::Graph`] if the edges make no simple graph, [`PardError::EdgeWithoutClass`].
     pub fn new(
         classes: &[usize],
         edges: &[(usize, usize, usize)],
@@ -47,7 +47,7 @@ impl BlockGraph {
         let mut pair_classes = vec![0; n * n.saturating_sub(1) / 2];
         for &(a, b, class) in edges {
             if class == 0 {
-                return Err(PardError::Unknown { what: "edge class", value: 0, known: 0 });
+                return Err(PardError::EdgeWithoutClass { first: a, second: b });
             }
             let (a, b) = (place[a], place[b]);
             pair_classes[pair_index(a.max(b), a.min(b))] = class;

@@ -13,7 +13,7 @@ pub fn block_loss(logits: BlockLogits, batch: &BlockBatch, questions: &BlockQues
     let asked = questions.last_block.iter().map(Option::is_some);
     let size = cross_entropy(logits.size, &questions.next_size, asked.clone());
     let degree = cross_entropy(logits.degree, &questions.next_degree, asked);
-    let first: Vec<_> = (0..batch.batch).map(|graph| batch.degrees[graph * batch.blocks]).collect();
+    let first: Vec<_> = (0..batch.batch).map(|graph| batch.first_block(graph).1).collect();
     let first = cross_entropy(logits.first_degree, &first, questions.counts_first.iter().copied());
     let graphs = questions.counts_first.iter().filter(|counts| **counts).count();
     // Not a division: the library divides gradients in single precision.

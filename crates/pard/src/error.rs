@@ -58,6 +58,14 @@ pub enum PardError {
         /// How many there are.
         known: usize,
     },
+    /// An edge with the class of no edge.
+    #[error("edge {first}-{second} has class 0, which stands for no edge")]
+    EdgeWithoutClass {
+        /// One end.
+        first: usize,
+        /// The other end.
+        second: usize,
+    },
     /// A graph that is no simple graph.
     #[error(transparent)]
     Graph(#[from] equidrift_graph::GraphError),

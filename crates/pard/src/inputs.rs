@@ -164,7 +164,7 @@ impl QuestionInputs {
             members: tensor(members, [b, h, n], device, dtype),
             mask: tensor(asked.collect(), [b, h, 1], device, dtype),
             next_size: sizes(&mut questions.next_size.iter().copied())?,
-            first_size: sizes(&mut (0..b).map(|graph| batch.sizes[graph * batch.blocks]))?,
+            first_size: sizes(&mut (0..b).map(|graph| batch.first_block(graph).0))?,
         })
     }
 }

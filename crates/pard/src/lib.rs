@@ -15,7 +15,7 @@
 //! | padded batches: single, doubled, prefixes | [`block_batch`] |
 //! | noise on a batch | [`corruption`] |
 //! | the networks | [`networks`] |
-//! | losses | [`denoising_loss`], [`block_loss`] |
+//! | losses | [`denoising_loss`], [`mod@block_loss`] |
 //! | generation, block by block | [`generation`], [`draws`] |
 //! | likelihood | [`likelihood`] |
 //! | reading reference checkpoints | [`released`] |

@@ -188,9 +188,9 @@ fn block_terms(
     for (row, &graph) in graph_of_row.iter().enumerate() {
         let bound = &mut bounds[graph].blocks;
         if questions.counts_first[row] {
-            let size = batch.sizes[row * batch.blocks];
+            let (size, degree) = batch.first_block(row);
             let share = first_sizes.get(size).copied().unwrap_or(0.0) / total;
-            *bound += surprise(&first_degrees[row], batch.degrees[row * batch.blocks]) - libm::log(share);
+            *bound += surprise(&first_degrees[row], degree) - libm::log(share);
         }
         for at in row * questions.per_graph..(row + 1) * questions.per_graph {
             if questions.last_block[at].is_none() {

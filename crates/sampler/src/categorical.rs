@@ -93,7 +93,7 @@ pub struct ReverseCoefficients {
 }
 
 impl ReverseCoefficients {
-    /// The weights of [x_t] and of m in p, beside (1 - mu) f: `(ma + g, mu - ma - g)`, for the probability `noise` of the class
+    /// The weights of x_t of m in p, beside (1 - mu) f: `(ma + g, mu - ma - g)`, for the probability `noise` of the class
     /// x_t under m and `clean` under f.
     #[must_use]
     pub fn second_part(&self, noise: f64, clean: f64) -> (f64, f64) {
@@ -101,7 +101,7 @@ impl ReverseCoefficients {
         (self.stay + g, self.mu - self.stay - g)
     }
 
-    /// g / f[x_t].
+    /// g / `f[x_t]`.
     #[must_use]
     pub fn gain_per_clean(&self, noise: f64) -> f64 {
         self.gain / (self.keep + (1.0 - self.keep) * noise)

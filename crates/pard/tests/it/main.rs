@@ -8,3 +8,4 @@ mod laws;
 mod likelihood;
 mod networks;
 mod reference;
+mod speed;
