@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("equidrift-nn", &["equidrift-backend"]),
     ("equidrift-train", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     ("equidrift-gdss", &["equidrift-backend", "equidrift-nn", "equidrift-sampler", "equidrift-train"]),
+    ("equidrift-pard", &["equidrift-backend", "equidrift-graph", "equidrift-nn", "equidrift-sampler"]),
     ("equidrift-laws", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     (
         "equidrift",
@@ -62,6 +63,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "equidrift-nn",
             "equidrift-train",
             "equidrift-gdss",
+            "equidrift-pard",
             "equidrift-laws",
         ],
     ),
@@ -299,7 +301,7 @@ fn the_tensor_library_is_compiled_once_for_every_selection_of_packages() {
         .map(|(package, _)| package)
         .collect();
     assert!(below.len() > 100, "{} packages below burn", below.len());
-    for name in ["backend", "sampler", "nn", "train", "gdss", "laws", "cli"] {
+    for name in ["backend", "sampler", "nn", "train", "gdss", "pard", "laws", "cli"] {
         for entry in compiled(&["-p", &format!("equidrift-{name}"), "--edges", "normal,build"]) {
             assert!(
                 !below.contains(&entry.0) || whole.contains(&entry),

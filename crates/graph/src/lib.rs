@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod adjacency;
+pub mod block_order;
 pub mod components;
 pub mod decode;
 pub mod draw;
@@ -24,6 +25,7 @@ pub mod validity;
 pub mod vun;
 
 pub use adjacency::Adjacency;
+pub use block_order::{BlockDegree, BlockOrder, block_order};
 pub use components::{components, is_connected};
 pub use decode::decode;
 pub use error::GraphError;

@@ -26,6 +26,12 @@ pub fn elu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x - positive.clone()).exp() + positive.sub_scalar(1.0)
 }
 
+/// Sigmoid-weighted linear unit, `x / (1 + exp(-x))` (Elfwing, Uchibe & Doya 2018).
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let gate = burn::tensor::activation::sigmoid(x.clone());
+    x * gate
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

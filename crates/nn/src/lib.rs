@@ -9,20 +9,38 @@
 
 pub mod activation;
 pub mod adjacency_powers;
+pub mod block_mask;
 pub mod gcn;
 pub mod graph_attention;
+pub mod graph_transformer;
+pub mod higher_order_transformer;
 pub mod leaf;
 pub mod mask;
+pub mod masked_norm;
 pub mod mlp;
+pub mod node_edge_combiner;
+pub mod parameter_tracker;
+pub mod ppgn;
+pub mod silu_mlp;
+pub mod sinusoid;
 pub mod time_features;
 
-pub use activation::{elu, tanh};
+pub use activation::{elu, silu, tanh};
 pub use adjacency_powers::adjacency_powers;
+pub use block_mask::{BlockMask, PADDING, PairMean};
 pub use gcn::{DenseGcn, NormalisedAdjacency};
 pub use graph_attention::{
     AttentionLayer, AttentionOutputs, AttentionShape, AttentionUnits, UnitOutputs, Wanted,
 };
+pub use graph_transformer::{GraphTransformer, HigherOrderShape};
+pub use higher_order_transformer::{HigherOrderTransformer, Streams};
 pub use leaf::{LayerError, Leaf, ParameterReader};
 pub use mask::GraphMask;
+pub use masked_norm::{BatchMoments, MaskedNorm, NormKind, Phase, Residual};
 pub use mlp::{Linear, Mlp};
+pub use node_edge_combiner::{NodeEdgeCombiner, edge_to_node};
+pub use parameter_tracker::{ParameterTracker, TrackedParameters};
+pub use ppgn::Ppgn;
+pub use silu_mlp::SiluMlp;
+pub use sinusoid::{sinusoid, sinusoid_of_whole_frequencies};
 pub use time_features::{TimeFeatures, time_features};

@@ -37,6 +37,43 @@ impl Linear {
         })
     }
 
+    /// A map without a time, from parameters that were already read: weight `[outputs, inputs]`, bias `[1, outputs]`.
+    pub(crate) fn of_leaves(weight: Leaf, bias: Leaf) -> Self {
+        let inputs = weight.tensor().dims()[1];
+        Self { weight, bias, inputs, time: 0 }
+    }
+
+    /// The weight `[outputs, inputs + time]`.
+    pub fn weight(&self) -> Tensor<2> {
+        self.weight.tensor()
+    }
+
+    /// The bias `[1, outputs]`.
+    pub fn bias(&self) -> Tensor<2> {
+        self.bias.tensor()
+    }
+
+    /// Over the channels of pairs: `[B, inputs, N, M]` to `[B, outputs, N, M]`.
+    pub fn over_pairs(&self, e: Tensor<4>) -> Tensor<4> {
+        let [b, channels, n, m] = e.dims();
+        let y = self.over_channels(e.reshape([b, channels, n * m]), None);
+        let outputs = y.dims()[1];
+        y.reshape([b, outputs, n, m])
+    }
+
+    /// Of each pair's channels and those of the reversed pair after them, `W [e, e^T] + b`: `[B, inputs / 2, N, N]` to
+    /// `[B, outputs, N, N]`, without making the wide tensor.
+    pub fn over_pairs_and_reversed(&self, e: Tensor<4>) -> Tensor<4> {
+        let [b, channels, n, _] = e.dims();
+        let e = e.reshape([b, channels, n * n]);
+        let weight = self.weight_of_inputs();
+        let outputs = weight.dims()[0];
+        let half = |first| weight.clone().narrow(1, first, channels).unsqueeze::<3>();
+        let straight = half(0).matmul(e.clone()) + self.bias.tensor().transpose().unsqueeze();
+        let reversed = half(channels).matmul(e).reshape([b, outputs, n, n]).swap_dims(2, 3);
+        straight.reshape([b, outputs, n, n]) + reversed
+    }
+
     /// Over the last axis: `[B, N, inputs]` to `[B, N, outputs]`.
     pub fn over_features(&self, x: Tensor<3>, time: Option<&TimeFeatures>) -> Tensor<3> {
         let y = x.matmul(self.weight_of_inputs().transpose().unsqueeze()) + self.bias.tensor().unsqueeze();

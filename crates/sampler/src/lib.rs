@@ -11,6 +11,7 @@
 //! | the subspace a component lives in | [`support`] |
 //! | noise as a pure function of (seed, sample, stream, step, element) | [`noise`] |
 //! | noising paths `x_t = α_t x_0 + σ_t ε` | [`path`] |
+//! | categorical diffusion in discrete steps | [`categorical`] |
 //! | what a network predicts, and conversions | [`prediction`] |
 //! | the network as the core sees it | [`denoiser`] |
 //! | time grids | [`grid`] |
@@ -33,6 +34,7 @@
 //! println!("{plan}");
 //! ```
 
+pub mod categorical;
 pub mod denoiser;
 pub mod drive;
 mod error;
@@ -51,6 +53,7 @@ pub mod support;
 mod vector_jacobian;
 
 pub use burn::tensor::{DType, Device, Tensor};
+pub use categorical::{CategoricalDiffusion, KeepSchedule, ReverseCoefficients, draw_class};
 pub use denoiser::{Counted, DenoiseError, Denoiser};
 pub use error::SamplerError;
 pub use execute::{Executor, Failure, Observer, OperationEvent, Outcome, Progress};

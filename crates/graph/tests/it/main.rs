@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail by panicking
 
 mod bad_files;
+mod block_order;
 mod files;
 mod generators;
 mod graphs;

@@ -1,0 +1,11 @@
+//! The Pard crate against the reference vectors, and its laws.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod diffusion;
+mod generation;
+mod laws;
+mod likelihood;
+mod networks;
+mod reference;
+mod speed;
