@@ -16,8 +16,9 @@
 //! | K | `max_hops`; with 0 all weights are equal and there is one block |
 //! | `x^k_i` | walks of k steps from node i, where a step may also stay |
 //!
-//! Weights are computed exactly: in 64 or 128 bits where `K log2(n)` allows it, else in as many words as are needed. They are
-//! a function of the graph alone, so the order does not depend on the numbering of the nodes, nor on attributes.
+//! Weights are computed exactly: in 64 or 128 bits where `K log2(n)` allows it, else in as many words as are needed.
+//! They are a function of the graph alone, so the order does not depend on the numbering of the nodes, nor on
+//! attributes.
 //!
 //! Cost of one block: O(K edges) at most, and in fact only the edges within K hops of the nodes taken away are looked at
 //! again, plus one heap operation for each node weighed. A path of 100,000 nodes takes less than a second, not hours.

@@ -16,9 +16,9 @@ pub enum PairMean {
 
 /// Masks of 0 and 1 for ordered pairs (i, j) of a padded batch.
 ///
-/// A node i *sees* j, `M_ij`, if both are in the same block and the same half (real nodes, or virtual copies that stand for the
-/// block being generated), or if j is real and of an earlier block. Pairs are kept where one end sees the other,
-/// `P = M or M^T`.
+/// A node i *sees* j, `M_ij`, if both are in the same block and the same half (real nodes, or virtual copies that stand
+/// for the block being generated), or if j is real and of an earlier block. Pairs are kept where one end sees the
+/// other, `P = M or M^T`.
 #[derive(Debug, Clone)]
 pub struct BlockMask {
     /// Nodes that are no padding, `[B, N, 1]`.

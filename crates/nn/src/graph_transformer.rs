@@ -1,7 +1,7 @@
 //! The graph transformer layer of Pard: attention whose scores and values come from pairs, and which updates the pairs.
 //!
-//! Zhao, Ding & Akoglu, "Pard", NeurIPS 2024, section 3.4, in the form of the released programme. With `[q, k]` and `[Eq, Ek]` linear in
-//! the normalised nodes and pairs, P the pair mask and M the attention mask ([`BlockMask`]):
+//! Zhao, Ding & Akoglu, "Pard", NeurIPS 2024, section 3.4, in the form of the released programme. With `[q, k]` and
+//! `[Eq, Ek]` linear in the normalised nodes and pairs, P the pair mask and M the attention mask ([`BlockMask`]):
 //!
 //! ```text
 //! S_ij = q_i + k_j,   Z = P SiLU(Ek + SiLU(S) Eq + S),   E <- R(E) + P W_e Z

@@ -1,7 +1,7 @@
 //! Normalisation over the real entries of a padded batch: batch norm over entries, or layer norm over channels.
 //!
-//! Batch norm: Ioffe & Szegedy, ICML 2015; layer norm: Ba, Kiros & Hinton 2016. The variance that divides is the biased one, the
-//! running variance takes the unbiased one, as in the usual libraries.
+//! Batch norm: Ioffe & Szegedy, ICML 2015; layer norm: Ba, Kiros & Hinton 2016. The variance that divides is the biased
+//! one, the running variance takes the unbiased one, as in the usual libraries.
 
 use std::cell::RefCell;
 

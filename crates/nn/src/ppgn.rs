@@ -1,7 +1,7 @@
 //! The PPGN layer: a matrix product over third nodes for every channel, under a causal mask.
 //!
-//! Maron, Ben-Hamu, Serviansky & Lipman, "Provably powerful graph networks", NeurIPS 2019; with the mask of Pard (NeurIPS 2024, equation
-//! 10). With `En` the normalised pairs and M the mask ([`BlockMask::product`]):
+//! Maron, Ben-Hamu, Serviansky & Lipman, "Provably powerful graph networks", NeurIPS 2019; with the mask of Pard
+//! (NeurIPS 2024, equation 10). With `En` the normalised pairs and M the mask ([`BlockMask::product`]):
 //!
 //! ```text
 //! X1 = P SiLU(MLP_1[En, En^T]),  X2 = P SiLU(MLP_2 En)

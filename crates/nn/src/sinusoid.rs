@@ -6,8 +6,8 @@ pub fn sinusoid(x: f64, width: usize, period: f64) -> Vec<f64> {
     at_frequencies(x, (0..width / 2).map(|k| libm::pow(period, -(k as f64) / (width as f64 / 2.0))))
 }
 
-/// As [`sinusoid`], with every frequency cut to a whole number: the first is 1, all others 0. (What a programme computes that
-/// keeps frequencies in the integer type of its times.)
+/// As [`sinusoid`], with every frequency cut to a whole number: the first is 1, all others 0. (What a programme
+/// computes that keeps frequencies in the integer type of its times.)
 #[must_use]
 pub fn sinusoid_of_whole_frequencies(x: f64, width: usize) -> Vec<f64> {
     at_frequencies(x, (0..width / 2).map(|k| if k == 0 { 1.0 } else { 0.0 }))

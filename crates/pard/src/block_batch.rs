@@ -94,8 +94,8 @@ impl BlockBatch {
         Self::filled(graphs, graphs.iter().map(|graph| (graph, graph.sizes.len())), 1)
     }
 
-    /// Each graph and, after it, virtual copies of its nodes without classes; pairs that touch a copy have class 0. All blocks
-    /// are denoised in one pass.
+    /// Each graph and, after it, virtual copies of its nodes without classes; pairs that touch a copy have class 0. All
+    /// blocks are denoised in one pass.
     #[must_use]
     pub fn doubled(graphs: &[BlockGraph]) -> Self {
         Self::filled(graphs, graphs.iter().map(|graph| (graph, graph.sizes.len())), 2)
@@ -109,8 +109,8 @@ impl BlockBatch {
         Self::filled(graphs, prefixes, 1)
     }
 
-    /// All [prefixes](Self::prefixes), the nodes of each one's last block virtual: what generation sees, block by block. With the
-    /// graph of each row.
+    /// All [prefixes](Self::prefixes), the nodes of each one's last block virtual: what generation sees, block by
+    /// block. With the graph of each row.
     #[must_use]
     pub fn steps_of_generation(graphs: &[BlockGraph]) -> (Self, Vec<usize>) {
         let mut batch = Self::prefixes(graphs);
@@ -185,8 +185,8 @@ impl BlockBatch {
         row
     }
 
-    /// The copies of a [doubled](Self::doubled) batch, and the pairs i > j where the copy i sees j, with the classes of what they
-    /// stand for.
+    /// The copies of a [doubled](Self::doubled) batch, and the pairs i > j where the copy i sees j, with the classes of
+    /// what they stand for.
     #[must_use]
     pub fn targets_of_copies(&self) -> (Targets, Targets) {
         let n = self.nodes;
@@ -221,8 +221,8 @@ impl BlockBatch {
         self.targets(|_| 0, |graph, i| self.virtual_nodes[graph * n + i].then(|| (0..i).collect()))
     }
 
-    /// Targets from what `partners` says of node i of a graph: none if it is no target, else the j < i whose pairs with it are.
-    /// Virtual nodes stand for those `copies` places before them.
+    /// Targets from what `partners` says of node i of a graph: none if it is no target, else the j < i whose pairs with
+    /// it are. Virtual nodes stand for those `copies` places before them.
     fn targets(
         &self,
         copies: impl Fn(usize) -> usize,

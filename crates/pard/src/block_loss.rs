@@ -1,4 +1,5 @@
-//! The loss of the model of block sizes and degrees: cross-entropies, summed over all blocks, divided by the number of graphs.
+//! The loss of the model of block sizes and degrees: cross-entropies, summed over all blocks, divided by the number of
+//! graphs.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;

@@ -12,8 +12,8 @@
 
 use crate::block_batch::BlockBatch;
 
-/// `[B, N, 3]`: the numbers of cycles of length 3, 4 and 5 through each node, a tenth of each, at most 1. Every class above 0
-/// counts as an edge, the virtual one too.
+/// `[B, N, 3]`: the numbers of cycles of length 3, 4 and 5 through each node, a tenth of each, at most 1. Every class
+/// above 0 counts as an edge, the virtual one too.
 #[must_use]
 pub fn cycle_features(batch: &BlockBatch) -> Vec<f64> {
     let n = batch.nodes;

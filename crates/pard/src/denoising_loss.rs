@@ -6,8 +6,8 @@
 //! KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))  (for t = 1: -log f[x_0])  +  KL(q(x_T | x_0) || m) / T  -  c log f[x_0]
 //! ```
 //!
-//! Austin et al., "D3PM", NeurIPS 2021, equation 5, with the laws of [`equidrift_sampler::categorical`]; Zhao, Ding & Akoglu, "Pard",
-//! NeurIPS 2024. Sums over all elements, divided by the number of graphs of the batch.
+//! Austin et al., "D3PM", NeurIPS 2021, equation 5, with the laws of [`equidrift_sampler::categorical`]; Zhao, Ding &
+//! Akoglu, "Pard", NeurIPS 2024. Sums over all elements, divided by the number of graphs of the batch.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Tensor};

@@ -51,8 +51,8 @@ pub trait Draws {
     fn uniform(&mut self, question: &Question) -> f64;
 }
 
-/// Numbers as a pure function of seed, sample, block, step and element, by Philox 4x32-10: the same whatever the batch and the
-/// order of asking.
+/// Numbers as a pure function of seed, sample, block, step and element, by Philox 4x32-10: the same whatever the batch
+/// and the order of asking.
 ///
 /// - key = the seed (low word, high word);
 /// - counter = (element, block * 65536 + step, id bits 0-31, id bits 32-47 | stream << 16), element = the node's number or the

@@ -42,8 +42,8 @@ pub struct Generation<'a> {
     pub first_sizes: &'a [f64],
     /// Blocks at most.
     pub max_blocks: usize,
-    /// Nodes at most: a block that would go beyond is not begun, and its graph counts as unfinished. The memory of a batch is that of
-    /// its pairs, `B N^2` times a few hundred numbers.
+    /// Nodes at most: a block that would go beyond is not begun, and its graph counts as unfinished. The memory of a
+    /// batch is that of its pairs, `B N^2` times a few hundred numbers.
     pub max_nodes: usize,
     /// What becomes of unfinished graphs.
     pub unfinished: Unfinished,
@@ -99,8 +99,8 @@ impl Generation<'_> {
     /// Generates `graphs` graphs, all in one batch; `observe` is told of every round.
     ///
     /// # Errors
-    /// [`PardError::Unknown`] for a first size that the networks do not know, [`PardError::MissingInput`] for networks on prefixes (they
-    /// need features of the structure), [`PardError::Device`].
+    /// [`PardError::Unknown`] for a first size that the networks do not know, [`PardError::MissingInput`] for networks
+    /// on prefixes (they need features of the structure), [`PardError::Device`].
     pub fn run(
         &self,
         graphs: usize,

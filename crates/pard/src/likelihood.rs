@@ -5,13 +5,14 @@
 //!              + sum over nodes and pairs of [ KL(q(x_T | x_0) || m) + sum over t = 1..T of E_{q(x_t | x_0)} L_t ]
 //! ```
 //!
-//! with `L_t = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))` for t > 1 and `L_1 = -log p(x_0 | x_1)` (Austin et al., "D3PM", NeurIPS 2021,
-//! equation 1). p is the law that [generation](crate::generation) draws from; so at t = 1 the virtual class is excluded. The last
-//! block's size is followed by the size 0, which has no degree. The expectation over `x_t` is estimated from one draw for every
-//! element and every t: all terms of the sum over t are computed, none is picked at random.
+//! with `L_t = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))` for t > 1 and `L_1 = -log p(x_0 | x_1)` (Austin et al.,
+//! "D3PM", NeurIPS 2021, equation 1). p is the law that [generation](crate::generation) draws from; so at t = 1 the
+//! virtual class is excluded. The last block's size is followed by the size 0, which has no degree. The expectation
+//! over `x_t` is estimated from one draw for every element and every t: all terms of the sum over t are computed, none
+//! is picked at random.
 //!
-//! The graphs are given with their nodes sorted by block, an order that does not depend on their numbering; and so does the bound not,
-//! if the draws belong to the nodes and not to their places.
+//! The graphs are given with their nodes sorted by block, an order that does not depend on their numbering; and so does
+//! the bound not, if the draws belong to the nodes and not to their places.
 //!
 //! Cost: T evaluations of the denoiser and one of the block model.
 
@@ -81,12 +82,12 @@ pub enum LikelihoodDraw {
     },
 }
 
-/// Bounds of -log p of graphs under networks of [doubled](crate::Sequence::Doubled) sequences; `first_sizes` are the frequencies of
-/// the sizes (0, 1, ...) of first blocks. A graph whose first size never occurs has an infinite bound.
+/// Bounds of -log p of graphs under networks of [doubled](crate::Sequence::Doubled) sequences; `first_sizes` are the
+/// frequencies of the sizes (0, 1, ...) of first blocks. A graph whose first size never occurs has an infinite bound.
 ///
 /// # Errors
-/// [`PardError::Unknown`] for classes, sizes and degrees that the networks do not know, [`PardError::MissingInput`] for networks on
-/// prefixes, [`PardError::Device`].
+/// [`PardError::Unknown`] for classes, sizes and degrees that the networks do not know, [`PardError::MissingInput`] for
+/// networks on prefixes, [`PardError::Device`].
 pub fn likelihood_bounds(
     networks: &PardNetworks,
     diffusion: &GraphDiffusion,

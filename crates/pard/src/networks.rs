@@ -45,7 +45,8 @@ impl Trunk {
     }
 }
 
-/// The networks of a model on a device, in one precision. On a device with automatic differentiation the parameters are tracked.
+/// The networks of a model on a device, in one precision. On a device with automatic differentiation the parameters are
+/// tracked.
 #[derive(Debug, Clone)]
 pub struct PardNetworks {
     config: NetworkConfig,
@@ -170,8 +171,8 @@ impl PardNetworks {
         Ok(self.blocks.forward(&inputs, streams, &self.questions(batch, questions)?, phase))
     }
 
-    /// The size of the next block of each graph and its degree, chosen by `choose_size` and `choose_degree` from logits: a row
-    /// and its logits to a class.
+    /// The size of the next block of each graph and its degree, chosen by `choose_size` and `choose_degree` from
+    /// logits: a row and its logits to a class.
     ///
     /// # Errors
     /// [`PardError::Unknown`], [`PardError::MissingInput`], [`PardError::Device`].

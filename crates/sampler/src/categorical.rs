@@ -14,7 +14,8 @@
 //! p(x_s | x_t)      = (1-mu) f + (ma+g) [x_t] + (mu-ma-g) m  =  sum over x_0 of f(x_0) q(x_s | x_t, x_0)
 //! ```
 //!
-//! where f is the model's distribution of the clean class. Everything is a closed form of f64 numbers; no tensor is involved.
+//! where f is the model's distribution of the clean class. Everything is a closed form of f64 numbers; no tensor is
+//! involved.
 //!
 //! | symbol | here |
 //! | --- | --- |
@@ -22,9 +23,9 @@
 //! | m | [`CategoricalDiffusion::noise`] |
 //! | mu, ma, v - a | [`ReverseCoefficients`] |
 //!
-//! Zhao, Ding, Yu & Akoglu, "Improving and Unifying Discrete-time and Continuous-time Discrete Denoising Diffusion" (USD3), 2024,
-//! <https://arxiv.org/abs/2402.03701>, as used by Pard (NeurIPS 2024); the loss is that of D3PM (Austin et al., NeurIPS 2021,
-//! equations 1 and 5).
+//! Zhao, Ding, Yu & Akoglu, "Improving and Unifying Discrete-time and Continuous-time Discrete Denoising Diffusion"
+//! (USD3), 2024, <https://arxiv.org/abs/2402.03701>, as used by Pard (NeurIPS 2024); the loss is that of D3PM (Austin
+//! et al., NeurIPS 2021, equations 1 and 5).
 
 use serde::{Deserialize, Serialize};
 
@@ -93,8 +94,8 @@ pub struct ReverseCoefficients {
 }
 
 impl ReverseCoefficients {
-    /// The weights of x_t of m in p, beside (1 - mu) f: `(ma + g, mu - ma - g)`, for the probability `noise` of the class
-    /// x_t under m and `clean` under f.
+    /// The weights of the point mass at `x_t` and of m in p, beside (1 - mu) f: `(ma + g, mu - ma - g)`, for the probability
+    /// `noise` of the class `x_t` under m and `clean` under f.
     #[must_use]
     pub fn second_part(&self, noise: f64, clean: f64) -> (f64, f64) {
         let g = self.gain_per_clean(noise) * clean;
@@ -276,8 +277,8 @@ fn log_add(a: f64, b: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Bayes' rule by the definition: q(x_s | x_t, x_0) is proportional to q(x_t | x_s) q(x_s | x_0), where a step from s to t
-    /// keeps a class with probability a_t / a_s.
+    /// Bayes' rule by the definition: q(x_s | x_t, x_0) is proportional to q(x_t | x_s) q(x_s | x_0), where a step from
+    /// s to t keeps a class with probability a_t / a_s.
     fn bayes(diffusion: &CategoricalDiffusion, [t, s]: [usize; 2], noisy: usize, clean: usize) -> Vec<f64> {
         let kept = diffusion.keep(t) / diffusion.keep(s);
         let noise = diffusion.noise();
