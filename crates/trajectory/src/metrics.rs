@@ -2,12 +2,12 @@
 //!
 //! | metric | says | source |
 //! | --- | --- | --- |
-//! | [`displacement`] | how far predicted positions are from true ones (ADE, FDE; mean and best of K) | Alahi et al. 2016 |
+//! | [`mod@displacement`] | how far predicted positions are from true ones (ADE, FDE; mean and best of K) | Alahi et al. 2016 |
 //! | [`cluster_reduction`] | many samples reduced to few before the best is taken (pedestrians) | Han et al. 2024 |
-//! | [`marginal`] | difference of two histograms as GeoTDM publishes it | Han et al. 2024 |
+//! | [`mod@marginal`] | difference of two histograms as GeoTDM publishes it | Han et al. 2024 |
 //! | [`internal_coordinates`] | Jensen-Shannon divergence of bond lengths, bond angles and torsions | |
 //! | [`torsion_map`] | the same of a pair of torsions (Ramachandran map) | Ramachandran et al. 1963 |
-//! | [`radial_distribution`] | density of pair distances, g(r) | |
+//! | [`mod@radial_distribution`] | density of pair distances, g(r) | |
 //! | [`autocorrelation`] | velocity autocorrelation, decorrelation times | |
 //!
 //! The energy drift of N-body runs is [`crate::nbody::energy_drift`].
