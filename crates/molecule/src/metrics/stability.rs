@@ -106,18 +106,6 @@ impl StabilityTally {
         })
     }
 
-    /// Samples counted.
-    #[must_use]
-    pub fn molecules(&self) -> u64 {
-        self.molecules
-    }
-
-    /// Stable samples, for an error bar.
-    #[must_use]
-    pub fn stable_molecules(&self) -> u64 {
-        self.stable_molecules
-    }
-
     /// The shares; `None` if no sample had a hydrogen atom.
     #[must_use]
     pub fn stability(&self) -> Option<Stability> {
@@ -147,7 +135,6 @@ mod tests {
         tally.add(&formaldehyde);
         tally.add(&radical);
         assert_eq!(tally.stability(), Some(Stability { atoms: 7.0 / 8.0, molecules: 0.5 }));
-        assert_eq!((tally.molecules(), tally.stable_molecules()), (2, 1));
     }
 
     #[test]
