@@ -24,10 +24,10 @@ const NODES: usize = 9;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open(&std::env::args().nth(1).unwrap_or_else(|| "qm9-gdss-ve".to_owned()))?;
     let (paths, scales) = {
-        let paths = model.gdss().config().paths.clone();
+        let paths = model.gdss()?.config().paths.clone();
         ([paths.x, paths.adj], [paths.scales.x, paths.scales.adj])
     };
-    let denoiser = model.gdss().denoiser(EngineKind::for_device(DeviceKind::Cpu), DeviceKind::Cpu)?;
+    let denoiser = model.gdss()?.denoiser(EngineKind::for_device(DeviceKind::Cpu), DeviceKind::Cpu)?;
     let vocabulary = model.vocabulary().to_vec();
     let features = vocabulary.len();
 

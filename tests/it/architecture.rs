@@ -22,7 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("equidrift-nn", &["equidrift-backend"]),
     ("equidrift-train", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     ("equidrift-gdss", &["equidrift-backend", "equidrift-nn", "equidrift-sampler", "equidrift-train"]),
-    ("equidrift-pard", &["equidrift-backend", "equidrift-graph", "equidrift-nn", "equidrift-sampler"]),
+    (
+        "equidrift-pard",
+        &["equidrift-backend", "equidrift-graph", "equidrift-nn", "equidrift-sampler", "equidrift-train"],
+    ),
     ("equidrift-laws", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     (
         "equidrift",
@@ -32,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "equidrift-graph",
             "equidrift-molecule",
             "equidrift-nn",
+            "equidrift-pard",
             "equidrift-sampler",
             "equidrift-train",
             "equidrift-zoo",
@@ -46,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "equidrift-laws",
             "equidrift-graph",
             "equidrift-molecule",
+            "equidrift-pard",
             "equidrift-sampler",
             "equidrift-train",
             "equidrift-zoo",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use equidrift::GraphInput;
+use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_gdss::{Task, convert_gdss};
 use equidrift_graph::ReadOptions;
 use equidrift_molecule::{OnBadLine, SmilesReader, bonds};
@@ -79,7 +80,9 @@ pub(crate) fn run(args: &ConvertArgs) -> CliResult {
     };
     model.write(&args.output, &[]).map_err(|error| match error {
         // Reading is over: what fails now is the output, not an input file.
-        error @ equidrift_gdss::GdssError::Io { .. } => Failure::new(Exit::Failure, error),
+        error @ equidrift_gdss::GdssError::Folder(ModelFolderError::Io { .. }) => {
+            Failure::new(Exit::Failure, error)
+        }
         error => equidrift::Error::from(error).into(),
     })?;
     let config = model.config();

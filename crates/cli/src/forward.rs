@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ForwardArgs) -> CliResult {
         PrecisionName::F32 => Precision::F32,
         PrecisionName::F64 => Precision::F64,
     };
-    let outputs = forward(model.gdss(), &inputs, &args.inputs, precision, engine, args.device)
+    let outputs = forward(model.gdss()?, &inputs, &args.inputs, precision, engine, args.device)
         .map_err(equidrift::Error::from)?;
     outputs.write(&args.output).map_err(|error| Failure::new(Exit::Failure, error))?;
     Ok(Exit::Ok)

@@ -1,8 +1,11 @@
 //! `equidrift inspect DIR`
 
 use clap::Args;
+use equidrift::FamilyModel;
 use equidrift_gdss::GdssConfig;
+use equidrift_pard::PardModel;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::stdout;
@@ -46,7 +49,11 @@ struct Tensor<'a> {
 
 pub(crate) fn run(args: &InspectArgs) -> CliResult {
     let model = equidrift::Model::open(&args.model)?;
-    let (config, tensors) = (model.gdss().config(), model.gdss().parameters());
+    let gdss = match model.family() {
+        FamilyModel::Gdss(gdss) => gdss,
+        FamilyModel::Pard(pard) => return inspect_pard(&model, pard, args.json),
+    };
+    let (config, tensors) = (gdss.config(), gdss.parameters());
     let count = |prefix: &str| {
         tensors.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, tensor)| tensor.len()).sum()
     };
@@ -91,6 +98,41 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
         "weights",
         format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase(),
     ));
+    if let Some(origin) = &config.origin {
+        lines.push(("origin", origin.clone()));
+    }
+    stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
+}
+
+/// The same for Pard.
+fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> CliResult {
+    let (config, tensors) = (pard.config(), pard.parameters());
+    let parameters: usize = tensors.values().map(|tensor| tensor.len()).sum();
+    if as_json {
+        let tensors: Vec<_> =
+            tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
+        return stdout::json(&json!({
+            "sha256": model.sha256(), "parameters": parameters, "config": config, "tensors": tensors,
+        }));
+    }
+    let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
+    let sizes = config.first_sizes.iter().map(|(size, count)| format!("{size}: {count}")).collect::<Vec<_>>();
+    let mut lines = vec![
+        ("model", config.name.clone()),
+        ("family", config.family.clone()),
+        ("task", format!("{:?}", config.task).to_lowercase()),
+        ("sha256", model.sha256().to_owned()),
+        ("nodes", format!("at most {}", config.max_nodes)),
+        ("network", format!("{parameters} parameters, {}", json(serde_json::to_string(&config.network))?)),
+        ("blocks", format!("degrees over {} hops", config.max_hops)),
+        ("diffusion", json(serde_json::to_string(&config.diffusion))?),
+        ("steps", format!("{} per block, {}", config.steps, json(serde_json::to_string(&config.grid))?)),
+        ("first blocks", sizes.join(", ")),
+        ("weights", format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase()),
+    ];
+    if let Some(vocabulary) = &config.vocabulary {
+        lines.insert(5, ("atoms", vocabulary.atoms.join(" ")));
+    }
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));
     }

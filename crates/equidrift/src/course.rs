@@ -17,6 +17,18 @@ pub enum Course {
         /// The start, where it is not the plain prior.
         start: Option<MatchedPrior>,
     },
+    /// Classes, block by block: the same steps for all blocks.
+    Ancestral(Ancestral),
+}
+
+/// Steps from the noise to the data of a categorical diffusion, each drawn from the posterior of the predicted classes
+/// (Austin et al., "D3PM", NeurIPS 2021).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ancestral {
+    /// The times t at which the network is called, falling, and 0.
+    pub ancestral: Vec<usize>,
+    /// Whether graphs are one block each.
+    pub one_block: bool,
 }
 
 impl Course {
@@ -26,6 +38,7 @@ impl Course {
         match self {
             Self::Plan(plan) => &plan.planner,
             Self::Adaptive { sampler, .. } => sampler.info().name,
+            Self::Ancestral(_) => "ancestral",
         }
     }
 
@@ -34,7 +47,8 @@ impl Course {
     pub fn steps(&self) -> Option<usize> {
         match self {
             Self::Plan(plan) => Some(plan.steps.len()),
-            Self::Adaptive { .. } => None,
+            Self::Ancestral(Ancestral { ancestral, one_block: true }) => Some(ancestral.len() - 1),
+            Self::Adaptive { .. } | Self::Ancestral(_) => None,
         }
     }
 
@@ -43,11 +57,11 @@ impl Course {
     pub fn evaluations(&self) -> Option<usize> {
         match self {
             Self::Plan(plan) => Some(plan.evaluations()),
-            Self::Adaptive { .. } => None,
+            Self::Adaptive { .. } | Self::Ancestral(_) => self.steps(),
         }
     }
 
-    /// Runs `state` to the data.
+    /// Runs `state` to the data; [`Course::Ancestral`], which works on classes, leaves it as it is.
     ///
     /// # Errors
     /// As [`Executor::run`] and [`Executor::run_sources`].
@@ -69,6 +83,13 @@ impl Course {
                 }
                 adaptive(sampler, executor, paths, state, ids)
             }
+            Self::Ancestral(_) => Ok(Outcome {
+                state,
+                evaluations: 0,
+                row_evaluations: vec![0; ids.len()],
+                failures: Vec::new(),
+                cancelled: false,
+            }),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use equidrift_gdss::{GdssError, GraphDatasetError};
 use equidrift_graph::GraphError;
 use equidrift_molecule::{Element, MoleculeError};
+use equidrift_pard::PardError;
 use equidrift_sampler::SamplerError;
 use equidrift_train::TrainError;
 
@@ -41,6 +42,16 @@ pub enum Error {
         /// Its file.
         file: &'static str,
     },
+    /// The model is of another family than this can be done with.
+    #[error("model `{model}` is of family {found}; this is for models of family {expected}")]
+    Family {
+        /// The model.
+        model: String,
+        /// The family that is needed.
+        expected: &'static str,
+        /// Its family.
+        found: &'static str,
+    },
     /// The model is for something else.
     #[error("model `{model}` makes {found}, not {expected}")]
     Task {
@@ -70,6 +81,9 @@ pub enum Error {
     /// A model could not be opened or evaluated.
     #[error(transparent)]
     Model(#[from] GdssError),
+    /// A Pard model folder is not usable, or its networks cannot be set up or evaluated.
+    #[error(transparent)]
+    Pard(#[from] PardError),
     /// The device does not exist in this build.
     #[error(transparent)]
     Device {
@@ -393,8 +407,9 @@ impl Error {
             | Self::Recorded { .. }
             | Self::Unfinished { .. }
             | Self::ShardsMissing { .. } => ErrorKind::BadInput,
-            Self::Task { .. } | Self::DifferentRun { .. } => ErrorKind::Mismatch,
+            Self::Task { .. } | Self::Family { .. } | Self::DifferentRun { .. } => ErrorKind::Mismatch,
             Self::Model(error) => crate::model::kind_of(error),
+            Self::Pard(error) => crate::model::kind_of_pard(error),
             Self::Sampler(error) => match error {
                 SamplerError::Option { .. }
                 | SamplerError::UnknownSampler { .. }

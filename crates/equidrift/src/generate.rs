@@ -4,8 +4,10 @@
 //! computed as if it were alone, and padding reaches no real entry. So the bytes for an id are the same in any batch, on
 //! any worker, in any shard and after any resumption.
 
+mod gdss;
 mod graphs;
 mod molecules;
+mod pard;
 mod sampling;
 
 use std::io::Write;

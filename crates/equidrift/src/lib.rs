@@ -48,7 +48,7 @@ pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;
-pub use model::Model;
+pub use model::{FamilyModel, Model};
 pub use model_statistics::{StatisticsRequest, measure_statistics};
 pub use molecule_graphs::Skipped;
 pub use node_counts::NodeCounts;

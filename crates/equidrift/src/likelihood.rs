@@ -246,7 +246,7 @@ struct Run {
 
 impl Run {
     fn new(request: &LikelihoodRequest, model: &Model) -> Result<Self, Error> {
-        let config = model.gdss().config();
+        let config = model.gdss()?.config();
         let paths = [config.paths.x.clone(), config.paths.adj.clone()];
         let divergence = match request.probes {
             0 => Divergence::Exact,
@@ -266,7 +266,7 @@ impl Run {
         };
         let scales = config.paths.scales;
         Ok(Self {
-            denoiser: model.gdss().differentiable_denoiser(Precision::F64, DeviceKind::Cpu)?,
+            denoiser: model.gdss()?.differentiable_denoiser(Precision::F64, DeviceKind::Cpu)?,
             prior: PriorDensity::new(&paths),
             how: Likelihood { ode, t_start: START_TIME, divergence },
             seed: request.seed,

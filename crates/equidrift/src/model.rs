@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use equidrift_backend::checksum::sha256;
-use equidrift_gdss::{CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
+use equidrift_backend::model_description::Vocabulary;
+use equidrift_backend::model_folder::read_verified;
+use equidrift_gdss::{CONFIG_FILE, GdssConfig, GdssError, GdssModel, Task, WEIGHTS_FILE};
 use equidrift_molecule::Element;
+use equidrift_pard::{PardError, PardModel};
 use equidrift_sampler::path::{DataMoments, PriorMismatch};
 use equidrift_sampler::plan::MatchedPrior;
 use equidrift_zoo::EmbeddedModel;
@@ -15,8 +18,71 @@ use crate::error::{Error, ErrorKind};
 pub struct Model {
     name: String,
     sha256: String,
-    gdss: GdssModel,
+    family: FamilyModel,
     vocabulary: Vec<Element>,
+}
+
+/// A model of one of the families.
+#[derive(Debug)]
+pub enum FamilyModel {
+    /// Score-based diffusion of node features and adjacency.
+    Gdss(Box<GdssModel>),
+    /// Categorical diffusion, block by block.
+    Pard(Box<PardModel>),
+}
+
+impl FamilyModel {
+    /// Reads the configuration just so far that its family is known.
+    fn from_bytes(config: &[u8], weights: &[u8], origin: &Path) -> Result<Self, Error> {
+        #[derive(serde::Deserialize)]
+        struct Family {
+            family: String,
+        }
+        match serde_json::from_slice(config) {
+            Ok(Family { family }) if family == equidrift_pard::config::FAMILY => {
+                Ok(Self::Pard(Box::new(PardModel::from_bytes(config, weights, origin)?)))
+            }
+            // What is no configuration at all is named by the reader of the first family.
+            _ => Ok(Self::Gdss(Box::new(GdssModel::from_bytes(config, weights, origin)?))),
+        }
+    }
+
+    /// The family's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Gdss(_) => equidrift_gdss::config::FAMILY,
+            Self::Pard(_) => equidrift_pard::config::FAMILY,
+        }
+    }
+
+    fn model_name(&self) -> &str {
+        match self {
+            Self::Gdss(model) => &model.config().name,
+            Self::Pard(model) => &model.config().name,
+        }
+    }
+
+    fn task(&self) -> Task {
+        match self {
+            Self::Gdss(model) => model.config().task,
+            Self::Pard(model) => model.config().task,
+        }
+    }
+
+    fn vocabulary(&self) -> Option<&Vocabulary> {
+        match self {
+            Self::Gdss(model) => model.config().vocabulary.as_ref(),
+            Self::Pard(model) => model.config().vocabulary.as_ref(),
+        }
+    }
+
+    fn digest(&self) -> Result<String, Error> {
+        match self {
+            Self::Gdss(model) => Ok(model.digest()?),
+            Self::Pard(model) => Ok(model.digest()?),
+        }
+    }
 }
 
 impl Model {
@@ -25,22 +91,26 @@ impl Model {
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::EmbeddedModel`], and [`Error::Model`] for whatever is wrong with a folder.
     pub fn open(name: &str) -> Result<Self, Error> {
-        let gdss = match equidrift_zoo::find(name) {
+        let family = match equidrift_zoo::find(name) {
             Some(embedded) => {
                 verify_embedded(embedded)?;
-                GdssModel::from_bytes(embedded.config.as_bytes(), embedded.weights, Path::new(embedded.name))?
+                let (config, origin) = (embedded.config.as_bytes(), Path::new(embedded.name));
+                FamilyModel::from_bytes(config, embedded.weights, origin)?
             }
-            None if Path::new(name).exists() => GdssModel::open(Path::new(name))?,
+            None if Path::new(name).exists() => {
+                let bytes = read_verified(Path::new(name)).map_err(GdssError::from)?;
+                FamilyModel::from_bytes(&bytes.config, &bytes.weights, Path::new(name))?
+            }
             None => {
                 return Err(Error::UnknownModel { name: name.to_owned(), embedded: equidrift_zoo::names() });
             }
         };
-        let symbols = gdss.config().vocabulary.iter().flat_map(|vocabulary| &vocabulary.atoms);
+        let symbols = family.vocabulary().into_iter().flat_map(|vocabulary| &vocabulary.atoms);
         let element = |symbol: &String| {
             symbol.parse().map_err(|_| Error::Vocabulary { model: name.to_owned(), symbol: symbol.clone() })
         };
         let vocabulary = symbols.map(element).collect::<Result<Vec<Element>, _>>()?;
-        Ok(Self { name: gdss.config().name.clone(), sha256: gdss.digest()?, gdss, vocabulary })
+        Ok(Self { name: family.model_name().to_owned(), sha256: family.digest()?, family, vocabulary })
     }
 
     /// The model's name.
@@ -54,14 +124,27 @@ impl Model {
     }
 
     /// The model itself.
-    pub fn gdss(&self) -> &GdssModel {
-        &self.gdss
+    pub fn family(&self) -> &FamilyModel {
+        &self.family
+    }
+
+    /// The model itself, of family `gdss`.
+    ///
+    /// # Errors
+    /// [`Error::Family`].
+    pub fn gdss(&self) -> Result<&GdssModel, Error> {
+        match &self.family {
+            FamilyModel::Gdss(model) => Ok(model),
+            other => {
+                let (found, expected) = (other.name(), equidrift_gdss::config::FAMILY);
+                Err(Error::Family { model: self.name.clone(), expected, found })
+            }
+        }
     }
 
     /// Mean and variance of the training data's node features and edges. The features are one-hot, so theirs are known
     /// without data; those of the edges stand in the configuration, or are not known. Both are of the scaled data.
-    fn data_moments(&self) -> (DataMoments, Option<DataMoments>) {
-        let config = self.gdss.config();
+    fn data_moments(config: &GdssConfig) -> (DataMoments, Option<DataMoments>) {
         let scales = config.paths.scales;
         let features = DataMoments::of_one_hot(config.networks.features());
         (features.scaled(scales.x), config.edge_moments.map(|edges| edges.scaled(scales.adj)))
@@ -70,8 +153,9 @@ impl Model {
     /// How far the noised data at the start of sampling are from the prior, by component: of node features (`x`) and, where
     /// the configuration knows their moments, of edges (`adj`); nothing of a component whose path does not end in noise.
     pub fn prior_mismatches(&self) -> Vec<(&'static str, PriorMismatch)> {
-        let paths = &self.gdss.config().paths;
-        let (x, adj) = self.data_moments();
+        let FamilyModel::Gdss(model) = &self.family else { return Vec::new() };
+        let paths = &model.config().paths;
+        let (x, adj) = Self::data_moments(model.config());
         [("x", &paths.x, Some(x)), ("adj", &paths.adj, adj)]
             .into_iter()
             .filter_map(|(name, path, moments)| {
@@ -85,12 +169,22 @@ impl Model {
     /// # Errors
     /// [`Error::Request`] if the configuration does not know those of the edges; as [`MatchedPrior::new`].
     pub fn matched_prior(&self) -> Result<MatchedPrior, Error> {
-        let paths = &self.gdss.config().paths;
-        let (x, Some(adj)) = self.data_moments() else {
+        let config = self.gdss()?.config();
+        let paths = &config.paths;
+        let (x, Some(adj)) = Self::data_moments(config) else {
             let reason = "the model's configuration has no `edge_moments`; train it anew, or convert it with --sizes-from";
             return Err(Error::Request { field: "match_prior", reason });
         };
         Ok(MatchedPrior::new(&[paths.x.clone(), paths.adj.clone()], &[x, adj])?)
+    }
+
+    /// Nodes of the largest graph it makes.
+    #[must_use]
+    pub fn max_nodes(&self) -> usize {
+        match &self.family {
+            FamilyModel::Gdss(model) => model.config().max_nodes,
+            FamilyModel::Pard(model) => model.config().max_nodes,
+        }
     }
 
     /// What the node features of molecules mean, in order; empty for plain graphs.
@@ -100,7 +194,7 @@ impl Model {
 
     /// Refuses a model that makes something else.
     pub(crate) fn expect_task(&self, expected: Task) -> Result<(), Error> {
-        let found = self.gdss.config().task;
+        let found = self.family.task();
         if found == expected {
             return Ok(());
         }
@@ -135,6 +229,19 @@ pub(crate) fn kind_of(error: &GdssError) -> ErrorKind {
         GdssError::Config { .. } | GdssError::Mismatch { .. } => ErrorKind::Mismatch,
         GdssError::Device(_) | GdssError::EngineDevice { .. } => ErrorKind::Usage,
         GdssError::Engine(_) => ErrorKind::Failure,
+        _ => ErrorKind::BadInput,
+    }
+}
+
+/// The same for Pard.
+pub(crate) fn kind_of_pard(error: &PardError) -> ErrorKind {
+    match error {
+        PardError::Config { .. } | PardError::Layer(_) | PardError::UnusedParameter { .. } => {
+            ErrorKind::Mismatch
+        }
+        PardError::Model { source, .. } => kind_of_pard(source),
+        PardError::Setting { .. } | PardError::NotTrainable { .. } => ErrorKind::Usage,
+        PardError::Device { .. } | PardError::MissingInput { .. } | PardError::Stopped => ErrorKind::Failure,
         _ => ErrorKind::BadInput,
     }
 }

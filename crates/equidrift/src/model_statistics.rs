@@ -40,7 +40,7 @@ pub fn measure_statistics(
     model.expect_task(Task::Molecules)?;
     let (graphs, skipped) = read(&request.data, request.rows.as_deref(), Some(request.num), &model)?;
     let graphs: Vec<&MoleculeGraph> = graphs.iter().collect();
-    let config = model.gdss().config();
+    let config = model.gdss()?.config();
     let (nodes, features) = (config.max_nodes, config.networks.features());
     let mask: Vec<Vec<bool>> =
         graphs.iter().map(|graph| (0..nodes).map(|node| node < graph.classes.len()).collect()).collect();
@@ -53,7 +53,7 @@ pub fn measure_statistics(
         Component::from_host(name, values, support, &device, DType::F32)
     });
     let state = State::new(components.collect::<Result<_, _>>()?)?;
-    let denoiser = model.gdss().denoiser(EngineKind::for_device(DeviceKind::Cpu), DeviceKind::Cpu)?;
+    let denoiser = model.gdss()?.denoiser(EngineKind::for_device(DeviceKind::Cpu), DeviceKind::Cpu)?;
     let paths = [config.paths.x.clone(), config.paths.adj.clone()];
     let statistics = request.estimation.measure(&*denoiser, &state, &paths, model.sha256(), progress)?;
     Ok((statistics, skipped))

@@ -83,7 +83,7 @@ pub(crate) fn read(
 
 /// The graph of a molecule, or why the model has none.
 fn featurise(record: &SmilesRecord, model: &Model) -> Result<MoleculeGraph, String> {
-    let (vocabulary, most) = (model.vocabulary(), model.gdss().config().max_nodes);
+    let (vocabulary, most) = (model.vocabulary(), model.max_nodes());
     let class = |element| {
         let position = vocabulary.iter().position(|known| *known == element);
         position.ok_or_else(|| format!("atom {element} is not in the model's vocabulary"))

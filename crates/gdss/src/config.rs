@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use equidrift_backend::model_description::{SamplingWeights, Task, Vocabulary};
 use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::{PathConfig, PredictionKind, SamplerConfig, SamplerError};
 use serde::{Deserialize, Serialize};
@@ -57,24 +58,6 @@ pub struct GdssConfig {
     /// Where the weights come from, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-}
-
-/// What the generated graphs are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// Node features one-hot elements (absent: all zero), edges bond orders 0 to 3.
-    Molecules,
-    /// Node features one-hot degrees, edges 0 or 1.
-    Graphs,
-}
-
-/// What the node features of molecules mean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vocabulary {
-    /// Element symbols in the order of the features.
-    pub atoms: Vec<String>,
 }
 
 /// Noising paths of both components.
@@ -145,16 +128,6 @@ impl PathsConfig {
             |PredictionsConfig { x, adj }| [x, adj],
         )
     }
-}
-
-/// Which weights of a training run are in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SamplingWeights {
-    /// Those of the last step.
-    Raw,
-    /// Their exponential moving average.
-    Ema,
 }
 
 /// What can be wrong with a configuration that is well-formed JSON.

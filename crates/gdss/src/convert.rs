@@ -13,9 +13,9 @@ use crate::config::{
     FAMILY, FORMAT_VERSION, GdssConfig, LIBRARY, PathsConfig, SamplingWeights, Task, Vocabulary,
 };
 use crate::error::GdssError;
-use crate::folder::read_limited;
 use crate::model::GdssModel;
 use crate::network_config::{EdgeNetworkConfig, NetworksConfig, NodeNetworkConfig};
+use equidrift_backend::model_folder::read_limited;
 
 /// Longest configuration accepted, in bytes.
 const MAX_JSON: u64 = 16 * 1024 * 1024;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use equidrift_backend::checksum::ChecksumError;
 use equidrift_backend::device::DeviceError;
+use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_backend::weights::WeightsError;
 
 use crate::config::ConfigError;
@@ -14,24 +14,9 @@ use crate::parameters::ParameterError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GdssError {
-    /// A file or folder could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's answer.
-        source: std::io::Error,
-    },
-    /// A file is longer than any of its kind.
-    #[error("{}: {found} bytes, expected at most {allowed}", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        found: u64,
-        /// The limit.
-        allowed: u64,
-    },
+    /// A file or folder could not be read or written, or is not the one that was written.
+    #[error(transparent)]
+    Folder(#[from] ModelFolderError),
     /// A JSON file is malformed, or a field is missing, unknown or of the wrong type.
     #[error("{}: expected {expected}: {source}", path.display())]
     Json {
@@ -42,9 +27,6 @@ pub enum GdssError {
         /// What the parser said, with line and column.
         source: serde_json::Error,
     },
-    /// A file is not the one the folder was written with.
-    #[error(transparent)]
-    Checksum(#[from] ChecksumError),
     /// The weights file is not a sound safetensors file.
     #[error(transparent)]
     Weights(#[from] WeightsError),

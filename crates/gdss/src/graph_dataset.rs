@@ -169,6 +169,13 @@ impl GraphDataset {
         self.rows[index]
     }
 
+    /// Classes of the nodes of graph `index`, and its edges (one end, other end, value).
+    pub fn graph(&self, index: usize) -> (&[u8], impl Iterator<Item = (usize, usize, u8)> + '_) {
+        let edges = self.edges(index).iter();
+        let edges = edges.map(|edge| (usize::from(edge.first), usize::from(edge.second), edge.value));
+        (self.classes(index), edges)
+    }
+
     /// How many graphs have how many nodes with an edge. Nodes without an edge do not take part in the diffusion (their
     /// mask is 0), so graphs without any edge are not counted.
     pub fn node_counts(&self) -> BTreeMap<usize, u64> {

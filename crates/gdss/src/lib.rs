@@ -9,7 +9,6 @@ mod convert;
 mod denoiser;
 pub mod engine;
 mod error;
-mod folder;
 mod forward;
 pub mod fused;
 pub mod graph_dataset;
@@ -33,8 +32,8 @@ pub use engine::{
     EngineError, GradientEngine, GraphBatch, JacobianEngine, LossAndGradient, NetworkOutputs,
     OutputsAndGradient, ScoreEngine, ScoreMatchingBatch,
 };
+pub use equidrift_backend::model_folder::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE};
 pub use error::GdssError;
-pub use folder::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE};
 pub use forward::{Precision, forward};
 pub use fused::FusedEngine;
 pub use graph_dataset::{CleanGraphs, GraphDataset, GraphDatasetError, GraphSummary};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 use equidrift_backend::checksum::sha256;
 use equidrift_backend::device::DeviceKind;
+use equidrift_backend::model_folder::{self, CONFIG_FILE, WEIGHTS_FILE};
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,6 @@ use crate::config::GdssConfig;
 use crate::denoiser::GdssDenoiser;
 use crate::engine::ScoreEngine;
 use crate::error::GdssError;
-use crate::folder::{self, CONFIG_FILE, WEIGHTS_FILE};
 use crate::forward::Precision;
 use crate::fused::FusedEngine;
 use crate::model_card::model_card;
@@ -89,7 +89,7 @@ impl GdssModel {
     /// [`GdssError`] with the file and what was expected, for every way in which the folder can be wrong.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, GdssError> {
         let folder = folder.as_ref();
-        let bytes = folder::read_verified(folder)?;
+        let bytes = model_folder::read_verified(folder)?;
         Self::from_bytes(&bytes.config, &bytes.weights, folder)
     }
 
@@ -118,15 +118,11 @@ impl GdssModel {
     /// Writes the model folder with a model card. `measured` are rows of the card's table: what and how much.
     ///
     /// # Errors
-    /// [`GdssError::Io`] (unwritable, disk full); no half-written file is left.
+    /// [`GdssError::Folder`] (unwritable, disk full); no half-written file is left.
     pub fn write(&self, folder: impl AsRef<Path>, measured: &[(String, String)]) -> Result<(), GdssError> {
         let (config, weights) = self.to_bytes()?;
-        folder::write(
-            folder.as_ref(),
-            &config,
-            &weights,
-            &model_card(&self.config, &self.parameters, measured),
-        )
+        let card = model_card(&self.config, &self.parameters, measured);
+        Ok(model_folder::write(folder.as_ref(), &config, &weights, &card)?)
     }
 
     /// The contents of `config.json` and `model.safetensors`. Equal models give equal bytes.

@@ -26,12 +26,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::adjacency::Adjacency;
 use crate::graph::AttributedGraph;
 
 /// Which degree is recorded for a block whose members have different ones (this happens for K = 0, and for K > 1 around
 /// hubs). Degrees count edges inside the block and to blocks generated earlier.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BlockDegree {
     /// The smallest of the members: does not depend on the numbering.
     #[default]

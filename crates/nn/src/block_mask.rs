@@ -66,7 +66,8 @@ impl BlockMask {
             nodes: masks.nodes,
             pairs: masks.pairs,
             attention: masks.causal.clone(),
-            product: Some(masks.causal.clone()),
+            // With M = P the restricted product is the plain one of factors that P has masked.
+            product: if masks.mutual { None } else { Some(masks.causal.clone()) },
             mean: masks.causal,
         }
     }
@@ -99,6 +100,8 @@ struct Masks {
     nodes: Tensor<3>,
     pairs: Tensor<4>,
     causal: Tensor<4>,
+    /// Whether every node is seen by those it sees, as in graphs of one block.
+    mutual: bool,
 }
 
 impl Masks {
@@ -126,6 +129,7 @@ impl Masks {
             nodes: node_mask.reshape([batch, nodes, 1]),
             pairs: pairs(&either),
             causal: pairs(&|pair| sees[pair]),
+            mutual: (0..sees.len()).all(|pair| sees[pair] == either(pair)),
         }
     }
 }

@@ -130,16 +130,27 @@ impl Leaf {
         gradients: &mut Gradients,
         into: &mut ParameterSet,
     ) -> Result<(), LayerError> {
-        let Some(gradient) = self.tensor.grad_remove(gradients) else {
+        let Some(gradient) = self.take_gradient(gradients) else {
             return Ok(());
         };
         let device_error = |reason: String| LayerError::Device {
             name: format!("gradient of {}", self.blocks.first().map_or("", |block| block.name.as_str())),
             reason,
         };
-        let [rows, width] = gradient.dims();
         let double = gradient.dtype() == DType::F64;
         let values = gradient.try_into_vec_as::<f64>().map_err(|e| device_error(e.to_string()))?;
+        self.put_gradient(&values, double, into);
+        Ok(())
+    }
+
+    /// Takes this leaf's gradient out of `gradients`.
+    pub(crate) fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<2>> {
+        self.tensor.grad_remove(gradients)
+    }
+
+    /// Adds the gradient, whose entries are `values` row by row, to `into` under the parameters' names.
+    pub(crate) fn put_gradient(&self, values: &[f64], double: bool, into: &mut ParameterSet) {
+        let [rows, width] = self.tensor.dims();
         for block in &self.blocks {
             let columns = (0..rows).flat_map(|row| {
                 &values[row * width + block.first..row * width + block.first + block.columns]
@@ -151,6 +162,5 @@ impl Leaf {
             };
             into.insert(block.name.clone(), tensor);
         }
-        Ok(())
     }
 }

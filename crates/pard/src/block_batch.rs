@@ -121,6 +121,20 @@ impl BlockBatch {
         (batch, rows.collect())
     }
 
+    /// What a denoiser is trained on: [`Self::doubled`]; or, where every graph is one block, the graphs as they are, all of
+    /// their nodes virtual, which is the half of the doubled sequence that has an output.
+    #[must_use]
+    pub fn for_training(graphs: &[BlockGraph]) -> Self {
+        if graphs.iter().any(|graph| graph.sizes.len() > 1) {
+            return Self::doubled(graphs);
+        }
+        let mut batch = Self::single(graphs);
+        for (flag, &block) in batch.virtual_nodes.iter_mut().zip(&batch.block) {
+            *flag = block != PADDING;
+        }
+        batch
+    }
+
     fn filled<'a>(
         graphs: &[BlockGraph],
         rows: impl Iterator<Item = (&'a BlockGraph, usize)>,
@@ -183,6 +197,12 @@ impl BlockBatch {
         self.sizes.resize(blocks, 0);
         self.degrees.resize(blocks, 0);
         row
+    }
+
+    /// The targets of a batch [for training](Self::for_training), with the classes of what they stand for.
+    #[must_use]
+    pub fn training_targets(&self) -> (Targets, Targets) {
+        if self.blocks > 1 { self.targets_of_copies() } else { self.targets_of_virtual_nodes() }
     }
 
     /// The copies of a [doubled](Self::doubled) batch, and the pairs i > j where the copy i sees j, with the classes of

@@ -7,15 +7,15 @@ pub(crate) fn possible(logits: &[f64], t: usize) -> usize {
     if t == 1 { logits.len().saturating_sub(1) } else { logits.len() }
 }
 
-/// The law of the class at step t - 1.
+/// The law of the class at step s < t.
 pub(crate) fn reverse_law(
     diffusion: &CategoricalDiffusion,
-    t: usize,
+    [t, s]: [usize; 2],
     noisy: usize,
     logits: &[f64],
 ) -> Vec<f64> {
-    let clean = softmax(logits, possible(logits, t));
-    if t == 1 { clean } else { diffusion.reverse(&diffusion.coefficients(t, t - 1), noisy, &clean) }
+    let clean = softmax(logits, possible(logits, s + 1));
+    if s == 0 { clean } else { diffusion.reverse(&diffusion.coefficients(t, s), noisy, &clean) }
 }
 
 /// The distribution of the first `classes` classes.

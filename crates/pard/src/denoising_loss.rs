@@ -15,7 +15,7 @@ use equidrift_sampler::CategoricalDiffusion;
 
 use crate::block_batch::Targets;
 use crate::heads::ClassLogits;
-use crate::inputs::{index, tensor};
+use crate::inputs::{OneHot, index, tensor};
 
 /// Below this a probability's logarithm is that of this number.
 const TINY: f64 = 1e-30;
@@ -83,6 +83,25 @@ impl DenoisingLoss {
         let bound = self.node_bound.clone() + self.edge_bound.clone();
         bound + (self.node_cross_entropy.clone() + self.edge_cross_entropy.clone()).mul_scalar(weight)
     }
+}
+
+/// The cross-entropies alone, `-log f[x_0]` summed over target nodes and over target pairs and divided by the number of graphs.
+/// Nothing is picked out of the logits: what is no target has the weight 0, so that the gradient is a product, too.
+#[must_use]
+pub fn cross_entropies(logits: ClassLogits, nodes: &Targets, pairs: &Targets) -> [Tensor<1>; 2] {
+    let [b, n, c] = logits.nodes.dims();
+    let of_nodes = logits.nodes.reshape([b * n, c]);
+    let [_, c, _, _] = logits.pairs.dims();
+    let of_pairs = logits.pairs.permute([0, 2, 3, 1]).reshape([b * n * n, c]);
+    // Not a division: the library divides gradients in single precision.
+    let share = 1.0 / b.max(1) as f64;
+    [(of_nodes, nodes), (of_pairs, pairs)].map(|(logits, targets)| {
+        let [places, classes] = logits.dims();
+        let mut clean = vec![classes as i64; places];
+        targets.place.iter().zip(&targets.clean).for_each(|(&place, &class)| clean[place] = class as i64);
+        let clean = OneHot::new(clean, classes, &logits.device(), logits.dtype());
+        (log_softmax(logits, 1) * clean.rows).sum().mul_scalar(-share)
+    })
 }
 
 /// Columns of numbers, one for each element.

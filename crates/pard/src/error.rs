@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_backend::weights::WeightsError;
 use equidrift_nn::LayerError;
 use equidrift_sampler::SamplerError;
@@ -10,23 +11,32 @@ use equidrift_sampler::SamplerError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PardError {
-    /// A file that cannot be read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's answer.
-        source: std::io::Error,
+    /// A file that cannot be read or written, or is not the one that was written.
+    #[error(transparent)]
+    Folder(#[from] ModelFolderError),
+    /// A configuration that contradicts itself.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Config {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What would be accepted.
+        expected: String,
     },
-    /// A file longer than any of its kind.
-    #[error("{}: {found} bytes; expected at most {allowed}", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        found: u64,
-        /// The limit.
-        allowed: u64,
+    /// A folder whose parts do not fit together.
+    #[error("{}: {source}", folder.display())]
+    Model {
+        /// The folder.
+        folder: PathBuf,
+        /// What does not fit.
+        source: Box<PardError>,
+    },
+    /// A tensor that the networks have no place for.
+    #[error("tensor `{name}` is no parameter of the configured networks")]
+    UnusedParameter {
+        /// Its name.
+        name: String,
     },
     /// JSON that is not what was expected.
     #[error("{}: expected {expected}: {source}", path.display())]
@@ -86,6 +96,18 @@ pub enum PardError {
         /// What the tensor library said.
         reason: String,
     },
+    /// Settings that no gradient step is made for.
+    #[error("this model cannot be trained: {reason}")]
+    NotTrainable {
+        /// What is in the way, and what to use instead.
+        reason: &'static str,
+    },
+    /// A run was asked to end.
+    #[error("generation was stopped")]
+    Stopped,
+    /// A model of single blocks is asked about the next block.
+    #[error("the model has no heads for sizes and degrees of blocks: its graphs are one block each")]
+    NoBlockModel,
     /// An input that the network needs and was not given.
     #[error("the network takes {input} as an input; none was given")]
     MissingInput {

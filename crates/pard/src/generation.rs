@@ -3,8 +3,8 @@
 //! Zhao, Ding & Akoglu, "Pard", NeurIPS 2024, algorithm 3. For every block:
 //!
 //! 1. the nodes of the block and their pairs with one another and with all earlier nodes get classes from the noise distribution;
-//! 2. for t = T..2: `f` = softmax of the denoiser's logits, new classes from p(x_{t-1} | x_t); at t = 1 the last, virtual class is
-//!    excluded and the classes are drawn from f itself;
+//! 2. for steps t > s of a grid from T to 0: `f` = softmax of the denoiser's logits, new classes from p(x_s | x_t); at s = 0 the
+//!    last, virtual class is excluded and the classes are drawn from f itself;
 //! 3. the block model draws the size of the next block (0: the graph is finished) and its degree.
 //!
 //! Finished graphs leave the batch. Cost per graph: T evaluations of the denoiser and one of the block model for each block.
@@ -32,12 +32,14 @@ pub enum Unfinished {
 }
 
 /// How graphs are generated.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Generation<'a> {
     /// The networks, on a device without automatic differentiation.
     pub networks: &'a PardNetworks,
-    /// The diffusions, in the steps of generation.
+    /// The diffusions that the networks were trained with.
     pub diffusion: &'a GraphDiffusion,
+    /// The steps at which the denoiser is called, from T down, and 0: see [`StepGrid::steps`](crate::StepGrid::steps).
+    pub grid: &'a [usize],
     /// How often each size (0, 1, ...) of a first block occurs.
     pub first_sizes: &'a [f64],
     /// Blocks at most.
@@ -47,6 +49,8 @@ pub struct Generation<'a> {
     pub max_nodes: usize,
     /// What becomes of unfinished graphs.
     pub unfinished: Unfinished,
+    /// Told after every call of the denoiser how many graphs were in it; where it answers false, the run ends.
+    pub called: &'a (dyn Fn(usize) -> bool + 'a),
 }
 
 /// A graph that was generated.
@@ -78,6 +82,12 @@ pub struct Round<'a> {
     pub graphs: &'a [Growing],
 }
 
+/// The size of the first block of a graph, drawn from how often each size (0, 1, ...) occurs.
+pub fn first_size(frequencies: &[f64], graph: usize, draws: &mut dyn Draws) -> usize {
+    let purpose = Purpose::FirstSize;
+    draw_class(frequencies, draws.uniform(&Question { graph, round: 0, purpose, rank: 0, element: (0, 0) }))
+}
+
 impl Growing {
     /// Appends a block of nodes without classes.
     fn append(&mut self, size: usize, degree: usize) {
@@ -100,7 +110,7 @@ impl Generation<'_> {
     ///
     /// # Errors
     /// [`PardError::Unknown`] for a first size that the networks do not know, [`PardError::MissingInput`] for networks
-    /// on prefixes (they need features of the structure), [`PardError::Device`].
+    /// on prefixes (they need features of the structure), [`PardError::Device`], [`PardError::Stopped`].
     pub fn run(
         &self,
         graphs: usize,
@@ -121,14 +131,16 @@ impl Generation<'_> {
     }
 
     fn first_blocks(&self, graphs: usize, draws: &mut dyn Draws) -> Result<Vec<Growing>, PardError> {
-        let question = |graph, purpose| Question { graph, round: 0, purpose, rank: 0, element: (0, 0) };
-        let sizes: Vec<usize> = (0..graphs)
-            .map(|graph| draw_class(self.first_sizes, draws.uniform(&question(graph, Purpose::FirstSize))))
-            .collect();
-        let logits = rows_on_host(self.networks.first_degree(&sizes)?, "logits of first degrees")?;
+        let sizes: Vec<usize> = (0..graphs).map(|graph| first_size(self.first_sizes, graph, draws)).collect();
+        let logits = if self.networks.has_block_heads() {
+            rows_on_host(self.networks.first_degree(&sizes)?, "logits of first degrees")?
+        } else {
+            vec![vec![0.0]; graphs]
+        };
         let mut growing = Vec::with_capacity(graphs);
         for (graph, (&size, logits)) in sizes.iter().zip(&logits).enumerate() {
-            let u = draws.uniform(&question(graph, Purpose::FirstDegree));
+            let purpose = Purpose::FirstDegree;
+            let u = draws.uniform(&Question { graph, round: 0, purpose, rank: 0, element: (0, 0) });
             let empty = BlockGraph {
                 node_classes: Vec::new(),
                 pair_classes: Vec::new(),
@@ -175,7 +187,8 @@ impl Generation<'_> {
         let mut node_classes = initial(Purpose::InitialNode, &nodes, of_nodes.noise());
         let mut pair_classes = initial(Purpose::InitialPair, &pairs, of_edges.noise());
 
-        for t in (1..=of_nodes.steps()).rev() {
+        for step in self.grid.windows(2) {
+            let (t, s) = (step[0], step[1]);
             batch.set_nodes(&nodes, &node_classes);
             batch.set_pairs(&pairs, &pair_classes);
             let input = DenoiserBatch {
@@ -190,12 +203,15 @@ impl Generation<'_> {
             let [node_rows, pair_rows] = logits.at(&nodes, &pairs)?;
             let mut step = |diffusion, rows: &[Vec<f64>], targets: &Targets, purpose, noisy: &mut [usize]| {
                 for (at, (logits, noisy)) in rows.iter().zip(noisy).enumerate() {
-                    let law = reverse_law(diffusion, t, *noisy, logits);
+                    let law = reverse_law(diffusion, [t, s], *noisy, logits);
                     *noisy = draw_class(&law, draws.uniform(&question(purpose, targets, at)));
                 }
             };
             step(of_nodes, &node_rows, &nodes, Purpose::Node { t }, &mut node_classes);
             step(of_edges, &pair_rows, &pairs, Purpose::Pair { t }, &mut pair_classes);
+            if !(self.called)(active.len()) {
+                return Err(PardError::Stopped);
+            }
         }
         for (at, &class) in node_classes.iter().enumerate() {
             let graph = &mut growing[active[nodes.graph[at]]].graph;
@@ -216,6 +232,10 @@ impl Generation<'_> {
         round: usize,
         draws: &mut dyn Draws,
     ) -> Result<(), PardError> {
+        if !self.networks.has_block_heads() {
+            active.iter().for_each(|&graph| growing[graph].finished = true);
+            return Ok(());
+        }
         let graphs: Vec<BlockGraph> = active.iter().map(|&graph| growing[graph].graph.clone()).collect();
         let batch = BlockBatch::single(&graphs);
         // Both choices draw, one after the other: the source is shared by a cell.

@@ -1,14 +1,14 @@
 //! The heads of Pard's networks: classes of nodes and pairs, and sizes and degrees of the next block.
 
+use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Int, Tensor};
 use equidrift_nn::{
     LayerError, Leaf, Linear, MaskedNorm, NodeEdgeCombiner, ParameterTracker, Phase, edge_to_node, silu,
 };
 
 use crate::block_batch::Targets;
 use crate::error::PardError;
-use crate::inputs::{Inputs, QuestionInputs, index};
+use crate::inputs::{Inputs, OneHot, QuestionInputs, index};
 use crate::network_config::NetworkConfig;
 
 /// Hidden units of the network of the input residual's weight.
@@ -118,7 +118,6 @@ pub(crate) fn rows_on_host(rows: Tensor<3>, what: &'static str) -> Result<Vec<Ve
 #[derive(Debug, Clone)]
 pub(crate) struct ClassHead {
     node_classes: usize,
-    edge_classes: usize,
     node_transform: Linear,
     edge_transform: NodeEdgeCombiner,
     node_out: NormedMlp,
@@ -138,7 +137,6 @@ impl ClassHead {
         let [node_classes, edge_classes] = [config.node_classes, config.edge_classes];
         Ok(Self {
             node_classes,
-            edge_classes,
             node_transform: from.linear(&of("node_transform.0"), 2 * edge + hidden, hidden)?,
             // The published spelling.
             edge_transform: NodeEdgeCombiner::read(from, &of("edge_transforom"), [hidden, edge, 2 * edge])?,
@@ -167,12 +165,10 @@ impl ClassHead {
         let y = (y.clone() + y.swap_dims(2, 3)) * mask.pairs.clone();
 
         let classes = self.node_classes;
-        let input = inputs.one_hot(inputs.node_class.clone(), classes).reshape([b, n, classes]);
+        let input = inputs.node_classes.rows.clone().reshape([b, n, classes]);
         let nodes = self.node_out.over_features(z, mask.nodes.clone(), phase)
             + self.phi_node.forward(remaining.clone()) * input;
-        let classes = self.edge_classes;
-        let input = inputs.one_hot(inputs.edge_class.clone(), classes).transpose();
-        let input = input.reshape([classes, b, n, n]).swap_dims(0, 1);
+        let input = inputs.edge_classes.clone();
         let weight = self.phi_edge.forward(remaining).reshape([b, 1, 1, 1]);
         let pairs = self.edge_out.over_pairs(y, mask.pairs.clone(), phase) + weight * input;
         ClassLogits { nodes: nodes * mask.nodes.clone(), pairs: pairs * mask.pairs.clone() }
@@ -259,7 +255,7 @@ impl BlockHead {
     pub(crate) fn degree(
         &self,
         prefixes: Tensor<3>,
-        next_size: Tensor<1, Int>,
+        next_size: OneHot,
         questions: &QuestionInputs,
         phase: Phase<'_>,
     ) -> Tensor<3> {
@@ -269,16 +265,16 @@ impl BlockHead {
     }
 
     /// Degree of a first block given its size: `[B]` to `[B, 1, block degrees]`.
-    pub(crate) fn first_degree(&self, first_size: Tensor<1, Int>, phase: Phase<'_>) -> Tensor<3> {
-        let b = first_size.dims()[0];
+    pub(crate) fn first_degree(&self, first_size: OneHot, phase: Phase<'_>) -> Tensor<3> {
+        let b = first_size.rows.dims()[0];
         let sizes = self.sizes(first_size, [b, 1]);
         let mask = Tensor::ones([b, 1, 1], (&sizes.device(), sizes.dtype()));
         self.first_degree_out.over_features(sizes, mask, phase)
     }
 
-    fn sizes(&self, size: Tensor<1, Int>, [b, asked]: [usize; 2]) -> Tensor<3> {
+    fn sizes(&self, size: OneHot, [b, asked]: [usize; 2]) -> Tensor<3> {
         let table = self.size_encoder.tensor();
         let width = table.dims()[1];
-        table.select(0, size).reshape([b, asked, width])
+        size.of(table).reshape([b, asked, width])
     }
 }

@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 use equidrift_nn::{
-    LayerError, Leaf, Linear, ParameterTracker, SiluMlp, sinusoid, sinusoid_of_whole_frequencies,
+    LayerError, Leaf, Linear, ParameterTracker, SiluMlp, adjacency_powers, sinusoid,
+    sinusoid_of_whole_frequencies,
 };
 
 use crate::error::PardError;
@@ -34,6 +35,8 @@ pub(crate) struct InputEmbedding {
     edge_encoder: Linear,
     block_id: Option<Leaf>,
     block_degree: Option<Leaf>,
+    block_size: Option<Leaf>,
+    walks: Option<[Linear; 2]>,
     time: Option<SiluMlp>,
     cycles: Option<SiluMlp>,
     relative: Option<SiluMlp>,
@@ -78,6 +81,17 @@ impl InputEmbedding {
                 true => leaf("1.block_degree_embedding", config.block_degrees)?,
                 false => None,
             },
+            block_size: match denoiser && config.sizes_of_blocks {
+                true => leaf("1.block_size_embedding", config.block_sizes)?,
+                false => None,
+            },
+            walks: match denoiser && config.walks > 0 {
+                true => Some([
+                    from.linear(&format!("{prefix}.input_conditioner.walks"), config.walks, hidden)?,
+                    from.linear(&format!("{prefix}.edge_conditioner.walks"), config.walks, edge)?,
+                ]),
+                false => None,
+            },
             time: if denoiser { mlp("input_conditioner.2", [hidden; 3])? } else { None },
             cycles: if prefixes { mlp(cycles, [3, hidden, hidden])? } else { None },
             relative: match config.relative_blocks {
@@ -102,19 +116,22 @@ impl InputEmbedding {
         let nodes = || inputs.mask.nodes.clone();
         let onto_nodes = |rows: Tensor<2>| rows.reshape([b, n, hidden]);
 
-        // A product with a one-hot vector is a column of the weight; the zero vector leaves the bias.
-        let table = with_zero_row(self.node_encoder.weight().transpose()) + self.node_encoder.bias();
-        let mut h = onto_nodes(table.select(0, inputs.node_class.clone()));
-        let embeddings = [(&self.block_id, &inputs.block), (&self.block_degree, &inputs.degree)];
+        let encoded = inputs.node_classes.of(self.node_encoder.weight().transpose());
+        let mut h = onto_nodes(encoded + self.node_encoder.bias());
+        let embeddings = [
+            (&self.block_id, &inputs.block),
+            (&self.block_degree, &inputs.degree),
+            (&self.block_size, &inputs.size),
+        ];
         for (table, index) in embeddings {
             if let Some(table) = table {
-                h = (h + onto_nodes(table.tensor().select(0, index.clone()))) * nodes();
+                h = (h + onto_nodes(index.of(table.tensor()))) * nodes();
             }
         }
         if let (Some(mlp), Some(times)) = (&self.time, times) {
             let shift = mlp.over_features(self.time_features(inputs, times));
             let shift = match self.config.tasks {
-                Tasks::Separate => shift * nodes(),
+                Tasks::Separate | Tasks::DenoiserOnly => shift * nodes(),
                 Tasks::Combined => shift * inputs.virtual_nodes.clone(),
             };
             h = (h + shift) * nodes();
@@ -124,16 +141,24 @@ impl InputEmbedding {
             h = (h + mlp.over_features(cycles)) * nodes();
         }
 
-        let table = with_zero_row(self.edge_encoder.weight().transpose()) + self.edge_encoder.bias();
-        let mut e = onto_pairs(table, inputs.edge_class.clone(), [b, n]);
-        if let Some(mlp) = &self.relative {
+        let mut e = self.edge_encoder.over_pairs(inputs.edge_classes.clone());
+        if let (Some(mlp), Some(distance)) = (&self.relative, &inputs.distance) {
             // The same perceptron for all pairs of a distance: computed once for each distance.
-            // Blocks are numbered below N, and padding is -1.
-            let distances = n + 1;
+            let distances = distance.dims()[1];
             let features = (0..distances).flat_map(|d| sinusoid(1.0 / (d as f64 + 1.0), edge, 10.0));
             let features = tensor(features.collect(), [1, distances, edge], &inputs.device, inputs.dtype);
-            let table = mlp.over_features(features).reshape([distances, edge]);
-            e = e + onto_pairs(table, inputs.distance.clone(), [b, n]) * inputs.mask.pairs.clone();
+            let table = mlp.over_features(features).swap_dims(1, 2);
+            let of_pairs = table.matmul(distance.clone().reshape([b, distances, n * n]));
+            e = e + of_pairs.reshape([b, edge, n, n]) * inputs.mask.pairs.clone();
+        }
+        if let Some([of_nodes, of_pairs]) = &self.walks {
+            let walks = random_walks(inputs, self.config.walks);
+            let identity = (0..n * n).map(|at| f64::from(u8::from(at / n == at % n))).collect();
+            let identity = tensor(identity, [1, 1, n, n], &inputs.device, inputs.dtype);
+            let returns = (walks.clone() * identity).sum_dim(3).reshape([b, self.config.walks, n]);
+            h = (h + of_nodes.over_features(returns.swap_dims(1, 2), None)) * nodes();
+            let both_ways = walks.clone() + walks.swap_dims(2, 3);
+            e = e + of_pairs.over_pairs(both_ways) * inputs.mask.pairs.clone();
         }
         if let Some(mlp) = &self.spectral {
             let of_nodes =
@@ -160,15 +185,12 @@ impl InputEmbedding {
     }
 }
 
-/// `[C, W]` with a row of zeros after it.
-fn with_zero_row(table: Tensor<2>) -> Tensor<2> {
-    let width = table.dims()[1];
-    let zeros = Tensor::zeros([1, width], (&table.device(), table.dtype()));
-    Tensor::cat(vec![table, zeros], 0)
-}
-
-/// Rows of a table `[C, W]` at all pairs, `[B, W, N, N]`.
-fn onto_pairs(table: Tensor<2>, index: Tensor<1, burn::tensor::Int>, [b, n]: [usize; 2]) -> Tensor<4> {
-    let width = table.dims()[1];
-    table.transpose().select(1, index).reshape([width, b, n, n]).swap_dims(0, 1)
+/// The probabilities that a random walk of 1, 2, ... steps from node i ends at node j, `[B, steps, N, N]`: powers of the
+/// adjacency with rows of sum 1 (Ma et al., "Graph inductive biases in transformers without message passing", ICML 2023,
+/// equation 2). A walk takes edges to nodes that are seen from where it is, so it stays in what its first node sees.
+fn random_walks(inputs: &Inputs, steps: usize) -> Tensor<4> {
+    let (b, n) = (inputs.batch, inputs.nodes);
+    let seen = inputs.adjacency.clone() * inputs.mask.attention.clone().reshape([b, n, n]);
+    let step = seen.clone() / seen.sum_dim(2).clamp_min(1.0);
+    adjacency_powers(step, steps)
 }

@@ -22,16 +22,20 @@ pub struct Inputs {
     pub(crate) batch: usize,
     pub(crate) nodes: usize,
     pub(crate) mask: BlockMask,
-    /// Class, or the number of classes for the zero vector, `[B N]`.
-    pub(crate) node_class: Tensor<1, Int>,
-    /// The same of pairs, `[B N N]`.
-    pub(crate) edge_class: Tensor<1, Int>,
-    /// Block + 1, 0 for padding, `[B N]`.
-    pub(crate) block: Tensor<1, Int>,
-    /// Degree of the node's block, `[B N]`.
-    pub(crate) degree: Tensor<1, Int>,
-    /// Difference of blocks, `[B N N]`.
-    pub(crate) distance: Tensor<1, Int>,
+    /// Classes of nodes, `[B, N, node classes]`.
+    pub(crate) node_classes: OneHot,
+    /// Classes of pairs, `[B, edge classes, N, N]`.
+    pub(crate) edge_classes: Tensor<4>,
+    /// Which pairs are edges of a real class, `[B, N, N]`.
+    pub(crate) adjacency: Tensor<3>,
+    /// Block + 1, 0 for padding.
+    pub(crate) block: OneHot,
+    /// Degree of the node's block.
+    pub(crate) degree: OneHot,
+    /// Size of the node's block.
+    pub(crate) size: OneHot,
+    /// Difference of blocks, `[B, M + 1, N, N]`.
+    pub(crate) distance: Option<Tensor<4>>,
     /// Virtual nodes `[B, N, 1]`.
     pub(crate) virtual_nodes: Tensor<3>,
     pub(crate) cycles: Option<Tensor<3>>,
@@ -60,12 +64,13 @@ impl Inputs {
                 Ok(class) => Ok(class as i64),
                 Err(_) => Ok(known as i64),
             });
-            Ok::<_, PardError>(index(indices.collect::<Result<_, _>>()?, device))
+            indices.collect::<Result<Vec<_>, _>>()
         };
-        let mut degrees = Vec::with_capacity(b * n);
+        let (mut degrees, mut sizes) = (Vec::with_capacity(b * n), Vec::with_capacity(b * n));
         for (at, &block) in batch.block.iter().enumerate() {
             let Ok(block) = usize::try_from(block) else {
                 degrees.push(0);
+                sizes.push(0);
                 continue;
             };
             let known = config.max_blocks;
@@ -78,13 +83,30 @@ impl Inputs {
                 return Err(PardError::Unknown { what: "block degree", value: degree, known });
             }
             degrees.push(degree as i64);
-        }
-        let mut distances = Vec::with_capacity(b * n * n);
-        for blocks in batch.block.chunks_exact(n.max(1)) {
-            for &i in blocks {
-                distances.extend(blocks.iter().map(|&j| i64::from(i.abs_diff(j))));
+            let (value, known) = (batch.sizes[at / n * batch.blocks + block], config.block_sizes);
+            if config.sizes_of_blocks && value >= known {
+                return Err(PardError::Unknown { what: "block size", value, known });
             }
+            sizes.push(value as i64);
         }
+        let one_hot = |index: Vec<i64>, classes: usize| OneHot::new(index, classes, device, dtype);
+        let over_pairs = |index: Vec<i64>, classes: usize| {
+            let rows = one_hot(index, classes).rows;
+            rows.transpose().reshape([classes, b, n, n]).swap_dims(0, 1)
+        };
+        let distance = config.relative_blocks.then(|| {
+            let mut distances = Vec::with_capacity(b * n * n);
+            for blocks in batch.block.chunks_exact(n.max(1)) {
+                for &i in blocks {
+                    distances.extend(blocks.iter().map(|&j| i64::from(i.abs_diff(j))));
+                }
+            }
+            // Blocks are numbered below M, and padding is -1.
+            over_pairs(distances, batch.blocks + 1)
+        });
+        let edge_classes =
+            over_pairs(classes(&batch.edge_class, "edge class", config.edge_classes)?, config.edge_classes);
+        let adjacency = edge_classes.clone().narrow(1, 1, config.edge_classes - 2).sum_dim(1);
         let mask = match config.sequence {
             Sequence::Doubled => BlockMask::causal(&batch.block, &batch.virtual_nodes, [b, n], device, dtype),
             Sequence::Prefixes => BlockMask::prefixes(&batch.block, [b, n], mean, device, dtype),
@@ -94,11 +116,19 @@ impl Inputs {
             batch: b,
             nodes: n,
             mask,
-            node_class: classes(&batch.node_class, "node class", config.node_classes)?,
-            edge_class: classes(&batch.edge_class, "edge class", config.edge_classes)?,
-            block: index(batch.block.iter().map(|&block| i64::from(block) + 1).collect(), device),
-            degree: index(degrees, device),
-            distance: index(distances, device),
+            node_classes: one_hot(
+                classes(&batch.node_class, "node class", config.node_classes)?,
+                config.node_classes,
+            ),
+            edge_classes,
+            adjacency: adjacency.reshape([b, n, n]),
+            block: one_hot(
+                batch.block.iter().map(|&block| i64::from(block) + 1).collect(),
+                config.max_blocks + 1,
+            ),
+            degree: one_hot(degrees, config.block_degrees),
+            size: one_hot(sizes, config.block_sizes),
+            distance,
             virtual_nodes: tensor(
                 batch.virtual_nodes.iter().map(|&flag| f64::from(u8::from(flag))).collect(),
                 [b, n, 1],
@@ -113,11 +143,30 @@ impl Inputs {
             dtype,
         })
     }
+}
 
-    /// One-hot rows of classes, zero where there is none, `[K, classes]`.
-    pub(crate) fn one_hot(&self, class: Tensor<1, Int>, classes: usize) -> Tensor<2> {
-        let rows = (0..(classes + 1) * classes).map(|at| f64::from(u8::from(at / classes == at % classes)));
-        tensor(rows.collect(), [classes + 1, classes], &self.device, self.dtype).select(0, class)
+/// Classes as one-hot rows `[K, classes]`; a class beyond the last is the row of zeros.
+///
+/// A row of a table is taken by a product with them rather than by its number: the gradient of a look-up adds up row after
+/// row, which on a device with many processors is slow.
+#[derive(Debug, Clone)]
+pub(crate) struct OneHot {
+    pub(crate) rows: Tensor<2>,
+}
+
+impl OneHot {
+    pub(crate) fn new(class: Vec<i64>, classes: usize, device: &Device, dtype: DType) -> Self {
+        let identity =
+            (0..(classes + 1) * classes).map(|at| f64::from(u8::from(at / classes == at % classes)));
+        let identity = tensor(identity.collect(), [classes + 1, classes], device, dtype);
+        let last = classes as i64;
+        let class = class.into_iter().map(|class| class.min(last)).collect();
+        Self { rows: identity.select(0, index(class, device)) }
+    }
+
+    /// The rows of a table `[classes, W]`, `[K, W]`.
+    pub(crate) fn of(&self, table: Tensor<2>) -> Tensor<2> {
+        self.rows.clone().matmul(table)
     }
 }
 
@@ -129,9 +178,9 @@ pub(crate) struct QuestionInputs {
     /// Which questions there are, `[B, H, 1]`.
     pub(crate) mask: Tensor<3>,
     /// Size of the next block, `[B H]`.
-    pub(crate) next_size: Tensor<1, Int>,
+    pub(crate) next_size: OneHot,
     /// Size of the first block, `[B]`.
-    pub(crate) first_size: Tensor<1, Int>,
+    pub(crate) first_size: OneHot,
 }
 
 impl QuestionInputs {
@@ -149,7 +198,7 @@ impl QuestionInputs {
                 size if size < known => Ok(size as i64),
                 value => Err(PardError::Unknown { what: "block size", value, known }),
             });
-            Ok::<_, PardError>(index(sizes.collect::<Result<_, _>>()?, device))
+            Ok::<_, PardError>(OneHot::new(sizes.collect::<Result<_, _>>()?, known, device, dtype))
         };
         let mut members = Vec::with_capacity(b * h * n);
         for (at, last) in questions.last_block.iter().enumerate() {

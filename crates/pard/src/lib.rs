@@ -16,8 +16,10 @@
 //! | noise on a batch | [`corruption`] |
 //! | the networks | [`networks`] |
 //! | losses | [`denoising_loss`], [`mod@block_loss`] |
+//! | training | [`block_denoising`], [`initialisation`] |
 //! | generation, block by block | [`generation`], [`draws`] |
 //! | likelihood | [`likelihood`] |
+//! | model folders | [`config`], [`model`] |
 //! | reading reference checkpoints | [`released`] |
 //!
 //! The published programme and the repaired one differ in [`NetworkConfig`] and [`equidrift_graph::BlockDegree`] only.
@@ -26,9 +28,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod block_batch;
+pub mod block_denoising;
 pub mod block_graph;
 pub mod block_loss;
 mod class_law;
+pub mod config;
 pub mod corruption;
 pub mod cycle_features;
 pub mod denoising_loss;
@@ -36,25 +40,34 @@ pub mod draws;
 mod error;
 pub mod generation;
 pub mod heads;
+pub mod initialisation;
 mod input_embedding;
 pub mod inputs;
 pub mod likelihood;
+pub mod model;
+pub mod model_card;
 pub mod network_config;
 pub mod networks;
 pub mod released;
+pub mod step_grid;
 
 pub use block_batch::{BlockBatch, BlockQuestions, NO_CLASS, Targets};
+pub use block_denoising::{BlockDenoising, LossWeights};
 pub use block_graph::BlockGraph;
 pub use block_loss::block_loss;
+pub use config::{DiffusionConfig, PardConfig};
 pub use corruption::{CorruptionDraw, corrupt};
 pub use cycle_features::cycle_features;
 pub use denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets};
 pub use draws::{Draws, KeyedDraws, Purpose, Question};
 pub use error::PardError;
-pub use generation::{GeneratedGraph, Generation, Round, Unfinished};
+pub use generation::{GeneratedGraph, Generation, Round, Unfinished, first_size};
 pub use heads::{BlockLogits, ClassLogits};
+pub use initialisation::initial_parameters;
 pub use inputs::StructureFeatures;
 pub use likelihood::{LikelihoodBound, LikelihoodDraw, Presentation, likelihood_bounds};
+pub use model::PardModel;
 pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
 pub use networks::{DenoiserBatch, PardNetworks};
 pub use released::{ReleasedModel, convert_pard};
+pub use step_grid::StepGrid;

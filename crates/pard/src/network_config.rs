@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::PardError;
 
+/// Longest walks accepted: each is a product of matrices.
+const MAX_WALKS: usize = 64;
+
 /// The normalisation of all layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -68,6 +71,8 @@ pub enum Tasks {
     Separate,
     /// The denoiser has the heads for sizes and degrees; its time goes to virtual nodes only.
     Combined,
+    /// A denoiser alone, for graphs that are one block each.
+    DenoiserOnly,
 }
 
 /// Everything that decides which parameters the networks have and what they compute.
@@ -110,12 +115,22 @@ pub struct NetworkConfig {
     /// One network or two.
     #[serde(default)]
     pub tasks: Tasks,
+    /// Longest random walk between nodes whose probability the denoiser knows; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub walks: usize,
+    /// Whether nodes of the denoiser know the size of their block.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sizes_of_blocks: bool,
     /// Blocks that a graph may have (and rounds of generation).
     pub max_blocks: usize,
     /// Classes of block sizes: the largest size and 1 more for 0.
     pub block_sizes: usize,
     /// Classes of block degrees: the largest degree and 1 more for 0.
     pub block_degrees: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl NetworkConfig {
@@ -137,6 +152,7 @@ impl NetworkConfig {
             check("heads", self.heads, fits, "a divisor of the width of the nodes")?;
         }
         check("layers", self.layers, self.layers > 0, "at least 1")?;
+        check("walks", self.walks, self.walks <= MAX_WALKS, "at most 64")?;
         check("max_blocks", self.max_blocks, self.max_blocks > 0, "at least 1")?;
         check("block_sizes", self.block_sizes, self.block_sizes >= 2, "at least 2")?;
         check("block_degrees", self.block_degrees, self.block_degrees >= 1, "at least 1")

@@ -10,7 +10,7 @@ use crate::block_batch::{BlockBatch, BlockQuestions};
 use crate::error::PardError;
 use crate::heads::{BlockHead, BlockLogits, ClassHead, ClassLogits, rows_on_host};
 use crate::input_embedding::{InputEmbedding, Role};
-use crate::inputs::{Inputs, QuestionInputs, StructureFeatures, index, tensor};
+use crate::inputs::{Inputs, OneHot, QuestionInputs, StructureFeatures, tensor};
 use crate::network_config::{NetworkConfig, Tasks};
 
 /// Embedding and layers of one network.
@@ -54,10 +54,35 @@ pub struct PardNetworks {
     dtype: DType,
     denoiser: Trunk,
     classes: ClassHead,
-    /// None where the denoiser's trunk serves both tasks.
+    /// None where the denoiser's trunk serves both tasks, or there is but one.
     block_model: Option<Trunk>,
-    blocks: BlockHead,
+    /// None for a denoiser alone.
+    blocks: Option<BlockHead>,
     parameters: TrackedParameters,
+}
+
+/// What is read of the parameters.
+struct Parts {
+    denoiser: Trunk,
+    classes: ClassHead,
+    block_model: Option<Trunk>,
+    blocks: Option<BlockHead>,
+}
+
+impl Parts {
+    fn read(from: &ParameterTracker<'_>, config: &NetworkConfig) -> Result<Self, LayerError> {
+        let denoiser = Trunk::read(from, config, Role::Denoiser)?;
+        let classes = ClassHead::read(from, "denoise.out_decoder", config)?;
+        let (block_model, blocks) = match config.tasks {
+            Tasks::Separate => (
+                Some(Trunk::read(from, config, Role::BlockModel)?),
+                Some(BlockHead::read(from, "block.out_decoder", config)?),
+            ),
+            Tasks::Combined => (None, Some(BlockHead::read(from, "denoise.real_block_out_decoder", config)?)),
+            Tasks::DenoiserOnly => (None, None),
+        };
+        Ok(Self { denoiser, classes, block_model, blocks })
+    }
 }
 
 /// A noisy batch for the denoiser.
@@ -90,23 +115,30 @@ impl PardNetworks {
     ) -> Result<Self, PardError> {
         config.check()?;
         let from = ParameterTracker::new(ParameterReader { parameters, device, dtype });
-        let denoiser = Trunk::read(&from, config, Role::Denoiser)?;
-        let classes = ClassHead::read(&from, "denoise.out_decoder", config)?;
-        let (block_model, blocks) = match config.tasks {
-            Tasks::Separate => (
-                Some(Trunk::read(&from, config, Role::BlockModel)?),
-                BlockHead::read(&from, "block.out_decoder", config)?,
-            ),
-            Tasks::Combined => (None, BlockHead::read(&from, "denoise.real_block_out_decoder", config)?),
-        };
+        let Parts { denoiser, classes, block_model, blocks } = Parts::read(&from, config)?;
         let (config, device) = (config.clone(), device.clone());
         Ok(Self { config, device, dtype, denoiser, classes, block_model, blocks, parameters: from.finish() })
+    }
+
+    /// Names and shapes of all parameters of networks of this configuration.
+    ///
+    /// # Errors
+    /// [`PardError::Setting`].
+    pub fn parameter_shapes(config: &NetworkConfig) -> Result<Vec<(String, Vec<usize>)>, PardError> {
+        config.check()?;
+        Ok(ParameterTracker::shapes(|from| Parts::read(from, config))?)
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &NetworkConfig {
         &self.config
+    }
+
+    /// Whether there are heads for sizes and degrees of blocks.
+    #[must_use]
+    pub fn has_block_heads(&self) -> bool {
+        self.blocks.is_some()
     }
 
     /// Where the parameters are.
@@ -143,7 +175,7 @@ impl PardNetworks {
         let remaining = noisy.times.iter().map(|&t| 1.0 - t as f64 / noisy.steps as f64).collect();
         let remaining = tensor(remaining, [noisy.times.len(), 1, 1], &self.device, self.dtype);
         let blocks = match (&self.block_model, noisy.questions) {
-            (None, Some(questions)) => Some(self.blocks.forward(
+            (None, Some(questions)) => Some(self.block_head()?.forward(
                 &inputs,
                 streams.clone(),
                 &self.questions(noisy.batch, questions)?,
@@ -168,7 +200,7 @@ impl PardNetworks {
         let inputs = self.inputs(batch, PairMean::All, structure)?;
         let trunk = self.block_model.as_ref().unwrap_or(&self.denoiser);
         let streams = trunk.forward(&inputs, None, phase)?;
-        Ok(self.blocks.forward(&inputs, streams, &self.questions(batch, questions)?, phase))
+        Ok(self.block_head()?.forward(&inputs, streams, &self.questions(batch, questions)?, phase))
     }
 
     /// The size of the next block of each graph and its degree, chosen by `choose_size` and `choose_degree` from
@@ -198,13 +230,14 @@ impl PardNetworks {
             counts_first: vec![true; batch.batch],
         };
         let questions = self.questions(batch, &questions)?;
-        let prefixes = self.blocks.prefixes(&inputs, streams, &questions);
-        let logits = self.blocks.size(prefixes.clone(), &questions, Phase::Evaluation);
+        let blocks = self.block_head()?;
+        let prefixes = blocks.prefixes(&inputs, streams, &questions);
+        let logits = blocks.size(prefixes.clone(), &questions, Phase::Evaluation);
         let rows = rows_on_host(logits, "logits of sizes")?;
         let sizes: Vec<usize> =
             rows.iter().enumerate().map(|(row, logits)| choose_size(row, logits)).collect();
-        let next = index(sizes.iter().map(|&size| size as i64).collect(), &self.device);
-        let logits = self.blocks.degree(prefixes, next, &questions, Phase::Evaluation);
+        let next = self.sizes(&sizes);
+        let logits = blocks.degree(prefixes, next, &questions, Phase::Evaluation);
         let rows = rows_on_host(logits, "logits of degrees")?;
         let degrees = rows.iter().enumerate().map(|(row, logits)| choose_degree(row, logits));
         Ok(sizes.iter().copied().zip(degrees).collect())
@@ -219,8 +252,16 @@ impl PardNetworks {
         if let Some(&value) = sizes.iter().find(|&&size| size >= known) {
             return Err(PardError::Unknown { what: "block size", value, known });
         }
-        let sizes = index(sizes.iter().map(|&size| size as i64).collect(), &self.device);
-        Ok(self.blocks.first_degree(sizes, Phase::Evaluation))
+        Ok(self.block_head()?.first_degree(self.sizes(sizes), Phase::Evaluation))
+    }
+
+    fn sizes(&self, sizes: &[usize]) -> OneHot {
+        let sizes = sizes.iter().map(|&size| size as i64).collect();
+        OneHot::new(sizes, self.config.block_sizes, &self.device, self.dtype)
+    }
+
+    fn block_head(&self) -> Result<&BlockHead, PardError> {
+        self.blocks.as_ref().ok_or(PardError::NoBlockModel)
     }
 
     fn inputs(

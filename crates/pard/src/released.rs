@@ -1,8 +1,8 @@
 //! From the layout of the reference vectors (`NAME.json` beside `NAME.safetensors`) to a model.
 
-use std::io::Read;
 use std::path::Path;
 
+use equidrift_backend::model_folder::read_limited;
 use equidrift_backend::weights::{HostTensor, ParameterSet, TensorFile};
 use equidrift_graph::BlockDegree;
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
@@ -78,7 +78,7 @@ struct ReleasedGraph {
 /// # Errors
 /// [`PardError`] with the file and the field or tensor that is missing, malformed or does not fit.
 pub fn convert_pard(json: &Path) -> Result<ReleasedModel, PardError> {
-    let settings: Settings = serde_json::from_slice(&read_limited(json)?).map_err(|source| {
+    let settings: Settings = serde_json::from_slice(&read_limited(json, MAX_JSON)?).map_err(|source| {
         let expected = "the settings of a Pard reference model";
         PardError::Json { path: json.to_owned(), expected, source }
     })?;
@@ -129,6 +129,8 @@ impl Settings {
             sequence: if self.seq { Sequence::Prefixes } else { Sequence::Doubled },
             prefix_mean: PrefixMean::Causal,
             tasks: if self.combine { Tasks::Combined } else { Tasks::Separate },
+            walks: 0,
+            sizes_of_blocks: false,
             max_blocks: self.max_num_blocks,
             block_sizes: self.max_block_size,
             block_degrees: self.max_block_degree,
@@ -142,16 +144,4 @@ fn as_linear_map(mut tensor: HostTensor) -> HostTensor {
         tensor.shape.pop();
     }
     tensor
-}
-
-fn read_limited(path: &Path) -> Result<Vec<u8>, PardError> {
-    let io = |source| PardError::Io { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(io)?;
-    let found = file.metadata().map_err(io)?.len();
-    if found > MAX_JSON {
-        return Err(PardError::TooLong { path: path.to_owned(), found, allowed: MAX_JSON });
-    }
-    let mut text = Vec::new();
-    file.take(MAX_JSON).read_to_end(&mut text).map_err(io)?;
-    Ok(text)
 }

@@ -132,7 +132,7 @@ fn show(args: &ShowArgs) -> CliResult {
     let model = args.model.as_deref().map(equidrift::Model::open).transpose()?;
     let paths = match &model {
         Some(model) => {
-            let paths = model.gdss().config().paths.clone();
+            let paths = model.gdss()?.config().paths.clone();
             [paths.x, paths.adj]
         }
         None => std::array::from_fn(|_| PathConfig::VarianceExploding { beta_min: 0.1, beta_max: 1.0 }),

@@ -122,7 +122,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
         return search_in::<Modulation>(args, &judge, &space, &Ok, &|_| None);
     }
     let (sampler, options) = sampler_and_options(args)?;
-    let paths = &judge.model.gdss().config().paths;
+    let paths = &judge.model.gdss()?.config().paths;
     let Some(calls) = args.calls else {
         return Err(Failure::message(Exit::Usage, "--calls: how many network calls may a sample take?"));
     };
@@ -237,7 +237,7 @@ fn started(judge: &Judge<'_>, plan: Plan) -> Result<Plan, Failure> {
 
 /// The model's own sampler.
 fn baseline(judge: &Judge<'_>, seed: u64) -> Result<Quality, Failure> {
-    let config = judge.model.gdss().config();
+    let config = judge.model.gdss()?.config();
     let paths = [config.paths.x.clone(), config.paths.adj.clone()];
     let plan = config.sampler.plan(&paths, config.steps)?;
     judge.measure_plan(&plan, seed)

@@ -138,6 +138,9 @@ pub(crate) struct LoopFlags {
     /// Do not draw loss.svg
     #[arg(long, help_heading = "Run folder")]
     no_plot: bool,
+    /// Family of models [default: gdss, or that of the preset]
+    #[arg(long, value_enum)]
+    family: Option<Family>,
     /// Name of the model
     #[arg(long)]
     name: Option<String>,
@@ -153,6 +156,15 @@ pub(crate) struct LoopFlags {
     /// Threads; change speed, never a weight [default: one per processor]
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
+}
+
+/// Which family.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Family {
+    /// Score-based diffusion of node features and adjacency
+    Gdss,
+    /// Categorical diffusion, block by block
+    Pard,
 }
 
 /// Which optimiser.
@@ -230,6 +242,14 @@ impl LoopFlags {
             "checkpoint_seconds": checkpoint_seconds,
             "engine": engine, "device": device, "threads": threads,
         }
+        insert(
+            &mut table,
+            "pard",
+            self.family.map(|family| match family {
+                Family::Gdss => Value::Null,
+                Family::Pard => json!({}),
+            }),
+        );
         insert(&mut table, "optimiser", self.optimiser.map(named));
         insert(&mut table, "keep", self.keep.map(named));
         insert(&mut table, "weights", self.weights.map(named));

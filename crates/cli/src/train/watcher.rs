@@ -166,6 +166,9 @@ impl<'a> Watcher<'a> {
                 settings.remove(about_molecules);
             }
         }
+        for name in self.request.settings.without_meaning() {
+            settings.remove(*name);
+        }
         let settings = toml::to_string(&settings).map_err(no_toml)?;
         let mut found = toml::Table::new();
         let mut insert = |key: &str, value: toml::Value| found.insert(key.to_owned(), value);

@@ -3,22 +3,16 @@
 //! What is made of a final state, a molecule or a graph, is the business of a [`Decoder`].
 
 use std::path::Path;
-use std::sync::Arc;
 
 use equidrift_backend::device::DeviceKind;
-use equidrift_gdss::{GdssDenoiser, Task};
-use equidrift_sampler::plan::{DpmSolverV3, NormScope};
-use equidrift_sampler::{
-    DType, Denoiser, Device, Executor, KeyedNoise, Observer, PathConfig, SamplerConfig, State, Support,
-};
+use equidrift_gdss::Task;
 
 use super::{Report, Sample};
 use crate::batching::{Batch, Batches};
 use crate::course::Course;
 use crate::error::Error;
 use crate::manifest::{Diverged, FORMAT_VERSION, Identity, Manifest, Progress};
-use crate::model::Model;
-use crate::node_counts::NodeCounts;
+use crate::model::{FamilyModel, Model};
 use crate::output::{hexadecimal, sha256_of_json};
 use crate::request::GenerateRequest;
 use crate::summary::{RunSummary, Tally};
@@ -51,15 +45,45 @@ pub(crate) struct FinalState<'a> {
     pub(crate) adj: &'a [f32],
 }
 
+/// A sample before it is decoded.
+pub(crate) struct Drawn {
+    /// Number of nodes.
+    pub(crate) nodes: usize,
+    /// Node features `[N, F]`.
+    pub(crate) x: Vec<f32>,
+    /// Adjacency `[N, N]`.
+    pub(crate) adj: Vec<f32>,
+    /// Network evaluations it took.
+    pub(crate) evaluations: usize,
+    /// The step at which it became infinite or not a number.
+    pub(crate) failed: Option<usize>,
+}
+
+/// Draws the samples of one family of models.
+pub(crate) trait BatchSampler: Send + Sync {
+    /// Nodes of a sample, as far as batches are put together by it.
+    fn nodes(&self, id: u64) -> usize;
+
+    /// Lanes that a batch may be filled up to.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// The samples of a batch in its order; `None` where it was given up because of `stop`.
+    fn draw(
+        &self,
+        batch: &Batch,
+        stop: &StopSignal,
+        progress: &(dyn Fn(Report) + Sync),
+    ) -> Result<Option<Vec<Drawn>>, Error>;
+}
+
 /// A run that is ready to go.
 pub(crate) struct Sampling {
     pub(crate) request: GenerateRequest,
     pub(crate) model: Model,
     pub(crate) course: Course,
-    node_counts: NodeCounts,
-    paths: [PathConfig; 2],
-    denoiser: Arc<GdssDenoiser>,
-    device: Device,
+    sampler: Box<dyn BatchSampler>,
     threads: usize,
 }
 
@@ -68,49 +92,18 @@ impl Sampling {
     pub(crate) fn open(request: &GenerateRequest, task: Task) -> Result<Self, Error> {
         request.check()?;
         let model = Model::open(&request.model)?;
-        let config = model.gdss().config();
         model.expect_task(task)?;
-        let request = request.resolve(&config.sampler, config.steps)?;
-        let Some(engine) = request.engine else { unreachable!("`resolve` fills it in") };
-        let paths = [config.paths.x.clone(), config.paths.adj.clone()];
-        let start = request.match_prior.then(|| model.matched_prior()).transpose()?;
-        let course = match (&request.plan, &request.adaptive, &request.sampler, request.steps) {
-            (Some(plan), ..) => {
-                plan.validate()?;
-                plan.check_paths(&paths)?;
-                Course::Plan(plan.clone())
-            }
-            (None, Some(sampler), ..) => {
-                // Options out of range are found before the first batch.
-                sampler.planner().source(&paths)?;
-                Course::Adaptive { sampler: sampler.clone(), start }
-            }
-            (None, None, Some(sampler), Some(steps)) => {
-                if let SamplerConfig::DpmSolverV3(DpmSolverV3 { statistics: Some(statistics), .. }) = sampler
-                {
-                    statistics.check_checkpoint(model.sha256())?;
-                }
-                let plan = sampler.plan(&paths, steps)?;
-                Course::Plan(match start {
-                    Some(start) => start.apply(plan)?,
-                    None => plan,
-                })
-            }
-            _ => unreachable!("`resolve` fills these in"),
+        let (request, course, sampler) = match model.family() {
+            FamilyModel::Gdss(gdss) => super::gdss::open(request, &model, gdss)?,
+            FamilyModel::Pard(pard) => super::pard::open(request, pard)?,
         };
-        let node_counts = match &config.node_counts {
-            Some(histogram) => NodeCounts::new(histogram, config.max_nodes)?,
-            None => NodeCounts::fixed(config.max_nodes),
-        };
-        let device = request.device.open().map_err(|source| Error::Device { source })?;
-        let denoiser = model.gdss().denoiser(engine, request.device)?;
         // On the cpu one batch keeps one processor busy, with either engine; another device works on one at a time.
         let threads = match (request.threads, request.device) {
             (0, DeviceKind::Cpu) => std::thread::available_parallelism().map_or(1, usize::from),
             (0, _) => 1,
             (threads, _) => threads,
         };
-        Ok(Self { request, model, course, node_counts, paths, denoiser, device, threads })
+        Ok(Self { request, model, course, sampler, threads })
     }
 
     /// Draws the samples of the request from id `first` on and hands them to `deliver` in order of id, as they come.
@@ -123,9 +116,8 @@ impl Sampling {
         deliver: impl FnMut(u64, Sample<D::Item>) -> Result<(), Error>,
     ) -> Result<Ending, Error> {
         let ids = first..self.request.ids().end;
-        let seed = self.request.seed;
-        let batches = Batches::new(ids.clone(), self.request.batch, |id| self.node_counts.draw(seed, id))
-            .with_lanes(self.lanes())
+        let batches = Batches::new(ids.clone(), self.request.batch, |id| self.sampler.nodes(id))
+            .with_lanes(self.sampler.lanes())
             .with_most_pairs(MOST_PAIRS);
         in_order(
             ids,
@@ -137,15 +129,6 @@ impl Sampling {
         )
     }
 
-    /// Lanes that a batch may be filled up to. Where norms are taken over the batch, its members must not depend on the
-    /// machine.
-    fn lanes(&self) -> usize {
-        match self.request.norm() {
-            NormScope::PerSample => self.denoiser.engine().lanes(),
-            NormScope::BatchMean => 1,
-        }
-    }
-
     /// One batch from noise to decoded samples; `None` where it was given up.
     fn sample<D: Decoder>(
         &self,
@@ -154,49 +137,19 @@ impl Sampling {
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
     ) -> Result<Option<Vec<Sample<D::Item>>>, Error> {
-        let (rows, nodes) = (batch.ids.len(), batch.nodes);
-        let features = self.model.gdss().config().networks.features();
-        let mask: Vec<Vec<bool>> =
-            batch.sizes.iter().map(|&size| (0..nodes).map(|node| node < size).collect()).collect();
-        let supports = vec![Support::nodes(mask.clone(), features), Support::symmetric_pairs(mask)];
-        let noise = KeyedNoise::new(self.request.seed);
-        let state =
-            State::prior(&["x", "adj"], &self.paths, supports, &batch.ids, &noise, &self.device, DType::F32)?;
-        let mut watch = Watch { rows: rows as u64, progress };
-        let denoiser: &dyn Denoiser = &*self.denoiser;
-        let mut executor = Executor::new(denoiser, &noise).with_cancel(stop.at_once());
-        if self.course.steps().is_some() {
-            executor = executor.with_observer(&mut watch);
-        }
-        let outcome = self.course.run(&mut executor, &self.paths, state, &batch.ids)?;
-        if outcome.cancelled {
-            return Ok(None);
-        }
+        let Some(drawn) = self.sampler.draw(batch, stop, progress)? else { return Ok(None) };
         if self.course.steps().is_none() {
             // Where the number of steps is not known before, a sample is one.
-            progress(Report::Steps { sample_steps: rows as u64 });
+            progress(Report::Steps { sample_steps: drawn.len() as u64 });
         }
-        let [x, adj] = &outcome.state.components[..] else {
-            unreachable!("the executor returns the two components it was given")
-        };
-        let scales = self.model.gdss().config().paths.scales;
-        let (x, adj) = (unscaled(x.to_host()?, scales.x), unscaled(adj.to_host()?, scales.adj));
-        let samples = batch.ids.iter().zip(&batch.sizes).enumerate().map(|(row, (&id, &size))| {
-            let failure = outcome.failures.iter().find(|failure| failure.id == id);
-            let item = match failure {
+        let samples = batch.ids.iter().zip(drawn).map(|(&id, drawn)| {
+            let Drawn { nodes, x, adj, evaluations, failed } = drawn;
+            let item = match failed {
                 Some(_) => decoder.diverged(id)?,
-                None => {
-                    let x = &x[row * nodes * features..][..size * features];
-                    let adj: Vec<f32> = adj[row * nodes * nodes..][..size * nodes]
-                        .chunks_exact(nodes)
-                        .flat_map(|line| &line[..size])
-                        .copied()
-                        .collect();
-                    decoder.decode(id, FinalState { nodes: size, x, adj: &adj })?
-                }
+                None => decoder.decode(id, FinalState { nodes, x: &x, adj: &adj })?,
             };
-            let diverged = failure.map(|failure| Diverged { id, step: failure.step as u64 });
-            Ok(Sample { item, diverged, evaluations: outcome.row_evaluations[row] })
+            let diverged = failed.map(|step| Diverged { id, step: step as u64 });
+            Ok(Sample { item, diverged, evaluations })
         });
         samples.collect::<Result<Vec<_>, Error>>().map(Some)
     }
@@ -263,21 +216,4 @@ impl Sampling {
             output_sha256: file.map(|_| manifest.sha256.clone()),
         }
     }
-}
-
-/// Passes the executor's steps on.
-struct Watch<'a> {
-    rows: u64,
-    progress: &'a (dyn Fn(Report) + Sync),
-}
-
-impl Observer for Watch<'_> {
-    fn step(&mut self, _: &equidrift_sampler::Progress) {
-        (self.progress)(Report::Steps { sample_steps: self.rows });
-    }
-}
-
-/// In the units of the decoder. States are f32 (see [`Sampling::sample`]), so nothing is lost at scale 1.
-fn unscaled(values: Vec<f64>, scale: f64) -> Vec<f32> {
-    values.into_iter().map(|value| (value / scale) as f32).collect()
 }

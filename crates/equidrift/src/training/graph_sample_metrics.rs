@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use equidrift_gdss::GdssModel;
 use equidrift_graph::mmd::{Bootstrap, Protocol, Resampling, Sample, squared_mmd};
 use equidrift_graph::threads::available_threads;
 use equidrift_graph::{Graph, ReadOptions, Statistic, is_connected};
@@ -12,6 +11,7 @@ use crate::generate::GraphGenerator;
 use crate::graph_input::GraphInput;
 use crate::request::GenerateRequest;
 use crate::summary::share;
+use crate::training::family::TrainedModel;
 use crate::training::graphs::MOST_NODES;
 use crate::training::held_out::setting;
 use crate::training::sample_metrics::SampleMetrics;
@@ -53,9 +53,11 @@ impl GraphSampleMetrics {
         };
         request.check()?;
         // A sampler that cannot be planned is an error now, not after the first epochs.
-        let resolved = request.resolve(&settings.sampler, settings.steps)?;
-        if let (Some(sampler), Some(steps)) = (&resolved.sampler, resolved.steps) {
-            sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], steps)?;
+        if settings.pard.is_none() {
+            let resolved = request.resolve(&settings.sampler, settings.steps)?;
+            if let (Some(sampler), Some(steps)) = (&resolved.sampler, resolved.steps) {
+                sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], steps)?;
+            }
         }
         let threads = if settings.threads == 0 { available_threads() } else { settings.threads };
         let reference = match sampling.reference.as_deref().map(GraphInput::of_path) {
@@ -77,13 +79,13 @@ impl GraphSampleMetrics {
 impl SampleMetrics for GraphSampleMetrics {
     fn measure(
         &mut self,
-        model: &GdssModel,
+        model: &TrainedModel,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<BTreeMap<String, f64>>, Error> {
         // Through a model folder, as a user would: what is measured is what `generate` draws.
         let folder =
             tempfile::tempdir().map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
-        model.write(folder.path(), &[])?;
+        model.write(folder.path())?;
         let model = folder.path().display().to_string();
         let generator = GraphGenerator::open(&GenerateRequest { model, ..self.request.clone() })?;
         let signal = StopSignal::new();

@@ -10,12 +10,14 @@
 //! config.json, model.safetensors, README.md, SHA256SUMS     the model so far
 //! ```
 
+mod family;
 mod fit;
 mod graph_presets;
 mod graph_sample_metrics;
 mod graphs;
 mod held_out;
 mod molecules;
+mod pard;
 mod prepared;
 mod run;
 mod sample_metrics;
@@ -29,6 +31,7 @@ use equidrift_gdss::{GdssConfig, GraphDataset, NodeNetworkConfig, Task, Vocabula
 use equidrift_train::TrainError;
 
 pub use equidrift_train::{EpochReport, StepReport};
+pub use family::TrainedModel;
 pub use fit::{
     FitOptions, FittedModel, fit_graphs, fit_graphs_watched, fit_molecules, fit_molecules_watched,
 };
@@ -37,6 +40,7 @@ pub use graph_sample_metrics::GraphSampleMetrics;
 pub use graphs::{BadGraph, GraphSet, GraphSource};
 pub use held_out::HeldOut;
 pub use molecules::{MoleculeSet, MoleculeSource};
+pub use pard::{Noise, PardSettings};
 pub use run::TrainSummary;
 pub use sample_metrics::{MoleculeSampleMetrics, SampleMetrics};
 pub use settings::{PRESETS, TrainingSettings, Unusable};
@@ -46,6 +50,7 @@ use crate::datasets::DatasetError;
 use crate::error::{Error, ErrorKind};
 use crate::generate::chemistry;
 use crate::graph_input::GraphInput;
+use family::FamilyConfig;
 use run::{GraphTraining, Progress, identity};
 
 /// A training run.
@@ -213,17 +218,14 @@ pub fn train_graphs(
 /// Trains on what was read.
 fn train<'a>(
     request: &'a TrainRequest,
-    config: &'a GdssConfig,
+    config: &'a FamilyConfig,
     data: TrainingData<'a>,
     samples: Option<&'a mut dyn SampleMetrics>,
     watcher: &mut dyn TrainingWatcher,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<TrainSummary, Error> {
     let settings = &request.settings;
-    let features = match &config.vocabulary {
-        Some(vocabulary) => ("atoms", vocabulary.atoms.join(",")),
-        None => ("node features", "degree".to_owned()),
-    };
+    let features = config.features();
     let held_out = data.held_out();
     let identity = identity(
         settings,
@@ -274,8 +276,22 @@ impl Progress for Telling<'_> {
 /// # Errors
 /// Settings that contradict themselves; a sampler that cannot be planned, which is an error now, not when the training is
 /// over.
-fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<GdssConfig, Error> {
+fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<FamilyConfig, Error> {
     let graphs = data.graphs();
+    let (task, noun, vocabulary) = match data {
+        TrainingData::Molecules(set) => {
+            let atoms = set.vocabulary.iter().map(|element| element.symbol().to_owned()).collect();
+            (Task::Molecules, "molecules", Some(Vocabulary { atoms }))
+        }
+        TrainingData::Graphs(_) => (Task::Graphs, "graphs", None),
+    };
+    let origin = format!("trained by equidrift on {} {noun} (data SHA-256 {})", graphs.len(), data.sha256());
+    if let Some(pard) = &settings.pard {
+        let blocks = pard::in_blocks(graphs, task, pard)?;
+        let config =
+            pard::pard_config(settings, pard, &blocks, (task, graphs.features()), || (vocabulary, origin))?;
+        return Ok(FamilyConfig::Pard(Box::new(config)));
+    }
     let mut networks = settings.networks.clone();
     let features = graphs.features();
     match &mut networks.x {
@@ -284,13 +300,6 @@ fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<G
     }
     let equidrift_gdss::EdgeNetworkConfig::ScoreNetworkA(adj) = &mut networks.adj;
     (adj.max_feat_num, adj.max_node_num) = (features, graphs.nodes());
-    let (task, noun, vocabulary) = match data {
-        TrainingData::Molecules(set) => {
-            let atoms = set.vocabulary.iter().map(|element| element.symbol().to_owned()).collect();
-            (Task::Molecules, "molecules", Some(Vocabulary { atoms }))
-        }
-        TrainingData::Graphs(_) => (Task::Graphs, "graphs", None),
-    };
     let config = GdssConfig {
         library: LIBRARY.to_owned(),
         format_version: FORMAT_VERSION,
@@ -306,15 +315,11 @@ fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<G
         node_counts: Some(graphs.node_counts()),
         edge_moments: Some(graphs.edge_moments()),
         sampling_weights: settings.weights,
-        origin: Some(format!(
-            "trained by equidrift on {} {noun} (data SHA-256 {})",
-            graphs.len(),
-            data.sha256()
-        )),
+        origin: Some(origin),
     };
     config.check().map_err(|error| Error::TrainingSetting { source: serde::de::Error::custom(error) })?;
     settings.sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], settings.steps)?;
-    Ok(config)
+    Ok(FamilyConfig::Gdss(Box::new(config)))
 }
 
 /// Whose fault an error of the training loop is.

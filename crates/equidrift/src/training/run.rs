@@ -1,22 +1,17 @@
 //! One training run over graphs, whatever they stand for: trainer, run folder, model folder, validation, sampling.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
-use equidrift_backend::device::DeviceKind;
-use equidrift_backend::weights::ParameterSet;
-use equidrift_gdss::{
-    BurnEngine, CONFIG_FILE, DenoisingScoreMatching, EngineKind, FusedEngine, GdssConfig, GdssError,
-    GdssModel, GradientEngine, GraphDataset, NetworksConfig, SamplingWeights, initial_parameters,
-    score_matching,
-};
+use equidrift_backend::model_folder::CONFIG_FILE;
+use equidrift_gdss::GraphDataset;
 use equidrift_train::{
     Ending, EpochReport, Objective, Observer, RunFolder, Session, StepReport, TrainError, Trainer,
     TrainingState,
 };
 
 use crate::error::Error;
+use crate::training::family::FamilyConfig;
 use crate::training::sample_metrics::SampleMetrics;
 use crate::training::settings::TrainingSettings;
 use crate::training::tables::Keep;
@@ -25,7 +20,7 @@ use crate::training::tables::Keep;
 pub(crate) struct GraphTraining<'a> {
     pub(crate) settings: &'a TrainingSettings,
     /// The model's configuration.
-    pub(crate) config: &'a GdssConfig,
+    pub(crate) config: &'a FamilyConfig,
     /// Everything that the weights depend on: see [`identity`].
     pub(crate) identity: BTreeMap<String, String>,
     pub(crate) graphs: &'a GraphDataset,
@@ -88,32 +83,27 @@ impl GraphTraining<'_> {
         if settings.csv {
             folder = folder.with_csv()?;
         }
-        let groups = score_matching::GROUPS.to_vec();
+        let groups = config.groups();
         let mut trainer = match state {
             Some(state) => Trainer::resume(settings.trainer(), groups, state)?,
-            None => {
-                let parameters = initial_parameters(&config.networks, settings.seed);
-                Trainer::new(settings.trainer(), groups, parameters)?
-            }
+            None => Trainer::new(settings.trainer(), groups, config.initial_parameters(settings.seed)?)?,
         };
         progress.begin(trainer.state().progress.epochs)?;
 
-        let objective = |graphs| -> Result<DenoisingScoreMatching<'_>, Error> {
-            let engine = gradient_engine(settings, &config.networks, &trainer.state().parameters)?;
-            let (paths, seed, threads) = (&settings.paths, settings.seed, threads(settings));
-            Ok(DenoisingScoreMatching::new(engine, graphs, paths, seed, threads).weighted(settings.weighting))
-        };
-        let mut training = objective(graphs)?;
-        let mut validation = held_out.map(objective).transpose()?;
+        let graphs = config.data(settings, graphs)?;
+        let held_out = held_out.map(|graphs| config.data(settings, graphs)).transpose()?;
+        let objective = |graphs| config.objective(settings, graphs, &trainer.state().parameters);
+        let mut training = objective(&graphs)?;
+        let mut validation = held_out.as_ref().map(objective).transpose()?;
         let mut observer =
             ModelFolder { progress, folder: &folder, settings, config, samples, stop, failed: None };
         let session = Session {
             folder: Some(&folder),
-            validation: validation.as_mut().map(|objective| objective as &mut dyn Objective),
+            validation: validation.as_mut().map(|objective| &mut **objective as &mut dyn Objective),
             observer: &mut observer,
             stop: &|| stop(),
         };
-        let ending = trainer.run_session(&mut training, session);
+        let ending = trainer.run_session(&mut *training, session);
         if let Some(error) = observer.failed {
             return Err(error);
         }
@@ -135,7 +125,7 @@ struct ModelFolder<'a, 's> {
     progress: &'a mut dyn Progress,
     folder: &'a RunFolder,
     settings: &'a TrainingSettings,
-    config: &'a GdssConfig,
+    config: &'a FamilyConfig,
     samples: Option<&'a mut (dyn SampleMetrics + 's)>,
     stop: &'a (dyn Fn() -> bool + Sync),
     /// The error behind the one that ended the loop.
@@ -169,7 +159,7 @@ impl Observer for ModelFolder<'_, '_> {
             return Ok(Some(BTreeMap::new()));
         };
         self.progress.sampling(sampling.num);
-        let figures = model(self.config, state).and_then(|model| samples.measure(&model, self.stop));
+        let figures = self.config.model(state).and_then(|model| samples.measure(&model, self.stop));
         self.pass(figures)
     }
 
@@ -184,37 +174,25 @@ impl Observer for ModelFolder<'_, '_> {
     }
 }
 
-/// The model of a state.
-fn model(config: &GdssConfig, state: &TrainingState) -> Result<GdssModel, Error> {
-    let parameters = match config.sampling_weights {
-        SamplingWeights::Raw => state.parameters.clone(),
-        SamplingWeights::Ema => state.average.parameters(&state.parameters),
-    };
-    let mut config = config.clone();
-    let (epochs, steps) = (state.progress.epochs, state.progress.steps);
-    config.origin = config.origin.map(|data| format!("{data}; {epochs} epochs, {steps} steps"));
-    Ok(GdssModel::new(config, parameters)?)
-}
-
 /// Writes the model as it is now, or as it was at its best, into the run folder.
 fn write_model(
     folder: &RunFolder,
     settings: &TrainingSettings,
-    config: &GdssConfig,
+    config: &FamilyConfig,
     newest: &TrainingState,
 ) -> Result<(), Error> {
     let best = match settings.keep {
         Keep::Best => folder.read_best()?,
         Keep::Last => None,
     };
-    Ok(model(config, best.as_ref().unwrap_or(newest))?.write(folder.path(), &[])?)
+    config.model(best.as_ref().unwrap_or(newest))?.write(folder.path())
 }
 
 /// What must be the same for a checkpoint to be continued: everything that the weights depend on. Not the number of
 /// epochs, nor engine, device and threads, which change at most the rounding. `data` tells what is trained on.
 pub(crate) fn identity(
     settings: &TrainingSettings,
-    config: &GdssConfig,
+    config: &FamilyConfig,
     data: &[(&str, &str)],
     graphs: &GraphDataset,
     held_out: Option<&str>,
@@ -232,9 +210,8 @@ pub(crate) fn identity(
         ("clip_norm", settings.clip_norm.to_string()),
         ("average_decay", settings.average_decay.to_string()),
         ("seed", settings.seed.to_string()),
-        ("paths", json(serde_json::to_string(&settings.paths))?),
-        ("networks", json(serde_json::to_string(&config.networks))?),
     ];
+    entries.extend(config.identity(settings)?);
     // Runs from before there was a choice have no entries for these.
     let usual = TrainingSettings::merge(None, &[])?;
     let mut unusual = |key, value: String, usual: String| {
@@ -266,30 +243,4 @@ pub(crate) fn identity(
     }
     let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Ok(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(data).collect())
-}
-
-fn threads(settings: &TrainingSettings) -> NonZeroUsize {
-    NonZeroUsize::new(settings.threads)
-        .or_else(|| std::thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN)
-}
-
-fn gradient_engine(
-    settings: &TrainingSettings,
-    networks: &NetworksConfig,
-    parameters: &ParameterSet,
-) -> Result<Box<dyn GradientEngine>, Error> {
-    match settings.engine {
-        EngineKind::Fused if settings.device == DeviceKind::Cpu => {
-            Ok(Box::new(FusedEngine::new(networks, parameters, 1).map_err(GdssError::from)?))
-        }
-        EngineKind::Fused => {
-            let device = settings.device.to_string();
-            Err(GdssError::EngineDevice { engine: "fused", device }.into())
-        }
-        EngineKind::Burn => {
-            let device = settings.device.open().map_err(|source| Error::Device { source })?;
-            Ok(Box::new(BurnEngine::new(networks, parameters, &device).map_err(GdssError::from)?))
-        }
-    }
 }

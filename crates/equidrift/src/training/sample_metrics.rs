@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use equidrift_gdss::{GdssModel, GraphDataset};
+use equidrift_gdss::GraphDataset;
 use equidrift_molecule::metrics::{ChemNet, SetStatistics, SmilesSet, Wanted, available_threads};
 use equidrift_molecule::{Chemistry, MoleculeError, SmilesLines};
 
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::generate::{Generator, chemistry};
 use crate::request::GenerateRequest;
 use crate::summary::share;
+use crate::training::family::TrainedModel;
 use crate::training::prepared;
 use crate::training::settings::TrainingSettings;
 use crate::workers::{Ending, StopSignal};
@@ -25,7 +26,7 @@ pub trait SampleMetrics {
     /// Where sampling fails. Samples that are no good are no error.
     fn measure(
         &mut self,
-        model: &GdssModel,
+        model: &TrainedModel,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<BTreeMap<String, f64>>, Error>;
 }
@@ -74,9 +75,11 @@ impl<'a> MoleculeSampleMetrics<'a> {
         };
         request.check()?;
         // A sampler that cannot be planned is an error now, not after the first epochs.
-        let resolved = request.resolve(&settings.sampler, settings.steps)?;
-        if let (Some(sampler), Some(steps)) = (&resolved.sampler, resolved.steps) {
-            sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], steps)?;
+        if settings.pard.is_none() {
+            let resolved = request.resolve(&settings.sampler, settings.steps)?;
+            if let (Some(sampler), Some(steps)) = (&resolved.sampler, resolved.steps) {
+                sampler.plan(&[settings.paths.x.clone(), settings.paths.adj.clone()], steps)?;
+            }
         }
         let chemnet = sampling.chemnet.as_deref().map(ChemNet::read).transpose()?;
         let reference = match sampling.reference.as_deref() {
@@ -171,7 +174,7 @@ impl<'a> MoleculeSampleMetrics<'a> {
 impl SampleMetrics for MoleculeSampleMetrics<'_> {
     fn measure(
         &mut self,
-        model: &GdssModel,
+        model: &TrainedModel,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<BTreeMap<String, f64>>, Error> {
         if !self.read_training_set(&|| stop())? {
@@ -180,7 +183,7 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
         // Through a model folder, as a user would: what is measured is what `generate` draws.
         let folder =
             tempfile::tempdir().map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
-        model.write(folder.path(), &[])?;
+        model.write(folder.path())?;
         let name = folder.path().display().to_string();
         let generator = Generator::open(&GenerateRequest { model: name, ..self.request.clone() })?;
         let mut counts = Counts::default();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::training::graph_presets::{GRAPH_PRESETS, graph_preset};
 use crate::training::held_out::setting;
+use crate::training::pard::{PardSettings, usual_for_pard};
 use crate::training::tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
 /// What to do with a line that cannot be used.
@@ -103,6 +104,10 @@ pub struct TrainingSettings {
     pub paths: PathsConfig,
     /// Layer sizes; `max_feat_num` and `max_node_num` follow from the data.
     pub networks: NetworksConfig,
+    /// Of family `pard`; where it is there, the paths, networks, sampler and weights of times, which are those of family
+    /// `gdss`, have no meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pard: Option<PardSettings>,
 }
 
 /// Names of the presets of `train molecules`.
@@ -141,7 +146,16 @@ impl TrainingSettings {
         Self::under(merged, over)
     }
 
+    /// Names of the settings that have no meaning for the family that is trained.
+    #[must_use]
+    pub fn without_meaning(&self) -> &'static [&'static str] {
+        if self.pard.is_some() { &["paths", "networks", "sampler", "weighting"] } else { &[] }
+    }
+
     fn under(mut merged: Value, over: &[Value]) -> Result<Self, Error> {
+        if over.iter().any(|table| table.get("pard").is_some_and(Value::is_object)) {
+            overlay(&mut merged, &usual_for_pard());
+        }
         over.iter().for_each(|table| overlay(&mut merged, &spelt_out(table)));
         serde_json::from_value(merged).map_err(|source| Error::TrainingSetting { source })
     }

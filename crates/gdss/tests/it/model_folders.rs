@@ -5,6 +5,7 @@ use std::path::Path;
 
 use equidrift_backend::checksum::{ChecksumError, write_sums};
 use equidrift_backend::device::{DeviceError, DeviceKind};
+use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_backend::weights::{HostTensor, TensorFile, WeightsError};
 use equidrift_gdss::{
     CARD_FILE, CONFIG_FILE, ConfigError, EdgeNetworkConfig, EngineKind, GdssConfig, GdssError, GdssModel,
@@ -96,11 +97,16 @@ fn missing_files() {
         let error = GdssModel::open(folder.path()).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
         assert!(
-            matches!(error, GdssError::Io { .. } | GdssError::Checksum(ChecksumError::Io { .. })),
+            matches!(
+                error,
+                GdssError::Folder(
+                    ModelFolderError::Io { .. } | ModelFolderError::Checksum(ChecksumError::Io { .. })
+                )
+            ),
             "{error:?}"
         );
     }
-    assert!(matches!(GdssModel::open("no/such/folder"), Err(GdssError::Io { .. })));
+    assert!(matches!(GdssModel::open("no/such/folder"), Err(GdssError::Folder(ModelFolderError::Io { .. }))));
 }
 
 #[test]
@@ -116,13 +122,19 @@ fn any_changed_byte_is_found_before_parsing() {
             std::fs::write(&path, &bad).unwrap();
             let error = GdssModel::open(folder.path()).unwrap_err();
             assert!(
-                matches!(error, GdssError::Checksum(ChecksumError::Mismatch { .. })),
+                matches!(
+                    error,
+                    GdssError::Folder(ModelFolderError::Checksum(ChecksumError::Mismatch { .. }))
+                ),
                 "{name} byte {at}: {error}"
             );
             assert!(error.to_string().contains(name), "{error}");
         }
         std::fs::write(&path, &good[..good.len() / 2]).unwrap();
-        assert!(matches!(GdssModel::open(folder.path()), Err(GdssError::Checksum(_))), "truncated {name}");
+        assert!(
+            matches!(GdssModel::open(folder.path()), Err(GdssError::Folder(ModelFolderError::Checksum(_)))),
+            "truncated {name}"
+        );
         std::fs::write(&path, &good).unwrap();
     }
     GdssModel::open(folder.path()).unwrap();

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device};
 use equidrift_backend::weights::TensorFile;
 use equidrift_pard::{
     BlockGraph, Draws, Generation, GraphDiffusion, KeyedDraws, PardNetworks, Purpose, Question, Sequence,
-    Unfinished,
+    StepGrid, Unfinished,
 };
 use serde_json::Value;
 
@@ -104,10 +104,12 @@ fn recorded_runs_are_reproduced_block_by_block() {
             let generation = Generation {
                 networks: &networks,
                 diffusion: &diffusion,
+                grid: &StepGrid::default().steps(steps, steps),
                 first_sizes: &FIRST_SIZES,
                 max_blocks: number("max_num_blocks"),
                 max_nodes: 1000,
                 unfinished: Unfinished::CutAtFirstSize,
+                called: &|_| true,
             };
             let graphs = run.tensors["init.size"].len();
             let mut rounds = 0;
@@ -145,10 +147,12 @@ fn a_seed_gives_the_same_graphs_whatever_the_batch() {
         let generation = Generation {
             networks: &networks,
             diffusion: &diffusion,
+            grid: &StepGrid::default().steps(5, 5),
             first_sizes: &FIRST_SIZES,
             max_blocks: 4,
             max_nodes: 40,
             unfinished: Unfinished::Whole,
+            called: &|_| true,
         };
         let run = |seed, ids: Vec<u64>| {
             let graphs = ids.len();

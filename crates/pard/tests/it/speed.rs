@@ -71,6 +71,8 @@ fn the_published_size() {
         sequence: Sequence::Doubled,
         prefix_mean: PrefixMean::All,
         tasks: Tasks::Separate,
+        walks: 0,
+        sizes_of_blocks: false,
         max_blocks: 16,
         block_sizes: 21,
         block_degrees: 5,

@@ -2,12 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use equidrift_backend::atomic::write_atomically;
-use equidrift_backend::checksum::{read_sums, verify_bytes, write_sums};
-
-use crate::error::GdssError;
+use crate::atomic::write_atomically;
+use crate::checksum::{ChecksumError, read_sums, verify_bytes, write_sums};
 
 /// Name of the configuration inside a model folder.
 pub const CONFIG_FILE: &str = "config.json";
@@ -21,16 +19,48 @@ const MAX_CONFIG: u64 = 16 * 1024 * 1024;
 /// Longest weights file accepted, in bytes; the largest released model has 1.5 MB.
 const MAX_WEIGHTS: u64 = 4 * 1024 * 1024 * 1024;
 
+/// Why a model folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelFolderError {
+    /// A file or folder could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// A file is longer than any of its kind.
+    #[error("{}: {found} bytes, expected at most {allowed}", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: u64,
+        /// The limit.
+        allowed: u64,
+    },
+    /// A file is not the one the folder was written with.
+    #[error(transparent)]
+    Checksum(#[from] ChecksumError),
+}
+
 /// The two files that make a model, as bytes whose checksums have been verified and that have not been parsed.
 #[derive(Debug)]
-pub(crate) struct ModelBytes {
-    pub(crate) config: Vec<u8>,
-    pub(crate) weights: Vec<u8>,
+pub struct ModelBytes {
+    /// Of `config.json`.
+    pub config: Vec<u8>,
+    /// Of `model.safetensors`.
+    pub weights: Vec<u8>,
 }
 
 /// Reads both files of a folder and verifies them against its `SHA256SUMS`. What is returned is what was verified: the
 /// files are not read a second time.
-pub(crate) fn read_verified(folder: &Path) -> Result<ModelBytes, GdssError> {
+///
+/// # Errors
+/// [`ModelFolderError`].
+pub fn read_verified(folder: &Path) -> Result<ModelBytes, ModelFolderError> {
     let config = read_limited(&folder.join(CONFIG_FILE), MAX_CONFIG)?;
     let weights = read_limited(&folder.join(WEIGHTS_FILE), MAX_WEIGHTS)?;
     let sums = read_sums(folder)?;
@@ -41,10 +71,13 @@ pub(crate) fn read_verified(folder: &Path) -> Result<ModelBytes, GdssError> {
 
 /// Writes the folder, creating it if needed. Each file appears complete or not at all; the checksums come last, so that a
 /// folder whose writing was cut short is recognised as such.
-pub(crate) fn write(folder: &Path, config: &[u8], weights: &[u8], card: &str) -> Result<(), GdssError> {
+///
+/// # Errors
+/// [`ModelFolderError::Io`] (unwritable, disk full); no half-written file is left.
+pub fn write(folder: &Path, config: &[u8], weights: &[u8], card: &str) -> Result<(), ModelFolderError> {
     let io_error = |path: &Path| {
         let path = path.to_owned();
-        move |source| GdssError::Io { path, source }
+        move |source| ModelFolderError::Io { path, source }
     };
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     for (name, bytes) in [(CONFIG_FILE, config), (WEIGHTS_FILE, weights), (CARD_FILE, card.as_bytes())] {
@@ -55,15 +88,18 @@ pub(crate) fn write(folder: &Path, config: &[u8], weights: &[u8], card: &str) ->
 }
 
 /// Reads a plain file of at most `allowed` bytes.
-pub(crate) fn read_limited(path: &Path, allowed: u64) -> Result<Vec<u8>, GdssError> {
-    let io_error = |source| GdssError::Io { path: path.to_owned(), source };
+///
+/// # Errors
+/// [`ModelFolderError::Io`], [`ModelFolderError::TooLong`].
+pub fn read_limited(path: &Path, allowed: u64) -> Result<Vec<u8>, ModelFolderError> {
+    let io_error = |source| ModelFolderError::Io { path: path.to_owned(), source };
     let found = std::fs::metadata(path).map_err(io_error)?;
     if !found.is_file() {
         return Err(io_error(io::Error::new(io::ErrorKind::InvalidInput, "expected a plain file")));
     }
     let found = found.len();
     if found > allowed {
-        return Err(GdssError::TooLong { path: path.to_owned(), found, allowed });
+        return Err(ModelFolderError::TooLong { path: path.to_owned(), found, allowed });
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(allowed).read_to_end(&mut bytes)).map_err(io_error)?;

@@ -1,0 +1,131 @@
+//! Batches of a Pard model: classes, block by block.
+
+use std::sync::atomic::Ordering;
+
+use equidrift_gdss::EngineKind;
+use equidrift_pard::{
+    Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks, Unfinished,
+    first_size,
+};
+
+use super::Report;
+use super::sampling::{BatchSampler, Drawn};
+use crate::batching::Batch;
+use crate::course::{Ancestral, Course};
+use crate::error::Error;
+use crate::request::GenerateRequest;
+use crate::workers::StopSignal;
+
+struct PardSampler {
+    seed: u64,
+    config: PardConfig,
+    networks: PardNetworks,
+    diffusion: GraphDiffusion,
+    grid: Vec<usize>,
+    first_sizes: Vec<f64>,
+    one_block: bool,
+}
+
+/// The request with everything filled in, its course, and what draws its batches.
+pub(super) fn open(
+    request: &GenerateRequest,
+    model: &PardModel,
+) -> Result<(GenerateRequest, Course, Box<dyn BatchSampler>), Error> {
+    let refuse = |field| {
+        let reason = "models of this family draw classes: they have steps, and no sampler of real numbers";
+        Err(Error::Request { field, reason })
+    };
+    for (field, given) in [
+        ("sampler", request.sampler.is_some()),
+        ("adaptive", request.adaptive.is_some()),
+        ("plan", request.plan.is_some()),
+        ("match_prior", request.match_prior),
+        ("snr", request.snr.is_some()),
+        ("scale_eps", request.scale_eps.is_some()),
+    ] {
+        if given {
+            return refuse(field);
+        }
+    }
+    if request.engine == Some(EngineKind::Fused) {
+        let reason = "the fused engine knows the networks of family gdss only";
+        return Err(Error::Request { field: "engine", reason });
+    }
+    let config = model.config();
+    let steps = request.steps.unwrap_or(config.steps);
+    if steps > config.diffusion.steps {
+        let reason = "more network calls than the model's diffusion has steps";
+        return Err(Error::Request { field: "steps", reason });
+    }
+    let request = GenerateRequest { steps: Some(steps), engine: Some(EngineKind::Burn), ..request.clone() };
+    let device = request.device.open().map_err(|source| Error::Device { source })?;
+    let grid = config.grid.steps(config.diffusion.steps, steps);
+    let networks = model.networks(&device)?;
+    let one_block = !networks.has_block_heads();
+    let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), one_block });
+    let sampler = PardSampler {
+        seed: request.seed,
+        networks,
+        diffusion: config.diffusion.build()?,
+        grid,
+        first_sizes: config.first_size_frequencies(),
+        one_block,
+        config: config.clone(),
+    };
+    Ok((request, course, Box::new(sampler)))
+}
+
+impl BatchSampler for PardSampler {
+    fn nodes(&self, id: u64) -> usize {
+        if self.one_block {
+            first_size(&self.first_sizes, 0, &mut KeyedDraws { seed: self.seed, ids: vec![id] })
+        } else {
+            self.config.max_nodes
+        }
+    }
+
+    fn draw(
+        &self,
+        batch: &Batch,
+        stop: &StopSignal,
+        progress: &(dyn Fn(Report) + Sync),
+    ) -> Result<Option<Vec<Drawn>>, Error> {
+        let called = |graphs: usize| {
+            if self.one_block {
+                progress(Report::Steps { sample_steps: graphs as u64 });
+            }
+            !stop.at_once().load(Ordering::Relaxed)
+        };
+        let generation = Generation {
+            networks: &self.networks,
+            diffusion: &self.diffusion,
+            grid: &self.grid,
+            first_sizes: &self.first_sizes,
+            max_blocks: self.config.network.max_blocks,
+            max_nodes: self.config.max_nodes,
+            unfinished: Unfinished::Whole,
+            called: &called,
+        };
+        let mut draws = KeyedDraws { seed: self.seed, ids: batch.ids.clone() };
+        let graphs = match generation.run(batch.ids.len(), &mut draws, &mut |_| ()) {
+            Err(PardError::Stopped) => return Ok(None),
+            graphs => graphs?,
+        };
+        // The last class is virtual, and never the class of a finished node.
+        let features = self.config.network.node_classes - 1;
+        let drawn = graphs.into_iter().map(|generated| {
+            let graph = generated.graph;
+            let nodes = graph.nodes();
+            let (mut x, mut adj) = (vec![0.0; nodes * features], vec![0.0; nodes * nodes]);
+            for (node, &class) in graph.node_classes.iter().enumerate() {
+                x[node * features + class] = 1.0;
+                for other in (0..nodes).filter(|&other| other != node) {
+                    adj[node * nodes + other] = graph.pair_class(node, other) as f32;
+                }
+            }
+            let evaluations = graph.sizes.len() * (self.grid.len() - 1);
+            Drawn { nodes, x, adj, evaluations, failed: None }
+        });
+        Ok(Some(drawn.collect()))
+    }
+}

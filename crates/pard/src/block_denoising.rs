@@ -1,0 +1,227 @@
+//! Training: the loss of the denoiser at random steps, and that of the block model, over a set of graphs.
+//!
+//! For every example one step t, uniform on 1..=T, and the noisy classes of all targets; the loss is
+//!
+//! ```text
+//! bound_weight x variational bound + cross_entropy_weight x cross-entropy + loss of the block model
+//! ```
+//!
+//! (see [`crate::denoising_loss`] and [`mod@crate::block_loss`]), all blocks of a graph in one pass. Steps and noise are functions of
+//! (seed, epoch, example) alone. Cost: a forward and a backward pass of the denoiser over the doubled sequence, or over the
+//! graph itself where it is one block, and one of the block model over the graph.
+//!
+//! Reference: Zhao, Ding & Akoglu, "Pard", NeurIPS 2024, algorithms 1 and 2. With weights 0 and 1 it is the loss of Vignac et al.,
+//! "DiGress", ICLR 2023, equation 2.
+
+use burn::tensor::{DType, Device, Tensor};
+use equidrift_backend::philox::philox4x32_10;
+use equidrift_backend::weights::ParameterSet;
+use equidrift_nn::{BatchMoments, PairMean, Phase};
+use equidrift_train::{Evaluation, Group, Objective, TrainError};
+use serde::{Deserialize, Serialize};
+
+use crate::block_batch::{BlockBatch, Targets};
+use crate::block_graph::BlockGraph;
+use crate::block_loss::block_loss;
+use crate::corruption::{CorruptionDraw, corrupt};
+use crate::denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets, cross_entropies};
+use crate::error::PardError;
+use crate::network_config::{NetworkConfig, Norm, Sequence, Tasks};
+use crate::networks::{DenoiserBatch, PardNetworks};
+
+/// Keeps these numbers apart from every other use of the same seed.
+const STREAM: u32 = 0x7061_7200; // "par", and what for
+
+/// Optimiser groups: each network is clipped by its own gradient norm.
+#[must_use]
+pub fn groups(tasks: Tasks) -> Vec<Group> {
+    let denoiser = Group { name: "denoiser", prefix: "denoise." };
+    match tasks {
+        Tasks::Separate => vec![denoiser, Group { name: "blocks", prefix: "block." }],
+        Tasks::Combined | Tasks::DenoiserOnly => vec![denoiser],
+    }
+}
+
+/// Weights of the parts of the denoiser's loss.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossWeights {
+    /// Of the variational bound.
+    pub bound: f64,
+    /// Of the cross-entropy.
+    pub cross_entropy: f64,
+}
+
+impl Default for LossWeights {
+    fn default() -> Self {
+        Self { bound: 0.0, cross_entropy: 1.0 }
+    }
+}
+
+/// The loss over a set of graphs.
+#[derive(Debug)]
+pub struct BlockDenoising<'a> {
+    config: &'a NetworkConfig,
+    diffusion: &'a GraphDiffusion,
+    weights: LossWeights,
+    data: &'a [BlockGraph],
+    seed: u64,
+    device: Device,
+}
+
+impl<'a> BlockDenoising<'a> {
+    /// The loss of networks of this configuration over `data`, computed on `device`.
+    ///
+    /// # Errors
+    /// [`PardError::NotTrainable`] for batch norm, whose running moments no optimiser step carries, for networks on
+    /// prefixes, and for a denoiser alone on graphs of more than one block.
+    pub fn new(
+        config: &'a NetworkConfig,
+        diffusion: &'a GraphDiffusion,
+        weights: LossWeights,
+        data: &'a [BlockGraph],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, PardError> {
+        config.check()?;
+        let refuse = |reason| Err(PardError::NotTrainable { reason });
+        if config.norm == Norm::Batch {
+            return refuse("batch norm; use layer norm");
+        }
+        if config.sequence == Sequence::Prefixes {
+            return refuse("networks on prefixes; use the doubled sequence");
+        }
+        if config.tasks == Tasks::DenoiserOnly && data.iter().any(|graph| graph.sizes.len() > 1) {
+            return refuse("a denoiser alone, and graphs of more than one block");
+        }
+        Ok(Self { config, diffusion, weights, data, seed, device: device.clone() })
+    }
+
+    /// The losses as tensors: nodes, edges and, if there is a block model, blocks.
+    fn losses_on(
+        &self,
+        parameters: &ParameterSet,
+        examples: &[usize],
+        epoch: u64,
+        device: &Device,
+    ) -> Result<(Vec<Tensor<1>>, PardNetworks), PardError> {
+        let networks = PardNetworks::read(self.config, parameters, device, DType::F32)?;
+        let graphs: Vec<BlockGraph> = examples.iter().map(|&example| self.data[example].clone()).collect();
+        let (steps, mut batch) = (self.diffusion.nodes.steps(), BlockBatch::for_training(&graphs));
+        let draw = |purpose: u32, row: usize, element: usize| {
+            let key = [self.seed as u32, (self.seed >> 32) as u32];
+            let words =
+                philox4x32_10([element as u32, examples[row] as u32, epoch as u32, STREAM | purpose], key);
+            let unit = |high: u32, low: u32| {
+                ((u64::from(high) << 32 | u64::from(low)) >> 11) as f64 / (1_u64 << 53) as f64
+            };
+            [unit(words[0], words[1]), unit(words[2], words[3])]
+        };
+        let times: Vec<usize> = (0..graphs.len())
+            .map(|row| 1 + ((draw(0, row, 0)[0] * steps as f64) as usize).min(steps - 1))
+            .collect();
+        let (nodes, pairs) = batch.training_targets();
+        let noise = |diffusion, targets: &Targets, purpose| {
+            corrupt(diffusion, targets, &times, |row, rank| {
+                let [redraw, keep] = draw(purpose, row, rank);
+                CorruptionDraw { redraw, keep }
+            })
+        };
+        let noisy_nodes = noise(&self.diffusion.nodes, &nodes, 1);
+        let noisy_pairs = noise(&self.diffusion.edges, &pairs, 2);
+
+        let moments = BatchMoments::default();
+        let phase = Phase::Training(&moments);
+        let whole = BlockBatch::single(&graphs);
+        let questions = whole.questions();
+        let of_blocks = match self.config.tasks {
+            Tasks::Separate => {
+                let logits = networks.ask(&whole, &questions, None, phase)?;
+                Some(block_loss(logits, &whole, &questions))
+            }
+            Tasks::Combined | Tasks::DenoiserOnly => None,
+        };
+        let combined = (self.config.tasks == Tasks::Combined).then(|| batch.questions());
+        batch.set_nodes(&nodes, &noisy_nodes);
+        batch.set_pairs(&pairs, &noisy_pairs);
+        let input = DenoiserBatch {
+            batch: &batch,
+            times: &times,
+            steps,
+            mean: PairMean::All,
+            structure: None,
+            questions: combined.as_ref(),
+        };
+        let (logits, about_blocks) = networks.denoise(&input, phase)?;
+        let of_blocks = match (about_blocks, &combined) {
+            (Some(logits), Some(questions)) => Some(block_loss(logits, &whole, questions)),
+            _ => of_blocks,
+        };
+        let LossWeights { bound, cross_entropy } = self.weights;
+        let mut losses = if bound == 0.0 {
+            cross_entropies(logits, &nodes, &pairs).map(|loss| loss.mul_scalar(cross_entropy)).to_vec()
+        } else {
+            let nodes = NoisyTargets { targets: &nodes, noisy: &noisy_nodes };
+            let pairs = NoisyTargets { targets: &pairs, noisy: &noisy_pairs };
+            let loss = DenoisingLoss::new(self.diffusion, logits, &times, nodes, pairs);
+            let weigh = |terms: Tensor<1>, entropy: Tensor<1>| {
+                terms.mul_scalar(bound) + entropy.mul_scalar(cross_entropy)
+            };
+            vec![
+                weigh(loss.node_bound, loss.node_cross_entropy),
+                weigh(loss.edge_bound, loss.edge_cross_entropy),
+            ]
+        };
+        losses.extend(of_blocks);
+        Ok((losses, networks))
+    }
+}
+
+/// The losses on the host.
+fn numbers(losses: Vec<Tensor<1>>) -> Result<Vec<f64>, PardError> {
+    Tensor::cat(losses, 0)
+        .try_into_vec_as::<f64>()
+        .map_err(|error| PardError::Device { what: "losses", reason: error.to_string() })
+}
+
+/// The loop's form of an error.
+fn failed(error: PardError) -> TrainError {
+    TrainError::Objective(Box::new(error))
+}
+
+impl Objective for BlockDenoising<'_> {
+    fn losses(&self) -> &[&'static str] {
+        match self.config.tasks {
+            Tasks::DenoiserOnly => &["nodes", "edges"],
+            Tasks::Separate | Tasks::Combined => &["nodes", "edges", "blocks"],
+        }
+    }
+
+    fn examples(&self) -> usize {
+        self.data.len()
+    }
+
+    fn evaluate(
+        &mut self,
+        parameters: &ParameterSet,
+        examples: &[usize],
+        epoch: u64,
+    ) -> Result<Evaluation, TrainError> {
+        let device = self.device.clone().autodiff();
+        let (losses, networks) = self.losses_on(parameters, examples, epoch, &device).map_err(failed)?;
+        let whole = Tensor::cat(losses.clone(), 0).sum();
+        let gradient = networks.gradients(&mut whole.backward()).map_err(failed)?;
+        Ok(Evaluation { losses: numbers(losses).map_err(failed)?, gradient })
+    }
+
+    fn evaluate_losses(
+        &mut self,
+        parameters: &ParameterSet,
+        examples: &[usize],
+        epoch: u64,
+    ) -> Result<Vec<f64>, TrainError> {
+        let device = self.device.clone().without_autodiff();
+        let (losses, _) = self.losses_on(parameters, examples, epoch, &device).map_err(failed)?;
+        numbers(losses).map_err(failed)
+    }
+}

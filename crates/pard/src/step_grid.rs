@@ -1,0 +1,68 @@
+//! At which steps of the diffusion the denoiser is called.
+
+use serde::{Deserialize, Serialize};
+
+/// How the steps of generation are spread over t = T, ..., 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StepGrid {
+    /// Evenly.
+    Uniform {},
+    /// tau = 1 - (1 - (1 - u)^`power`) for even u: steps become smaller towards the data for powers above 1. Power 2 is the
+    /// distortion `polydec` of Qin et al., "DeFoG", ICML 2025, section 3.3.
+    Polynomial {
+        /// The power, above 0.
+        power: f64,
+    },
+}
+
+impl Default for StepGrid {
+    fn default() -> Self {
+        Self::Uniform {}
+    }
+}
+
+impl StepGrid {
+    /// The steps t from T to 0 of `calls` calls of the denoiser, `calls + 1` numbers, strictly falling. At most T calls make
+    /// sense.
+    #[must_use]
+    pub fn steps(self, diffusion_steps: usize, calls: usize) -> Vec<usize> {
+        let calls = calls.clamp(1, diffusion_steps.max(1));
+        let tau = |u: f64| match self {
+            Self::Uniform {} => 1.0 - u,
+            Self::Polynomial { power } => libm::pow(1.0 - u, power),
+        };
+        let ideal = |call: usize| libm::round(tau(call as f64 / calls as f64) * diffusion_steps as f64);
+        let mut grid: Vec<usize> = (0..=calls).map(|call| ideal(call) as usize).collect();
+        (grid[0], grid[calls]) = (diffusion_steps, 0);
+        // Whole numbers that fall on one another are moved apart, towards T first.
+        for call in (0..calls).rev() {
+            grid[call] = grid[call].max(grid[call + 1] + 1);
+        }
+        for call in 1..calls {
+            grid[call] = grid[call].min(grid[call - 1] - 1);
+        }
+        grid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fall_strictly_from_the_noise_to_the_data() {
+        for grid in
+            [StepGrid::Uniform {}, StepGrid::Polynomial { power: 2.0 }, StepGrid::Polynomial { power: 0.5 }]
+        {
+            for calls in [1, 2, 7, 49, 50] {
+                let steps = grid.steps(50, calls);
+                assert_eq!((steps.len(), steps[0], steps[calls]), (calls + 1, 50, 0));
+                assert!(steps.windows(2).all(|pair| pair[0] > pair[1]), "{grid:?} {steps:?}");
+            }
+        }
+        assert_eq!(StepGrid::Uniform {}.steps(500, 5), [500, 400, 300, 200, 100, 0]);
+        assert_eq!(StepGrid::Polynomial { power: 2.0 }.steps(500, 5), [500, 320, 180, 80, 20, 0]);
+        assert_eq!(StepGrid::Uniform {}.steps(3, 10), [3, 2, 1, 0], "no more calls than steps");
+    }
+}
