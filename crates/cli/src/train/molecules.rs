@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use equidrift::training::{PRESETS, TrainRequest, TrainingSettings, train_molecules};
 use serde_json::{Value, json};
 
@@ -63,11 +63,23 @@ pub(crate) struct TrainMoleculesArgs {
     /// What to do with molecules that have another element [default: fail]
     #[arg(long, value_enum)]
     on_unknown_atom: Option<Unusable>,
+    /// Whether hydrogens are atoms of the graphs [default: implicit]
+    #[arg(long, value_enum)]
+    hydrogens: Option<Hydrogens>,
     #[command(flatten)]
     settings: LoopFlags,
     /// Print a summary as JSON on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// What becomes of hydrogens.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Hydrogens {
+    /// Left to the valences
+    Implicit,
+    /// Atoms like all others
+    Explicit,
 }
 
 pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
@@ -92,6 +104,7 @@ fn flags(args: &TrainMoleculesArgs) -> Value {
         list => json!(list.iter().map(|symbol| symbol.trim()).collect::<Vec<_>>()),
     });
     insert(&mut table, "atoms", atoms);
+    insert(&mut table, "hydrogens", args.hydrogens.map(named));
     insert(&mut table, "on_bad_line", args.on_bad_line.map(named));
     insert(&mut table, "on_unknown_atom", args.on_unknown_atom.map(named));
     table.into()

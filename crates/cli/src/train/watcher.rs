@@ -162,7 +162,7 @@ impl<'a> Watcher<'a> {
         let no_toml = |error| write(std::io::Error::other(error));
         let mut settings = toml::Table::try_from(&self.request.settings).map_err(no_toml)?;
         if let TrainingData::Graphs(_) = data {
-            for about_molecules in ["atoms", "on_unknown_atom"] {
+            for about_molecules in ["atoms", "on_unknown_atom", "hydrogens"] {
                 settings.remove(about_molecules);
             }
         }

@@ -178,6 +178,7 @@ mod tests {
 
     use super::*;
     use crate::generate::chemistry;
+    use crate::training::molecules::Hydrogens;
 
     const DATA: &str = "CCO\nCCN\nbad\nCC=O\nC#N\nCCCCCCC\nOCCO\nCCF\nCC\nC=C\n";
 
@@ -207,6 +208,7 @@ mod tests {
                 atoms: &[],
                 on_bad_line: Unusable::Skip,
                 on_unknown_atom: Unusable::Skip,
+                hydrogens: Hydrogens::Implicit,
             };
             let mut set = MoleculeSet::read(&source, chemistry(), &|| false)?.expect("not stopped");
             assert!(set.hold_out(&settings, &source, 3, chemistry(), &|| false)?);

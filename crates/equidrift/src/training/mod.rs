@@ -39,7 +39,7 @@ pub use graph_presets::GRAPH_PRESETS;
 pub use graph_sample_metrics::GraphSampleMetrics;
 pub use graphs::{BadGraph, GraphSet, GraphSource};
 pub use held_out::HeldOut;
-pub use molecules::{MoleculeSet, MoleculeSource};
+pub use molecules::{Hydrogens, MoleculeSet, MoleculeSource};
 pub use pard::{Noise, PardSettings};
 pub use run::TrainSummary;
 pub use sample_metrics::{MoleculeSampleMetrics, SampleMetrics};
@@ -159,6 +159,7 @@ pub fn train_molecules(
         atoms: &settings.atoms,
         on_bad_line: settings.on_bad_line,
         on_unknown_atom: settings.on_unknown_atom,
+        hydrogens: settings.hydrogens,
     };
     let Some(mut set) = MoleculeSet::read(&source, chemistry(), &|| stop())? else {
         return Ok(TrainSummary::STOPPED);

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use equidrift_backend::checksum::sha256_file;
 use equidrift_gdss::GraphDataset;
-use equidrift_molecule::{BadLine, Chemistry, Element, MoleculeError, OnBadLine, SmilesReader, molecule};
+use equidrift_molecule::{
+    BadLine, Chemistry, Element, MolecularGraph, MoleculeError, OnBadLine, SmilesReader, molecule,
+    with_hydrogens,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::training::held_out::HeldOut;
@@ -29,6 +33,19 @@ pub struct MoleculeSource<'a> {
     pub on_bad_line: Unusable,
     /// Molecules with an atom outside `atoms`.
     pub on_unknown_atom: Unusable,
+    /// What becomes of hydrogens.
+    pub hydrogens: Hydrogens,
+}
+
+/// What becomes of the hydrogens that are not written as atoms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hydrogens {
+    /// They are left to the valences.
+    #[default]
+    Implicit,
+    /// They are atoms like all others.
+    Explicit,
 }
 
 /// A training set with what was found on the way.
@@ -59,6 +76,20 @@ pub(super) struct Skeleton {
     pub(super) row: u64,
     pub(super) atoms: Vec<Element>,
     pub(super) bonds: Vec<(usize, usize, u8)>,
+}
+
+impl Skeleton {
+    pub(super) fn new(row: u64, molecule: MolecularGraph, hydrogens: Hydrogens) -> Self {
+        let molecule = match hydrogens {
+            Hydrogens::Implicit => molecule,
+            Hydrogens::Explicit => with_hydrogens(&molecule),
+        };
+        Self {
+            row,
+            atoms: molecule.node_weights().map(|atom| atom.element).collect(),
+            bonds: molecule::bonds(&molecule).map(|(a, b, order)| (a, b, order.number())).collect(),
+        }
+    }
 }
 
 /// What was read, before it is featurised.
@@ -169,11 +200,7 @@ fn read_smiles(
         if row % 1024 == 0 && stop() {
             return Ok(None);
         }
-        used.push(Skeleton {
-            row,
-            atoms: record.graph.node_weights().map(|atom| atom.element).collect(),
-            bonds: molecule::bonds(&record.graph).map(|(a, b, order)| (a, b, order.number())).collect(),
-        });
+        used.push(Skeleton::new(row, record.graph, source.hydrogens));
     }
     let bad_lines = reader.into_bad_lines();
     last_row = last_row.max(bad_lines.last().map_or(0, |bad| bad.line - 1));
@@ -214,6 +241,7 @@ mod tests {
             atoms,
             on_bad_line: Unusable::Skip,
             on_unknown_atom: Unusable::Skip,
+            hydrogens: Hydrogens::Implicit,
         }
     }
 
@@ -259,6 +287,17 @@ mod tests {
         let error = read(&MoleculeSource { on_unknown_atom: Unusable::Fail, ..skipping }).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("data.smi:4") && text.contains("Cl"), "{text}");
+    }
+
+    #[test]
+    fn hydrogens_become_atoms_where_they_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = file(&folder, "data.smi", "CCO\n[NH3+]CC([O-])=O\n");
+        let set =
+            read(&MoleculeSource { hydrogens: Hydrogens::Explicit, ..source(&data, None, &[]) }).unwrap();
+        let symbols: Vec<_> = set.vocabulary.iter().map(|element| element.symbol()).collect();
+        assert_eq!(symbols, ["H", "C", "N", "O"]);
+        assert_eq!((set.graphs.size(0), set.graphs.size(1)), (9, 10));
     }
 
     #[test]

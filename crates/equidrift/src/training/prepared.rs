@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use equidrift_molecule::BadLine;
+use equidrift_molecule::{BadLine, molecule_from};
 
 use super::molecules::{MoleculeSource, Skeleton, Skeletons};
 use super::settings::Unusable;
@@ -62,11 +62,8 @@ pub(super) fn read(
             return Ok(None);
         }
         sources.insert(metadata.source_of(molecule));
-        used.push(Skeleton {
-            row: set.row(molecule),
-            atoms: set.atoms(molecule).map(|atom| atom.element).collect(),
-            bonds: set.bonds(molecule).map(|(a, b, order)| (a, b, order.number())).collect(),
-        });
+        let graph = molecule_from(set.atoms(molecule), set.bonds(molecule))?;
+        used.push(Skeleton::new(set.row(molecule), graph, source.hydrogens));
     }
     Ok(Some(Skeletons {
         left_out: (set.len() - used.len()) as u64,

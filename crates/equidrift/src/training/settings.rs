@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::training::graph_presets::{GRAPH_PRESETS, graph_preset};
 use crate::training::held_out::setting;
+use crate::training::molecules::Hydrogens;
 use crate::training::pard::{PardSettings, usual_for_pard};
 use crate::training::tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
@@ -87,6 +88,9 @@ pub struct TrainingSettings {
     pub on_bad_line: Unusable,
     /// What to do with molecules that have an atom outside `atoms`.
     pub on_unknown_atom: Unusable,
+    /// Whether hydrogens are atoms of the graphs.
+    #[serde(default)]
+    pub hydrogens: Hydrogens,
     /// How the learning rate goes on after the warm-up.
     pub schedule: ScheduleSettings,
     /// Held-out molecules.

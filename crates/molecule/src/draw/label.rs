@@ -6,6 +6,7 @@ use petgraph::graph::NodeIndex;
 
 use super::{Point, neighbours};
 use crate::element::Element;
+use crate::hydrogens::implicit_hydrogens;
 use crate::molecule::MolecularGraph;
 
 /// What is written at an atom; nothing at a carbon that is a corner of the skeleton.
@@ -120,31 +121,6 @@ fn small(words: &str, font: f64, shift: f64) -> String {
     )
 }
 
-/// Hydrogens that fill an atom up to the next of its element's usual valences; a charged atom has those of the element with as
-/// many electrons. Elements that have none without being told so in a SMILES string have none here.
-fn implicit_hydrogens(element: Element, charge: i8, orders: u32) -> u32 {
-    let valences: &[u32] = match i16::from(element.atomic_number()) - i16::from(charge) {
-        _ if !is_organic(element) => &[],
-        5 => &[3],
-        6 => &[4],
-        7 => &[3],
-        8 => &[2],
-        9 | 17 | 35 => &[1],
-        14 => &[4],
-        15 => &[3, 5],
-        16 => &[2, 4, 6],
-        53 => &[1, 3, 5],
-        _ => &[],
-    };
-    valences.iter().find(|valence| **valence >= orders).map_or(0, |valence| valence - orders)
-}
-
-/// The elements that SMILES writes without brackets.
-fn is_organic(element: Element) -> bool {
-    use Element::{B, Br, C, Cl, F, I, N, O, P, S};
-    matches!(element, B | C | N | O | P | S | F | Cl | Br | I)
-}
-
 fn colour(element: Element) -> &'static str {
     match element {
         Element::N => "#3f6fd8",
@@ -156,33 +132,5 @@ fn colour(element: Element) -> &'static str {
         Element::P => "#d9730d",
         Element::B => "#c07f7f",
         _ => "currentColor",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hydrogens_fill_up_to_the_next_usual_valence() {
-        for (element, charge, orders, hydrogens) in [
-            (Element::C, 0, 1, 3),
-            (Element::C, 1, 3, 0),
-            (Element::N, 0, 2, 1),
-            (Element::N, 1, 2, 2),
-            (Element::O, -1, 1, 0),
-            (Element::S, 0, 2, 0),
-            (Element::S, 0, 3, 1),
-            (Element::P, 0, 5, 0),
-            (Element::Cl, 0, 0, 1),
-            (Element::Na, 1, 0, 0),
-            (Element::Si, 0, 3, 0),
-        ] {
-            assert_eq!(
-                implicit_hydrogens(element, charge, orders),
-                hydrogens,
-                "{element:?} {charge} {orders}"
-            );
-        }
     }
 }
