@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use equidrift_backend::checksum::sha256;
-use equidrift_gdss::{CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
-use equidrift_molecule::Element;
+use equidrift_gdss::{BondsConfig, CONFIG_FILE, GdssError, GdssModel, Task, WEIGHTS_FILE};
+use equidrift_molecule::{BondEncoding, Element};
 use equidrift_sampler::path::{DataMoments, PriorMismatch};
 use equidrift_sampler::plan::MatchedPrior;
 use equidrift_zoo::EmbeddedModel;
@@ -98,6 +98,11 @@ impl Model {
         &self.vocabulary
     }
 
+    /// What the adjacency of molecules stands for.
+    pub fn bonds(&self) -> BondEncoding {
+        bond_encoding(self.gdss.config().bonds)
+    }
+
     /// Refuses a model that makes something else.
     pub(crate) fn expect_task(&self, expected: Task) -> Result<(), Error> {
         let found = self.gdss.config().task;
@@ -105,6 +110,14 @@ impl Model {
             return Ok(());
         }
         Err(Error::Task { model: self.name.clone(), expected: noun(expected), found: noun(found).to_owned() })
+    }
+}
+
+/// The encoding that a configuration names. (The models' crate does not know of molecules, nor theirs of models.)
+pub(crate) const fn bond_encoding(bonds: BondsConfig) -> BondEncoding {
+    match bonds {
+        BondsConfig::Orders => BondEncoding::Orders,
+        BondsConfig::Aromatic => BondEncoding::Aromatic,
     }
 }
 

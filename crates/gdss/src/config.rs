@@ -38,6 +38,9 @@ pub struct GdssConfig {
     pub max_nodes: usize,
     /// What the node features mean; `None` for plain graphs, whose features are one-hot degrees.
     pub vocabulary: Option<Vocabulary>,
+    /// What the entries of the adjacency of molecules stand for; absent for bond orders.
+    #[serde(default, skip_serializing_if = "BondsConfig::are_orders")]
+    pub bonds: BondsConfig,
     /// Layer sizes.
     pub networks: NetworksConfig,
     /// Noising paths.
@@ -63,10 +66,29 @@ pub struct GdssConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// Node features one-hot elements (absent: all zero), edges bond orders 0 to 3.
+    /// Node features one-hot elements (absent: all zero), edges the levels of [`BondsConfig`].
     Molecules,
     /// Node features one-hot degrees, edges 0 or 1.
     Graphs,
+}
+
+/// What the entries of the adjacency of molecules stand for. A sample's entry is read as the nearest level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BondsConfig {
+    /// Bond orders of a Kekulé form: none 0, single 1, double 2, triple 3.
+    #[default]
+    Orders,
+    /// None 0, single 1, aromatic 2, double 3, triple 4. Aromatic bonds are kekulised when a sample is decoded.
+    Aromatic,
+}
+
+impl BondsConfig {
+    /// Whether it is the default, which is not written.
+    #[must_use]
+    pub fn are_orders(&self) -> bool {
+        *self == Self::Orders
+    }
 }
 
 /// What the node features of molecules mean.
@@ -191,6 +213,9 @@ pub enum ConfigError {
         /// Entries of the vocabulary.
         found: usize,
     },
+    /// Graphs have no bonds.
+    #[error("`bonds` is for task `molecules`")]
+    BondsOfGraphs,
     /// Molecules need a vocabulary.
     #[error("task `molecules` needs a `vocabulary`")]
     NoVocabulary,
@@ -256,6 +281,7 @@ impl GdssConfig {
             }
         }
         match (self.task, &self.vocabulary) {
+            (Task::Graphs, _) if !self.bonds.are_orders() => return Err(ConfigError::BondsOfGraphs),
             (Task::Molecules, None) => return Err(ConfigError::NoVocabulary),
             (Task::Molecules, Some(Vocabulary { atoms })) if atoms.len() != self.networks.features() => {
                 let expected = self.networks.features();

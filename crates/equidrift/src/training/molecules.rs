@@ -1,4 +1,4 @@
-//! From a SMILES file to a training set: one-hot elements and bond orders.
+//! From a SMILES file to a training set: one-hot elements and bonds as levels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use equidrift_backend::checksum::sha256_file;
 use equidrift_gdss::GraphDataset;
-use equidrift_molecule::{BadLine, Chemistry, Element, MoleculeError, OnBadLine, SmilesReader, molecule};
+use equidrift_molecule::{
+    BadLine, BondEncoding, Chemistry, Element, MolecularGraph, MoleculeError, OnBadLine, SmilesReader,
+};
 
 use crate::error::Error;
 use crate::training::held_out::HeldOut;
@@ -25,6 +27,8 @@ pub struct MoleculeSource<'a> {
     pub split: Option<&'a str>,
     /// The elements in the order of the node features; empty: those of the data by atomic number.
     pub atoms: &'a [String],
+    /// What the values of the edges stand for.
+    pub bonds: BondEncoding,
     /// Lines that are no molecule.
     pub on_bad_line: Unusable,
     /// Molecules with an atom outside `atoms`.
@@ -58,7 +62,23 @@ pub struct MoleculeSet {
 pub(super) struct Skeleton {
     pub(super) row: u64,
     pub(super) atoms: Vec<Element>,
+    /// The bonds with their levels.
     pub(super) bonds: Vec<(usize, usize, u8)>,
+}
+
+impl Skeleton {
+    /// The skeleton of a molecule in row `row` of the data.
+    ///
+    /// # Errors
+    /// A molecule whose bonds cannot be encoded.
+    pub(super) fn new(row: u64, graph: &MolecularGraph, source: &MoleculeSource<'_>) -> Result<Self, Error> {
+        let atoms = graph.node_weights().map(|atom| atom.element).collect();
+        let bonds = source.bonds.encode(graph).map_err(|error| {
+            let (path, reason) = (source.data.to_owned(), error.to_string());
+            MoleculeError::Line { path, line: row + 1, reason }
+        })?;
+        Ok(Self { row, atoms, bonds })
+    }
 }
 
 /// What was read, before it is featurised.
@@ -94,7 +114,7 @@ impl MoleculeSet {
         skeletons.map(|skeletons| Self::featurise(source, wanted, skeletons)).transpose()
     }
 
-    /// One-hot elements and bond orders of what was read.
+    /// One-hot elements and bond levels of what was read.
     fn featurise(
         source: &MoleculeSource<'_>,
         wanted: Vec<Element>,
@@ -169,11 +189,7 @@ fn read_smiles(
         if row % 1024 == 0 && stop() {
             return Ok(None);
         }
-        used.push(Skeleton {
-            row,
-            atoms: record.graph.node_weights().map(|atom| atom.element).collect(),
-            bonds: molecule::bonds(&record.graph).map(|(a, b, order)| (a, b, order.number())).collect(),
-        });
+        used.push(Skeleton::new(row, &record.graph, source)?);
     }
     let bad_lines = reader.into_bad_lines();
     last_row = last_row.max(bad_lines.last().map_or(0, |bad| bad.line - 1));
@@ -212,6 +228,7 @@ mod tests {
             test_rows,
             split: None,
             atoms,
+            bonds: BondEncoding::Orders,
             on_bad_line: Unusable::Skip,
             on_unknown_atom: Unusable::Skip,
         }
@@ -246,6 +263,24 @@ mod tests {
         let benzene = set.graphs.dense(&[3]);
         let orders: Vec<f64> = benzene.adj.iter().copied().filter(|&a| a != 0.0).collect();
         assert_eq!((orders.len(), orders.iter().sum::<f64>()), (12, 18.0));
+    }
+
+    #[test]
+    fn aromatic_bonds_can_be_a_level_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = file(&folder, "data.smi", DATA);
+        let rows = file(&folder, "rows.txt", "0\n3\n");
+        let aromatic = MoleculeSource { bonds: BondEncoding::Aromatic, ..source(&data, Some(&rows), &[]) };
+        let set = read(&aromatic).unwrap();
+        let levels = |index| {
+            let dense = set.graphs.dense(&[index]);
+            let mut levels: Vec<f64> = dense.adj.into_iter().filter(|level| *level != 0.0).collect();
+            levels.sort_unstable_by(f64::total_cmp);
+            levels
+        };
+        assert_eq!(levels(2), [2.0; 12], "benzene");
+        assert_eq!(levels(0), [4.0; 2], "C#N");
+        assert_eq!(levels(1), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0], "glycine");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a prepared data set to a training set: no chemistry is done again.
+//! From a prepared data set to a training set: no chemistry is done again, but for the perception of aromatic bonds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -62,11 +62,7 @@ pub(super) fn read(
             return Ok(None);
         }
         sources.insert(metadata.source_of(molecule));
-        used.push(Skeleton {
-            row: set.row(molecule),
-            atoms: set.atoms(molecule).map(|atom| atom.element).collect(),
-            bonds: set.bonds(molecule).map(|(a, b, order)| (a, b, order.number())).collect(),
-        });
+        used.push(Skeleton::new(set.row(molecule), &set.graph(molecule), source)?);
     }
     Ok(Some(Skeletons {
         left_out: (set.len() - used.len()) as u64,
