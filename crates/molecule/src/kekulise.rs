@@ -17,7 +17,8 @@
 //! single. Hydrogens are not given, so which N of an imidazole has one is anybody's guess; [`crate::BondEncoding`] makes it
 //! plain where the guess is wrong.
 //!
-//! Whether there is a Kekulé form does not depend on the order of the atoms; which of several is taken does. Cost: O(atoms ×
+//! Whether there is a Kekulé form does not depend on the order of the atoms; which of several is taken does, but not on the order
+//! of the bonds. Cost: O(atoms ×
 //! bonds) for each aromatic atom at worst, a few microseconds for a drug-like molecule.
 
 mod matching;
@@ -62,10 +63,14 @@ pub fn kekulise(atoms: &[Element], bonds: &[(usize, usize, AromaticBond)]) -> Ke
     let mut complete = bonds.iter().zip(&ring).all(|(bond, ring)| bond.2 != AromaticBond::Aromatic || *ring);
     let roles = roles(atoms, bonds, &ring);
     let mut matching = Matching::new(atoms.len());
-    for (&(first, second, _), _) in bonds.iter().zip(&ring).filter(|(_, ring)| **ring) {
-        if roles[first] != Role::None && roles[second] != Role::None {
-            matching.add_edge(first, second);
-        }
+    let mut edges: Vec<(usize, usize)> = (bonds.iter().zip(&ring))
+        .filter(|(bond, ring)| **ring && roles[bond.0] != Role::None && roles[bond.1] != Role::None)
+        .map(|(bond, _)| (bond.0.min(bond.1), bond.0.max(bond.1)))
+        .collect();
+    // The order of bonds must not matter: that of a sample is not that of the molecule it is like.
+    edges.sort_unstable();
+    for (first, second) in edges {
+        matching.add_edge(first, second);
     }
     let with = |role: Role| (0..atoms.len()).filter(|&atom| roles[atom] == role).collect::<Vec<_>>();
     let (must, may) = (with(Role::Must), with(Role::May));

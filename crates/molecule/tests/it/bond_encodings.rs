@@ -141,6 +141,9 @@ fn the_order_of_atoms_does_not_change_whether_there_is_a_kekule_form() {
             let [before, after] = [count(&atoms, &one.doubled), count(&moved_atoms, &other.doubled)];
             assert_eq!(before, after, "seed {seed}, {element}");
         }
+        // Which form it is follows from the order of atoms alone.
+        let back: Vec<_> = bonds.iter().rev().map(|&(a, b, bond)| (b, a, bond)).collect();
+        assert_eq!(kekulise(&atoms, &back).doubled, one.doubled, "seed {seed}");
         *if one.complete { &mut complete } else { &mut incomplete } += 1;
     }
     assert!(complete > 500 && incomplete > 500, "{complete} {incomplete}");
