@@ -1,13 +1,14 @@
 //! How probable a model finds given molecules: file -> graphs -> noised graphs -> log-density -> bits.
 //!
-//! **What is measured.** A graph is discrete and its model a density, so the graph x₀ (one-hot elements, bond orders) is
+//! **What is measured.** A graph is discrete and its model a density, so the graph x₀ (one-hot elements, bond levels) is
 //! dequantised by the model's own noise: `x = α x₀ + σ z` at [`START_TIME`], z from (seed, row). Two quantities follow:
 //!
 //! - the negative log-density `−log p(x)` of the noised graph in nats, and per free coordinate (nodes × features + pairs of
 //!   nodes) in bits. Its scale depends on σ, so it compares models with the same σ only;
 //! - the code length `log q(x|x₀) − log p(x) − log d(x₀|x)` with q the density of the noise and d the posterior of each
-//!   entry given its noised value (uniform over 0 and 1 for features, over 0 to 3 for bonds). Its mean over z is at least
-//!   `−log P(x₀)` for the discrete model "draw x from p, then x₀ from d": a bound in true bits, which does not depend on the
+//!   entry given its noised value (uniform over 0 and 1 for features, over the levels of the model's encoding for bonds: 0 to
+//!   3 for bond orders). Its mean over z is at least `−log P(x₀)` for the discrete model "draw x from p, then x₀ from d": a
+//!   bound in true bits, which does not depend on the
 //!   units of x.
 //!
 //! Both are for the given number of nodes and the given order of the nodes (no term for the n! orders), with formal charges
@@ -36,9 +37,6 @@ use crate::workers::{Ending, StopSignal, in_order};
 
 /// The time whose density is computed.
 pub const START_TIME: f64 = 1e-5;
-
-/// Largest bond order of a graph.
-const BOND_ORDERS: usize = 3;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -239,6 +237,8 @@ struct Run {
     how: Likelihood,
     seed: u64,
     features: usize,
+    /// Levels of a bond.
+    levels: usize,
     /// α and σ of both components at the start time.
     marginals: [(f64, f64); 2],
     device: Device,
@@ -271,6 +271,7 @@ impl Run {
             how: Likelihood { ode, t_start: START_TIME, divergence },
             seed: request.seed,
             features: config.networks.features(),
+            levels: model.bonds().levels(),
             marginals: [marginal(&paths[0], scales.x), marginal(&paths[1], scales.adj)],
             device: DeviceKind::Cpu.open().map_err(|source| Error::Device { source })?,
             paths,
@@ -307,7 +308,7 @@ impl Run {
         let mut components = Vec::with_capacity(2);
         // log q(x|x₀) − log d(x₀|x) of every row.
         let mut code = vec![0.0; rows];
-        for (index, (name, levels)) in [("x", 2), ("adj", BOND_ORDERS + 1)].into_iter().enumerate() {
+        for (index, (name, levels)) in [("x", 2), ("adj", self.levels)].into_iter().enumerate() {
             let (support, (alpha, sigma)) = (&supports[index], self.marginals[index]);
             let z = noise.normals(Stream::Renoise, 0, index, support, &ids);
             let values: Vec<f64> =

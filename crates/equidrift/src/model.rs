@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use equidrift_backend::checksum::sha256;
-use equidrift_backend::model_description::Vocabulary;
+use equidrift_backend::model_description::{BondsConfig, Vocabulary};
 use equidrift_backend::model_folder::read_verified;
 use equidrift_gdss::{CONFIG_FILE, GdssConfig, GdssError, GdssModel, Task, WEIGHTS_FILE};
-use equidrift_molecule::Element;
+use equidrift_molecule::{BondEncoding, Element};
 use equidrift_pard::{PardError, PardModel};
 use equidrift_sampler::path::{DataMoments, PriorMismatch};
 use equidrift_sampler::plan::MatchedPrior;
@@ -192,6 +192,14 @@ impl Model {
         &self.vocabulary
     }
 
+    /// What the adjacency of molecules stands for.
+    pub fn bonds(&self) -> BondEncoding {
+        bond_encoding(match &self.family {
+            FamilyModel::Gdss(model) => model.config().bonds,
+            FamilyModel::Pard(model) => model.config().bonds,
+        })
+    }
+
     /// Refuses a model that makes something else.
     pub(crate) fn expect_task(&self, expected: Task) -> Result<(), Error> {
         let found = self.family.task();
@@ -199,6 +207,14 @@ impl Model {
             return Ok(());
         }
         Err(Error::Task { model: self.name.clone(), expected: noun(expected), found: noun(found).to_owned() })
+    }
+}
+
+/// The encoding that a configuration names. (The models' crate does not know of molecules, nor theirs of models.)
+pub(crate) const fn bond_encoding(bonds: BondsConfig) -> BondEncoding {
+    match bonds {
+        BondsConfig::Orders => BondEncoding::Orders,
+        BondsConfig::Aromatic => BondEncoding::Aromatic,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use equidrift_molecule::{BadLine, MoleculeError, OnBadLine, SmilesReader, SmilesRecord, molecule};
+use equidrift_molecule::{BadLine, MoleculeError, OnBadLine, SmilesReader, SmilesRecord};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub(crate) struct MoleculeGraph {
     pub(crate) line: u64,
     /// Class of each node in the model's vocabulary.
     pub(crate) classes: Vec<usize>,
-    /// Bonds as (one end, other end, order).
+    /// Bonds as (one end, other end, level of the model's encoding).
     pub(crate) bonds: Vec<(usize, usize, u8)>,
 }
 
@@ -94,7 +94,7 @@ fn featurise(record: &SmilesRecord, model: &Model) -> Result<MoleculeGraph, Stri
         return Err(format!("{} atoms; the model makes at most {most}", classes.len()));
     }
     let bonds: Vec<(usize, usize, u8)> =
-        molecule::bonds(&record.graph).map(|(a, b, order)| (a, b, order.number())).collect();
+        model.bonds().encode(&record.graph).map_err(|error| error.to_string())?;
     let bonded = |atom: usize| bonds.iter().any(|&(a, b, _)| a == atom || b == atom);
     if let Some(atom) = (0..classes.len()).find(|&atom| !bonded(atom)) {
         return Err(format!("atom {} has no bond; the model has no such atoms", atom + 1));
@@ -119,7 +119,7 @@ fn read_rows(path: &Path) -> Result<BTreeSet<u64>, Error> {
     rows.collect()
 }
 
-/// The rows of both components, `[B, N, F]` one-hot classes and `[B, N, N]` bond orders, padded to `nodes` nodes.
+/// The rows of both components, `[B, N, F]` one-hot classes and `[B, N, N]` bond levels, padded to `nodes` nodes.
 pub(crate) fn dense(graphs: &[&MoleculeGraph], nodes: usize, features: usize) -> [Vec<f64>; 2] {
     let rows = graphs.len();
     let mut clean = [vec![0.0; rows * nodes * features], vec![0.0; rows * nodes * nodes]];
@@ -127,9 +127,9 @@ pub(crate) fn dense(graphs: &[&MoleculeGraph], nodes: usize, features: usize) ->
         for (node, class) in graph.classes.iter().enumerate() {
             clean[0][(row * nodes + node) * features + class] = 1.0;
         }
-        for &(a, b, order) in &graph.bonds {
-            clean[1][(row * nodes + a) * nodes + b] = f64::from(order);
-            clean[1][(row * nodes + b) * nodes + a] = f64::from(order);
+        for &(a, b, level) in &graph.bonds {
+            clean[1][(row * nodes + a) * nodes + b] = f64::from(level);
+            clean[1][(row * nodes + b) * nodes + a] = f64::from(level);
         }
     }
     clean

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub use equidrift_backend::model_description::{SamplingWeights, Task, Vocabulary};
+pub use equidrift_backend::model_description::{BondsConfig, SamplingWeights, Task, Vocabulary};
 use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::{PathConfig, PredictionKind, SamplerConfig, SamplerError};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct GdssConfig {
     pub max_nodes: usize,
     /// What the node features mean; `None` for plain graphs, whose features are one-hot degrees.
     pub vocabulary: Option<Vocabulary>,
+    /// What the entries of the adjacency of molecules stand for; absent for bond orders.
+    #[serde(default, skip_serializing_if = "BondsConfig::are_orders")]
+    pub bonds: BondsConfig,
     /// Layer sizes.
     pub networks: NetworksConfig,
     /// Noising paths.
@@ -164,6 +167,9 @@ pub enum ConfigError {
         /// Entries of the vocabulary.
         found: usize,
     },
+    /// Graphs have no bonds.
+    #[error("`bonds` is for task `molecules`")]
+    BondsOfGraphs,
     /// Molecules need a vocabulary.
     #[error("task `molecules` needs a `vocabulary`")]
     NoVocabulary,
@@ -229,6 +235,7 @@ impl GdssConfig {
             }
         }
         match (self.task, &self.vocabulary) {
+            (Task::Graphs, _) if !self.bonds.are_orders() => return Err(ConfigError::BondsOfGraphs),
             (Task::Molecules, None) => return Err(ConfigError::NoVocabulary),
             (Task::Molecules, Some(Vocabulary { atoms })) if atoms.len() != self.networks.features() => {
                 let expected = self.networks.features();

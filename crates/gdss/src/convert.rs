@@ -10,7 +10,7 @@ use equidrift_sampler::{PathConfig, SamplerConfig};
 use serde::Deserialize;
 
 use crate::config::{
-    FAMILY, FORMAT_VERSION, GdssConfig, LIBRARY, PathsConfig, SamplingWeights, Task, Vocabulary,
+    BondsConfig, FAMILY, FORMAT_VERSION, GdssConfig, LIBRARY, PathsConfig, SamplingWeights, Task, Vocabulary,
 };
 use crate::error::GdssError;
 use crate::model::GdssModel;
@@ -167,6 +167,7 @@ impl Released {
             task,
             max_nodes: self.data.max_node_num,
             vocabulary,
+            bonds: BondsConfig::Orders,
             networks: NetworksConfig { x: self.params_x, adj: self.params_adj },
             paths: PathsConfig::published(self.sde.x.path, self.sde.adj.path),
             sampler,

@@ -1,8 +1,8 @@
 //! Training graphs in little memory: a class per node and valued edges.
 //!
-//! Molecules (class = element, value = bond order) and plain graphs (class = degree, value 1) have the same form: node
-//! features are the one-hot class, the adjacency holds the values. Batches are written out dense on demand; the set
-//! itself takes about 5 bytes per edge and 1 per node.
+//! Molecules (class = element, value = bond order, or whatever level [`crate::BondsConfig`] says) and plain graphs (class =
+//! degree, value 1) have the same form: node features are the one-hot class, the adjacency holds the values. Batches are
+//! written out dense on demand; the set itself takes about 5 bytes per edge and 1 per node.
 
 use std::collections::BTreeMap;
 

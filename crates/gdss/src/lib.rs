@@ -24,7 +24,8 @@ mod score_network_x_gmh;
 
 pub use burn_engine::BurnEngine;
 pub use config::{
-    ConfigError, GdssConfig, PathsConfig, PredictionsConfig, SamplingWeights, ScalesConfig, Task, Vocabulary,
+    BondsConfig, ConfigError, GdssConfig, PathsConfig, PredictionsConfig, SamplingWeights, ScalesConfig,
+    Task, Vocabulary,
 };
 pub use convert::convert_gdss;
 pub use denoiser::GdssDenoiser;

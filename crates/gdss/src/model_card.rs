@@ -15,7 +15,9 @@ pub fn model_card(config: &GdssConfig, parameters: &ParameterSet, measured: &[(S
     };
     let (what, features) = match (&config.task, &config.vocabulary) {
         (Task::Molecules, Some(vocabulary)) => {
-            ("molecules", format!("atoms {}", vocabulary.atoms.join(", ")))
+            let bonds =
+                if config.bonds.are_orders() { "" } else { "; aromatic bonds are a level of their own" };
+            ("molecules", format!("atoms {}{bonds}", vocabulary.atoms.join(", ")))
         }
         (Task::Molecules, None) => ("molecules", "atoms".to_owned()),
         (Task::Graphs, _) => ("graphs", "one-hot node degrees".to_owned()),

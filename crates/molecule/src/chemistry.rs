@@ -7,6 +7,7 @@ use crate::error::MoleculeError;
 use crate::molecule::MolecularGraph;
 use crate::valence::ValenceSums;
 
+pub mod aromatic_bonds;
 pub mod aromatic_form;
 pub mod chematic;
 #[cfg(feature = "rdkit")]

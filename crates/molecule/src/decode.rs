@@ -12,29 +12,48 @@
 //! 5. the molecule is *valid without correction* if no atom is over its limit at the end. That says nothing about
 //!    connectedness, and the empty molecule is valid in this sense.
 //!
+//! With [`BondEncoding::Aromatic`] step 1 reads other levels, and between steps 3 and 4 aromatic bonds become single and double
+//! ([`kekulise()`]); a molecule that has no Kekulé form, or an aromatic bond outside rings, is not valid without correction.
+//!
 //! NaN compares as "no bond" and "no atom". Cost: O(N^2) for the scan and O(bonds * N) for the checks of step 4.
 
 use petgraph::graph::NodeIndex;
 
+use crate::bond_encoding::BondEncoding;
 use crate::element::Element;
 use crate::error::MoleculeError;
-use crate::molecule::{Atom, BondOrder, MolecularGraph};
+use crate::kekulise::kekulise;
+use crate::molecule::{Atom, MolecularGraph};
 use crate::valence::{ValenceSums, max_valence, normal_valence};
 
 /// A decoded sample.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// Atoms and bonds as they came, charges of step 4 included; not repaired.
+    /// Atoms and bonds as they came, charges of step 4 included; not repaired. Aromatic bonds are kekulised, and single where
+    /// there is no way.
     pub graph: MolecularGraph,
-    /// No atom is over its valence limit.
+    /// No atom is over its valence limit, and aromatic bonds could be kekulised.
     pub valid_without_correction: bool,
 }
 
-/// Decode one sample: `x` is `[N, F]` with `F = vocabulary.len()`, `adj` is `[N, N]`; both row-major.
+/// Decode one sample: `x` is `[N, F]` with `F = vocabulary.len()`, `adj` is `[N, N]` and holds bond orders; both row-major.
 ///
 /// # Errors
 /// [`MoleculeError::TensorLength`] if the lengths do not belong to one `N`.
 pub fn decode(x: &[f32], adj: &[f32], vocabulary: &[Element]) -> Result<Decoded, MoleculeError> {
+    decode_as(BondEncoding::Orders, x, adj, vocabulary)
+}
+
+/// The same with an adjacency that holds the levels of an encoding.
+///
+/// # Errors
+/// As [`decode()`].
+pub fn decode_as(
+    encoding: BondEncoding,
+    x: &[f32],
+    adj: &[f32],
+    vocabulary: &[Element],
+) -> Result<Decoded, MoleculeError> {
     let features = vocabulary.len();
     let nodes = x.len().checked_div(features).unwrap_or(0);
     if nodes * features != x.len() {
@@ -55,32 +74,27 @@ pub fn decode(x: &[f32], adj: &[f32], vocabulary: &[Element]) -> Result<Decoded,
         }
     }
 
-    let mut sums = ValenceSums::of(&graph);
+    let mut list = Vec::new();
     for i in 0..rows.len() {
         for j in 0..i {
-            let Some(order) = quantise(adj[rows[i] * nodes + rows[j]]) else { continue };
-            graph.add_edge(NodeIndex::new(j), NodeIndex::new(i), order);
-            sums.add(i, j, order);
-            if let Some(over) = sums.first_over_limit(&graph) {
-                charge_if_one_above_normal(&mut graph, over, sums.of_atom(over));
-            }
+            let bond = encoding.quantise(adj[rows[i] * nodes + rows[j]]);
+            list.extend(bond.map(|bond| (j, i, bond)));
         }
     }
-    let valid_without_correction = sums.first_over_limit(&graph).is_none();
-    Ok(Decoded { graph, valid_without_correction })
-}
+    let elements: Vec<Element> = graph.node_weights().map(|atom| atom.element).collect();
+    // Without aromatic bonds this changes nothing.
+    let kekule = kekulise(&elements, &list);
 
-/// The bond order of an adjacency entry.
-fn quantise(value: f32) -> Option<BondOrder> {
-    if value >= 2.5 {
-        Some(BondOrder::Triple)
-    } else if value >= 1.5 {
-        Some(BondOrder::Double)
-    } else if value >= 0.5 {
-        Some(BondOrder::Single)
-    } else {
-        None
+    let mut sums = ValenceSums::of(&graph);
+    for (&(j, i, _), &order) in list.iter().zip(&kekule.orders) {
+        graph.add_edge(NodeIndex::new(j), NodeIndex::new(i), order);
+        sums.add(i, j, order);
+        if let Some(over) = sums.first_over_limit(&graph) {
+            charge_if_one_above_normal(&mut graph, over, sums.of_atom(over));
+        }
     }
+    let valid_without_correction = kekule.complete && sums.first_over_limit(&graph).is_none();
+    Ok(Decoded { graph, valid_without_correction })
 }
 
 /// Step 4's charge rule for an atom that is over its limit.
@@ -97,7 +111,7 @@ fn charge_if_one_above_normal(graph: &mut MolecularGraph, atom: usize, sum: u32)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::molecule::bonds;
+    use crate::molecule::{BondOrder, bonds};
 
     const CNOF: [Element; 4] = [Element::C, Element::N, Element::O, Element::F];
 
@@ -151,6 +165,29 @@ mod tests {
         let decoded = decode(&x, &adj, &CNOF).unwrap();
         assert!(!decoded.valid_without_correction);
         assert_eq!(decoded.graph.edge_count(), 5);
+    }
+
+    #[test]
+    fn aromatic_rings_are_kekulised_and_faulty_ones_are_not_valid() {
+        let ring = |size: usize, extra: &[(usize, usize, f32)]| {
+            let mut bonds: Vec<_> = (0..size).map(|atom| (atom, (atom + 1) % size, 2.0)).collect();
+            bonds.extend(extra);
+            let nodes = bonds.iter().map(|bond| bond.0.max(bond.1) + 1).max().unwrap();
+            let x = one_hot(&vec![Some(0); nodes]);
+            decode_as(BondEncoding::Aromatic, &x, &symmetric(nodes, &bonds), &CNOF).unwrap()
+        };
+        let doubles = |decoded: &Decoded| {
+            bonds(&decoded.graph).filter(|(_, _, order)| *order == BondOrder::Double).count()
+        };
+        let benzene = ring(6, &[]);
+        assert_eq!((benzene.valid_without_correction, doubles(&benzene)), (true, 3));
+        let odd = ring(5, &[]);
+        assert_eq!((odd.valid_without_correction, doubles(&odd)), (false, 2));
+        // Beside the ring a double bond (level 3), and an aromatic bond that is in no ring.
+        let quinone = ring(6, &[(0, 6, 3.0), (3, 7, 3.2)]);
+        assert_eq!((quinone.valid_without_correction, doubles(&quinone)), (true, 4));
+        let outside = ring(6, &[(0, 6, 2.0)]);
+        assert_eq!((outside.valid_without_correction, doubles(&outside)), (false, 3));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 // A test may stop at what it did not expect.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod bond_encoding;
 pub mod brics;
 pub mod chemistry;
 pub mod csv_file;
@@ -32,6 +33,7 @@ pub mod fingerprint;
 pub mod fragments;
 pub mod generated;
 mod hydrogens;
+pub mod kekulise;
 pub mod metrics;
 pub mod molecule;
 pub mod perceived;
@@ -46,16 +48,18 @@ pub mod text_lines;
 pub mod valence;
 pub mod write;
 
+pub use bond_encoding::BondEncoding;
 pub use chemistry::chematic::Chematic;
 #[cfg(feature = "rdkit")]
 pub use chemistry::rdkit::Rdkit;
 pub use chemistry::{Chemistry, Problem, ProblemKind, Verdict};
 pub use csv_file::{CsvRow, CsvRows};
-pub use decode::{Decoded, decode};
+pub use decode::{Decoded, decode, decode_as};
 pub use element::Element;
 pub use error::MoleculeError;
 pub use generated::{Correction, GeneratedMolecule};
 pub use hydrogens::with_hydrogens;
+pub use kekulise::{Kekulised, kekulise};
 pub use molecule::{Atom, BondOrder, MolecularGraph, bonds, molecule_from};
 pub use repair::repair;
 pub use sdf_file::{SdfRecord, SdfRecords};

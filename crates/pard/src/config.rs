@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use equidrift_backend::model_description::{SamplingWeights, Task, Vocabulary};
+use equidrift_backend::model_description::{BondsConfig, SamplingWeights, Task, Vocabulary};
 use equidrift_graph::BlockDegree;
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct PardConfig {
     pub max_nodes: usize,
     /// What the node classes mean; `None` for plain graphs, whose nodes are all alike.
     pub vocabulary: Option<Vocabulary>,
+    /// What the classes of edges of molecules mean.
+    #[serde(default, skip_serializing_if = "BondsConfig::are_orders")]
+    pub bonds: BondsConfig,
     /// Layer sizes and choices.
     pub network: NetworkConfig,
     /// Hops of the structural order; 0 makes every graph one block.

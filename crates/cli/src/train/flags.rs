@@ -184,6 +184,15 @@ pub(super) enum Unusable {
     Fail,
 }
 
+/// What the adjacency of molecules holds.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Bonds {
+    /// None 0, single 1, double 2, triple 3; aromatic rings are kekulised
+    Orders,
+    /// None 0, single 1, aromatic 2, double 3, triple 4; samples are kekulised
+    Aromatic,
+}
+
 /// Which state.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Keep {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use equidrift::training::{PRESETS, TrainRequest, TrainingSettings, train_molecules};
 use serde_json::{Value, json};
 
-use super::flags::{LoopFlags, Unusable, insert, named};
+use super::flags::{Bonds, LoopFlags, Unusable, insert, named};
 use super::{fit, settings};
 use crate::exit::CliResult;
 
@@ -57,6 +57,9 @@ pub(crate) struct TrainMoleculesArgs {
     /// Elements of the node features, in order, e.g. C,N,O,F; `detect` takes those of the data
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     atoms: Option<Vec<String>>,
+    /// What the model's adjacency holds [default: orders]
+    #[arg(long, value_enum)]
+    bonds: Option<Bonds>,
     /// What to do with lines that are no molecule [default: skip]
     #[arg(long, value_enum)]
     on_bad_line: Option<Unusable>,
@@ -105,6 +108,7 @@ fn flags(args: &TrainMoleculesArgs) -> Value {
     });
     insert(&mut table, "atoms", atoms);
     insert(&mut table, "hydrogens", args.hydrogens.map(named));
+    insert(&mut table, "bonds", args.bonds.map(named));
     insert(&mut table, "on_bad_line", args.on_bad_line.map(named));
     insert(&mut table, "on_unknown_atom", args.on_unknown_atom.map(named));
     table.into()

@@ -5,8 +5,8 @@ use std::path::Path;
 use equidrift_gdss::Task;
 use equidrift_molecule::metrics::{SmilesSet, TrainingSet};
 use equidrift_molecule::{
-    Chemistry, Correction, Decoded, Element, Format, GeneratedMolecule, MolecularGraph, MoleculeError,
-    SmilesLines, decode,
+    BondEncoding, Chemistry, Correction, Decoded, Element, Format, GeneratedMolecule, MolecularGraph,
+    MoleculeError, SmilesLines, decode_as,
 };
 
 use super::sampling::{Decoder, FinalState, Sampling};
@@ -103,6 +103,7 @@ impl Generator {
     fn finisher(&self) -> Finisher<'_> {
         Finisher {
             vocabulary: self.sampling.model.vocabulary(),
+            bonds: self.sampling.model.bonds(),
             correction: self.sampling.request.correction,
             chemistry: self.chemistry,
         }
@@ -142,6 +143,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
 /// Makes molecules of final states.
 struct Finisher<'a> {
     vocabulary: &'a [Element],
+    bonds: BondEncoding,
     correction: Correction,
     chemistry: &'a dyn Chemistry,
 }
@@ -169,7 +171,7 @@ impl Decoder for Finisher<'_> {
     type Item = GeneratedMolecule;
 
     fn decode(&self, id: u64, row: FinalState<'_>) -> Result<GeneratedMolecule, Error> {
-        self.finish(id, decode(row.x, row.adj, self.vocabulary)?)
+        self.finish(id, decode_as(self.bonds, row.x, row.adj, self.vocabulary)?)
     }
 
     fn diverged(&self, id: u64) -> Result<GeneratedMolecule, Error> {

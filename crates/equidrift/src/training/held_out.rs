@@ -206,6 +206,7 @@ mod tests {
                 test_rows: test,
                 split: None,
                 atoms: &[],
+                bonds: equidrift_molecule::BondEncoding::Orders,
                 on_bad_line: Unusable::Skip,
                 on_unknown_atom: Unusable::Skip,
                 hydrogens: Hydrogens::Implicit,

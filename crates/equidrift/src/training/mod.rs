@@ -50,6 +50,7 @@ use crate::datasets::DatasetError;
 use crate::error::{Error, ErrorKind};
 use crate::generate::chemistry;
 use crate::graph_input::GraphInput;
+use crate::model::bond_encoding;
 use family::FamilyConfig;
 use run::{GraphTraining, Progress, identity};
 
@@ -105,7 +106,7 @@ pub trait TrainingWatcher {
 /// What a run trains on.
 #[derive(Debug, Clone, Copy)]
 pub enum TrainingData<'a> {
-    /// Molecules, as graphs of elements and bond orders.
+    /// Molecules, as graphs of elements and bonds.
     Molecules(&'a MoleculeSet),
     /// Plain graphs.
     Graphs(&'a GraphSet),
@@ -157,6 +158,7 @@ pub fn train_molecules(
         test_rows: request.test_rows.as_deref(),
         split: request.split.as_deref(),
         atoms: &settings.atoms,
+        bonds: bond_encoding(settings.bonds),
         on_bad_line: settings.on_bad_line,
         on_unknown_atom: settings.on_unknown_atom,
         hydrogens: settings.hydrogens,
@@ -192,6 +194,9 @@ pub fn train_graphs(
     settings.check()?;
     if !settings.atoms.is_empty() {
         return Err(held_out::setting("atoms: graphs have none"));
+    }
+    if !settings.bonds.are_orders() {
+        return Err(held_out::setting("bonds: graphs have none"));
     }
     if request.split.is_some() {
         let reason = "for graphs the part stands behind the file's name, FILE:SCHEME:PART".to_owned();
@@ -309,6 +314,7 @@ fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<F
         task,
         max_nodes: graphs.nodes(),
         vocabulary,
+        bonds: settings.bonds,
         networks,
         paths: settings.paths.clone(),
         sampler: settings.sampler.clone(),

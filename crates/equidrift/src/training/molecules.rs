@@ -1,4 +1,4 @@
-//! From a SMILES file to a training set: one-hot elements and bond orders.
+//! From a SMILES file to a training set: one-hot elements and bonds as levels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use equidrift_backend::checksum::sha256_file;
 use equidrift_gdss::GraphDataset;
 use equidrift_molecule::{
-    BadLine, Chemistry, Element, MolecularGraph, MoleculeError, OnBadLine, SmilesReader, molecule,
+    BadLine, BondEncoding, Chemistry, Element, MolecularGraph, MoleculeError, OnBadLine, SmilesReader,
     with_hydrogens,
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ pub struct MoleculeSource<'a> {
     pub split: Option<&'a str>,
     /// The elements in the order of the node features; empty: those of the data by atomic number.
     pub atoms: &'a [String],
+    /// What the values of the edges stand for.
+    pub bonds: BondEncoding,
     /// Lines that are no molecule.
     pub on_bad_line: Unusable,
     /// Molecules with an atom outside `atoms`.
@@ -75,20 +77,26 @@ pub struct MoleculeSet {
 pub(super) struct Skeleton {
     pub(super) row: u64,
     pub(super) atoms: Vec<Element>,
+    /// The bonds with their levels.
     pub(super) bonds: Vec<(usize, usize, u8)>,
 }
 
 impl Skeleton {
-    pub(super) fn new(row: u64, molecule: MolecularGraph, hydrogens: Hydrogens) -> Self {
-        let molecule = match hydrogens {
-            Hydrogens::Implicit => molecule,
-            Hydrogens::Explicit => with_hydrogens(&molecule),
+    /// The skeleton of a molecule in row `row` of the data.
+    ///
+    /// # Errors
+    /// A molecule whose bonds cannot be encoded.
+    pub(super) fn new(row: u64, graph: MolecularGraph, source: &MoleculeSource<'_>) -> Result<Self, Error> {
+        let graph = match source.hydrogens {
+            Hydrogens::Implicit => graph,
+            Hydrogens::Explicit => with_hydrogens(&graph),
         };
-        Self {
-            row,
-            atoms: molecule.node_weights().map(|atom| atom.element).collect(),
-            bonds: molecule::bonds(&molecule).map(|(a, b, order)| (a, b, order.number())).collect(),
-        }
+        let atoms = graph.node_weights().map(|atom| atom.element).collect();
+        let bonds = source.bonds.encode(&graph).map_err(|error| {
+            let (path, reason) = (source.data.to_owned(), error.to_string());
+            MoleculeError::Line { path, line: row + 1, reason }
+        })?;
+        Ok(Self { row, atoms, bonds })
     }
 }
 
@@ -125,7 +133,7 @@ impl MoleculeSet {
         skeletons.map(|skeletons| Self::featurise(source, wanted, skeletons)).transpose()
     }
 
-    /// One-hot elements and bond orders of what was read.
+    /// One-hot elements and bond levels of what was read.
     fn featurise(
         source: &MoleculeSource<'_>,
         wanted: Vec<Element>,
@@ -200,7 +208,7 @@ fn read_smiles(
         if row % 1024 == 0 && stop() {
             return Ok(None);
         }
-        used.push(Skeleton::new(row, record.graph, source.hydrogens));
+        used.push(Skeleton::new(row, record.graph, source)?);
     }
     let bad_lines = reader.into_bad_lines();
     last_row = last_row.max(bad_lines.last().map_or(0, |bad| bad.line - 1));
@@ -239,6 +247,7 @@ mod tests {
             test_rows,
             split: None,
             atoms,
+            bonds: BondEncoding::Orders,
             on_bad_line: Unusable::Skip,
             on_unknown_atom: Unusable::Skip,
             hydrogens: Hydrogens::Implicit,
@@ -274,6 +283,24 @@ mod tests {
         let benzene = set.graphs.dense(&[3]);
         let orders: Vec<f64> = benzene.adj.iter().copied().filter(|&a| a != 0.0).collect();
         assert_eq!((orders.len(), orders.iter().sum::<f64>()), (12, 18.0));
+    }
+
+    #[test]
+    fn aromatic_bonds_can_be_a_level_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = file(&folder, "data.smi", DATA);
+        let rows = file(&folder, "rows.txt", "0\n3\n");
+        let aromatic = MoleculeSource { bonds: BondEncoding::Aromatic, ..source(&data, Some(&rows), &[]) };
+        let set = read(&aromatic).unwrap();
+        let levels = |index| {
+            let dense = set.graphs.dense(&[index]);
+            let mut levels: Vec<f64> = dense.adj.into_iter().filter(|level| *level != 0.0).collect();
+            levels.sort_unstable_by(f64::total_cmp);
+            levels
+        };
+        assert_eq!(levels(2), [2.0; 12], "benzene");
+        assert_eq!(levels(0), [4.0; 2], "C#N");
+        assert_eq!(levels(1), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0], "glycine");
     }
 
     #[test]

@@ -17,9 +17,6 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::training::settings::TrainingSettings;
 
-/// Classes of edges of molecules: none, single, double, triple.
-const BONDS: usize = 4;
-
 /// What classes become by noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -134,7 +131,11 @@ pub(super) fn pard_config(
     let largest =
         |of: fn(&BlockGraph) -> Option<&usize>| graphs.iter().filter_map(of).max().copied().unwrap_or(0);
     let (node_classes, edge_classes) = match task {
-        Task::Molecules => (node_classes, BONDS),
+        Task::Molecules => {
+            // None, single, double, triple; and aromatic.
+            let bonds = if settings.bonds.are_orders() { 4 } else { 5 };
+            (node_classes, bonds)
+        }
         Task::Graphs => (1, 2),
     };
     let one_block = pard.max_hops == 0;
@@ -176,6 +177,7 @@ pub(super) fn pard_config(
         task,
         max_nodes: graphs.iter().map(BlockGraph::nodes).max().unwrap_or(0),
         vocabulary,
+        bonds: settings.bonds,
         network,
         max_hops: pard.max_hops,
         block_degree: BlockDegree::Smallest,

@@ -1,9 +1,9 @@
-//! From a prepared data set to a training set: no chemistry is done again.
+//! From a prepared data set to a training set: no chemistry is done again, but for the perception of aromatic bonds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use equidrift_molecule::{BadLine, molecule_from};
+use equidrift_molecule::BadLine;
 
 use super::molecules::{MoleculeSource, Skeleton, Skeletons};
 use super::settings::Unusable;
@@ -62,8 +62,7 @@ pub(super) fn read(
             return Ok(None);
         }
         sources.insert(metadata.source_of(molecule));
-        let graph = molecule_from(set.atoms(molecule), set.bonds(molecule))?;
-        used.push(Skeleton::new(set.row(molecule), graph, source.hydrogens));
+        used.push(Skeleton::new(set.row(molecule), set.graph(molecule), source)?);
     }
     Ok(Some(Skeletons {
         left_out: (set.len() - used.len()) as u64,

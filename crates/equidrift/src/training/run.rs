@@ -227,6 +227,7 @@ pub(crate) fn identity(
     unusual("warmup_steps", settings.warmup_steps.to_string(), usual.warmup_steps.to_string());
     unusual("warmup_epochs", settings.warmup_epochs.to_string(), usual.warmup_epochs.to_string());
     unusual("hydrogens", format!("{:?}", settings.hydrogens), format!("{:?}", usual.hydrogens));
+    unusual("bonds", format!("{:?}", settings.bonds), format!("{:?}", usual.bonds));
     let weighting = |settings: &TrainingSettings| json(serde_json::to_string(&settings.weighting));
     unusual("weighting", weighting(settings)?, weighting(&usual)?);
     let schedule = |settings: &TrainingSettings| {

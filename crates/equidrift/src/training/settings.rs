@@ -1,7 +1,7 @@
 //! The settings of a training run: a preset, a file over it, flags over both.
 
 use equidrift_backend::device::DeviceKind;
-use equidrift_gdss::{EngineKind, NetworksConfig, PathsConfig, SamplingWeights};
+use equidrift_gdss::{BondsConfig, EngineKind, NetworksConfig, PathsConfig, SamplingWeights};
 use equidrift_sampler::SamplerConfig;
 use equidrift_train::adam::{AdamConfig, WeightDecay};
 use equidrift_train::{Intervals, LearningRate, LossWeighting, TrainerConfig, ValidationConfig, Weights};
@@ -84,6 +84,9 @@ pub struct TrainingSettings {
     pub plot: bool,
     /// Element symbols in the order of the node features; empty: all elements of the data by atomic number.
     pub atoms: Vec<String>,
+    /// What the entries of the adjacency of molecules stand for: `orders` or `aromatic`.
+    #[serde(default, skip_serializing_if = "BondsConfig::are_orders")]
+    pub bonds: BondsConfig,
     /// What to do with lines that are no molecule, and with graphs that are not undirected and simple.
     pub on_bad_line: Unusable,
     /// What to do with molecules that have an atom outside `atoms`.
@@ -417,6 +420,10 @@ mod tests {
             "sampling": {"every": 5, "sampler": "heun", "steps": 20}, "optimiser": "adamw", "keep": "best"
         });
         let settings = TrainingSettings::merge(Some("zinc250k"), &[over]).unwrap();
+        assert!(settings.bonds.are_orders());
+        let aromatic = TrainingSettings::merge(None, &[json!({"bonds": "aromatic"})]).unwrap();
+        let record = serde_json::to_value(&aromatic).unwrap();
+        assert_eq!(TrainingSettings::merge(None, &[record]).unwrap().bonds, BondsConfig::Aromatic);
         assert_eq!(settings.sampling.sampler.as_ref().unwrap().name(), "heun");
         let record = serde_json::to_value(&settings).unwrap();
         assert_eq!(TrainingSettings::merge(None, &[record]).unwrap(), settings);

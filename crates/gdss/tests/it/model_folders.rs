@@ -8,10 +8,10 @@ use equidrift_backend::device::{DeviceError, DeviceKind};
 use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_backend::weights::{HostTensor, TensorFile, WeightsError};
 use equidrift_gdss::{
-    CARD_FILE, CONFIG_FILE, ConfigError, EdgeNetworkConfig, EngineKind, GdssConfig, GdssError, GdssModel,
-    NetworksConfig, NodeNetworkConfig, ParameterError, PathsConfig, Precision, Projection, SamplingWeights,
-    ScoreNetworkAConfig, ScoreNetworkXConfig, Task, Vocabulary, WEIGHTS_FILE, convert_gdss, forward,
-    initial_parameters,
+    BondsConfig, CARD_FILE, CONFIG_FILE, ConfigError, EdgeNetworkConfig, EngineKind, GdssConfig, GdssError,
+    GdssModel, NetworksConfig, NodeNetworkConfig, ParameterError, PathsConfig, Precision, Projection,
+    SamplingWeights, ScoreNetworkAConfig, ScoreNetworkXConfig, Task, Vocabulary, WEIGHTS_FILE, convert_gdss,
+    forward, initial_parameters,
 };
 use equidrift_sampler::path::DataMoments;
 use equidrift_sampler::{PathConfig, SamplerConfig};
@@ -51,6 +51,7 @@ fn small_model() -> GdssModel {
         task: Task::Molecules,
         max_nodes: 5,
         vocabulary: Some(Vocabulary { atoms: vec!["C".into(), "O".into()] }),
+        bonds: BondsConfig::Orders,
         networks,
         paths: PathsConfig::published(
             PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 },
@@ -86,6 +87,30 @@ fn a_written_folder_reads_back_identical() {
     model.write(&target, &[]).unwrap();
     std::fs::write(target.join(CARD_FILE), "notes").unwrap();
     GdssModel::open(&target).unwrap();
+}
+
+#[test]
+fn the_bond_encoding_stands_in_the_folder_unless_it_is_the_usual_one() {
+    let folder = scratch();
+    let model = small_model();
+    model.write(folder.path(), &[]).unwrap();
+    let path = folder.path().join(CONFIG_FILE);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("bonds"));
+    let config = GdssConfig { bonds: BondsConfig::Aromatic, ..model.config().clone() };
+    let aromatic = GdssModel::new(config, model.parameters().clone()).unwrap();
+    assert_ne!(aromatic.digest().unwrap(), model.digest().unwrap());
+    aromatic.write(folder.path(), &[]).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(r#""bonds": "aromatic""#), "{text}");
+    assert_eq!(GdssModel::open(folder.path()).unwrap(), aromatic);
+    let card = std::fs::read_to_string(folder.path().join(CARD_FILE)).unwrap();
+    assert!(card.contains("aromatic bonds are a level of their own"), "{card}");
+    std::fs::write(&path, text.replace("aromatic", "delocalised")).unwrap();
+    seal(folder.path());
+    let error = GdssModel::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("delocalised"), "{error}");
+    let graphs = GdssConfig { task: Task::Graphs, vocabulary: None, ..aromatic.config().clone() };
+    assert!(graphs.check().unwrap_err().to_string().contains("bonds"));
 }
 
 #[test]

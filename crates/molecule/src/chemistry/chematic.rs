@@ -146,7 +146,7 @@ impl Chematic {
 
 /// The library's molecule of a graph whose valences fit. The check is ours, because the library's clean-up would turn a
 /// five-valent nitrogen into a nitro group and call it well.
-fn accepted(molecule: &MolecularGraph, task: &'static str) -> Result<Molecule, MoleculeError> {
+pub(super) fn accepted(molecule: &MolecularGraph, task: &'static str) -> Result<Molecule, MoleculeError> {
     match valence_problems(molecule).into_iter().next() {
         Some(problem) => Err(refused(task, problem.message)),
         None => to_library(molecule),
@@ -294,6 +294,6 @@ fn other(message: String) -> Problem {
     Problem { kind: ProblemKind::Other, atoms: Vec::new(), message }
 }
 
-fn refused(task: &'static str, reason: impl ToString) -> MoleculeError {
+pub(super) fn refused(task: &'static str, reason: impl ToString) -> MoleculeError {
     MoleculeError::Chemistry { backend: NAME, task, reason: reason.to_string() }
 }

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "rdkit")]
 mod back_ends;
+mod bond_encodings;
 mod chemnet;
 mod corpus;
 mod decodings;
