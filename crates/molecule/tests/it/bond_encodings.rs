@@ -66,7 +66,9 @@ fn compare(path: &Path, step: usize) -> (usize, usize, usize) {
         plain += usize::from(encoded == 0 && perceived > 0);
     }
     let path = path.display();
-    println!("{path}: {same} of {all} the same, {mended} with fewer aromatic bonds encoded, {plain} with none");
+    println!(
+        "{path}: {same} of {all} the same, {mended} with fewer aromatic bonds encoded, {plain} with none"
+    );
     (all, same, mended)
 }
 
