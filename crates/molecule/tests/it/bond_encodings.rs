@@ -45,7 +45,7 @@ fn spelt(decoded: &Decoded) -> Option<String> {
 /// Every so many molecules of a file that are in the vocabulary, through both encodings: (molecules, same, those of them that
 /// would not come back if all aromatic bonds were encoded as such).
 fn compare(path: &Path, step: usize) -> (usize, usize, usize) {
-    let (mut all, mut same, mut mended) = (0, 0, 0);
+    let (mut all, mut same, mut mended, mut plain) = (0, 0, 0, 0);
     for line in SmilesLines::open(path).unwrap().step_by(step) {
         let molecule = Chematic.parse_smiles(&line.unwrap().smiles).unwrap();
         if molecule.edge_count() == 0 {
@@ -63,8 +63,12 @@ fn compare(path: &Path, step: usize) -> (usize, usize, usize) {
         let encoded = BondEncoding::Aromatic.encode(&molecule).unwrap();
         let encoded = encoded.iter().filter(|bond| bond.2 == 2).count();
         mended += usize::from(encoded != perceived);
+        plain += usize::from(encoded == 0 && perceived > 0);
     }
-    println!("{}: {same} of {all} the same, {mended} with fewer aromatic bonds encoded", path.display());
+    let path = path.display();
+    println!(
+        "{path}: {same} of {all} the same, {mended} with fewer aromatic bonds encoded, {plain} with none"
+    );
     (all, same, mended)
 }
 
