@@ -22,6 +22,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("equidrift-nn", &["equidrift-backend"]),
     ("equidrift-train", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     ("equidrift-gdss", &["equidrift-backend", "equidrift-nn", "equidrift-sampler", "equidrift-train"]),
+    (
+        "equidrift-geotdm",
+        &[
+            "equidrift-backend",
+            "equidrift-nn",
+            "equidrift-sampler",
+            "equidrift-train",
+            "equidrift-trajectory",
+        ],
+    ),
     ("equidrift-pard", &["equidrift-backend", "equidrift-graph", "equidrift-nn", "equidrift-sampler"]),
     ("equidrift-laws", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     (
@@ -63,6 +73,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "equidrift-nn",
             "equidrift-train",
             "equidrift-gdss",
+            "equidrift-geotdm",
             "equidrift-pard",
             "equidrift-laws",
         ],
@@ -301,7 +312,7 @@ fn the_tensor_library_is_compiled_once_for_every_selection_of_packages() {
         .map(|(package, _)| package)
         .collect();
     assert!(below.len() > 100, "{} packages below burn", below.len());
-    for name in ["backend", "sampler", "nn", "train", "gdss", "pard", "laws", "cli"] {
+    for name in ["backend", "sampler", "nn", "train", "gdss", "geotdm", "pard", "laws", "cli"] {
         for entry in compiled(&["-p", &format!("equidrift-{name}"), "--edges", "normal,build"]) {
             assert!(
                 !below.contains(&entry.0) || whole.contains(&entry),
