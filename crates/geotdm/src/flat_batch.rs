@@ -108,7 +108,10 @@ impl FlatBatch {
             let of_nodes = read.nodes_of(system);
             let count = of_nodes.len();
             let rows = |values: &[f64], width: usize, frames: usize, from: usize, to: usize| {
-                of_nodes.clone().flat_map(|node| frame_major(&values[node * width * frames..], width, frames, from, to)).collect::<Vec<f64>>()
+                of_nodes
+                    .clone()
+                    .flat_map(|node| frame_major(&values[node * width * frames..], width, frames, from, to))
+                    .collect::<Vec<f64>>()
             };
             let node_features = rows(&features, node_width, feature_frames, 0, feature_frames);
             let graph = SystemGraph::new(count, node_features, feature_frames, edges, edge_features)?;
@@ -244,12 +247,7 @@ impl<'a> Input<'a> {
     }
 
     fn shape(&self, name: &'static str, expected: String, tensor: &HostTensor) -> GeotdmError {
-        GeotdmError::InputShape {
-            path: self.origin.to_owned(),
-            name,
-            expected,
-            found: tensor.shape.clone(),
-        }
+        GeotdmError::InputShape { path: self.origin.to_owned(), name, expected, found: tensor.shape.clone() }
     }
 
     fn value(&self, name: &'static str, expected: String, found: f64, position: usize) -> GeotdmError {

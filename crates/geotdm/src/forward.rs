@@ -69,7 +69,8 @@ pub fn forward(
     for places in groups_of_like_shape(&all, |_| usize::MAX) {
         let members: Vec<&System> = places.iter().map(|&place| &batch.systems[place]).collect();
         let group = SystemGroup::new(&config.network, &members, network.device(), dtype)?;
-        let joined = |of: &[Vec<f64>]| places.iter().flat_map(|&place| of[place].clone()).collect::<Vec<f64>>();
+        let joined =
+            |of: &[Vec<f64>]| places.iter().flat_map(|&place| of[place].clone()).collect::<Vec<f64>>();
         let task = GroupTask {
             model,
             network: &network,
@@ -116,8 +117,7 @@ impl GroupTask<'_> {
         let diffusion = &self.model.config().diffusion;
         let shape = group.shape();
         let tensor = |values| from_host::<3>(values, shape, network.device(), network.dtype());
-        let noised =
-            NoisedGroup::new(network, diffusion, group, tensor(clean), tensor(noise), &self.levels)?;
+        let noised = NoisedGroup::new(network, diffusion, group, tensor(clean), tensor(noise), &self.levels)?;
         let denoised = noised.denoise(network, diffusion, group)?;
         let losses = to_host("losses", noised.node_losses(&denoised, group))?;
         let reference = noised.reference.map(|reference| to_host("the reference", reference)).transpose()?;

@@ -16,6 +16,7 @@
 //! | the networks: EGTN and learned prior | [`network`] |
 //! | noise levels | [`diffusion`] |
 //! | loss | [`denoising_loss`] |
+//! | a batch as a state of the sampler core, and sampling | [`system_batch`], [`denoiser`], [`trajectory_run`] |
 //! | likelihood | [`likelihood`] |
 //! | model folders | [`model`], [`config`] |
 //! | the layout of the reference files | [`convert_geotdm`], [`flat_batch`], [`forward()`] |
@@ -25,6 +26,7 @@
 
 pub mod config;
 mod convert;
+pub mod denoiser;
 pub mod denoising_loss;
 pub mod diffusion;
 mod egtn;
@@ -40,10 +42,13 @@ pub mod network;
 pub mod network_config;
 pub mod parameters;
 pub mod system;
+pub mod system_batch;
 pub mod system_group;
+pub mod trajectory_run;
 
 pub use config::{ConfigError, GeotdmConfig};
 pub use convert::{convert_geotdm, published_sampler};
+pub use denoiser::GeotdmDenoiser;
 pub use denoising_loss::{CountedNodes, NoisedGroup, system_losses};
 pub use diffusion::{Posterior, TrajectoryDiffusion};
 pub use egtn::{Half, LayerWatcher};
@@ -58,4 +63,6 @@ pub use network::{Denoised, GeotdmNetwork};
 pub use network_config::{Lengths, NetworkConfig, Prior};
 pub use parameters::{ParameterError, check_parameters, parameter_shapes};
 pub use system::{MolecularEdges, System, SystemGraph};
+pub use system_batch::SystemBatch;
 pub use system_group::SystemGroup;
+pub use trajectory_run::{DrawnTrajectories, TrajectoryRun};

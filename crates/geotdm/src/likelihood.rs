@@ -152,7 +152,8 @@ impl Level<'_> {
 /// The divergence of the last level's law from the standard normal.
 fn prior_term(diffusion: &TrajectoryDiffusion, z_0: &[f64]) -> f64 {
     let last = diffusion.steps() - 1;
-    let (mean, variance) = (diffusion.signal(last), 1.0 - diffusion.path.alpha_bar(last));
-    let log_variance = libm::log(variance);
-    z_0.iter().map(|z| 0.5 * (variance - 1.0 - log_variance + mean * mean * z * z)).sum()
+    // The variance is 1 - ᾱ, very near 1.
+    let bar = diffusion.path.alpha_bar(last);
+    let log_variance = libm::log1p(-bar);
+    z_0.iter().map(|z| 0.5 * (-bar - log_variance + bar * z * z)).sum()
 }

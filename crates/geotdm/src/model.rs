@@ -46,11 +46,12 @@ impl GeotdmModel {
     /// As [`GeotdmModel::open`], without checksums.
     pub fn from_bytes(bytes: &ModelBytes, origin: &Path) -> Result<Self, GeotdmError> {
         let config_path = origin.join(CONFIG_FILE);
-        let config: GeotdmConfig = serde_json::from_slice(&bytes.config).map_err(|source| GeotdmError::Json {
-            path: config_path.clone(),
-            expected: "the configuration of a GeoTDM model",
-            source,
-        })?;
+        let config: GeotdmConfig =
+            serde_json::from_slice(&bytes.config).map_err(|source| GeotdmError::Json {
+                path: config_path.clone(),
+                expected: "the configuration of a GeoTDM model",
+                source,
+            })?;
         let weights_path = origin.join(WEIGHTS_FILE);
         let weights = TensorFile::from_bytes(&bytes.weights, &weights_path)?;
         Self::from_parts(config, weights.tensors, &config_path, &weights_path)

@@ -24,10 +24,7 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
     };
     let rows = [
         ("generates", generates),
-        (
-            "network",
-            format!("EGTN, {} layers, width {}, {count} parameters", network.layers, network.hidden),
-        ),
+        ("network", format!("EGTN, {} layers, width {}, {count} parameters", network.layers, network.hidden)),
         ("features", format!("{} of a node, {} of an edge", network.node_features, network.edge_features)),
         ("prior", prior),
         ("noise levels", config.diffusion.steps().to_string()),

@@ -2,9 +2,7 @@
 
 use burn::tensor::{DType, Device, Gradients, Tensor};
 use equidrift_backend::weights::ParameterSet;
-use equidrift_nn::{
-    Linear, ParameterReader, ParameterTracker, TrackedParameters, sinusoid_of_both_ends,
-};
+use equidrift_nn::{Linear, ParameterReader, ParameterTracker, TrackedParameters, sinusoid_of_both_ends};
 
 use crate::egtn::{Egtn, LayerWatcher, in_all_frames};
 use crate::error::GeotdmError;
@@ -52,7 +50,8 @@ impl GeotdmNetwork {
         dtype: DType,
     ) -> Result<Self, GeotdmError> {
         let from = ParameterTracker::new(ParameterReader { parameters, device, dtype });
-        let input = from.linear("input_linear", config.node_features + config.time_features, config.hidden)?;
+        let input =
+            from.linear("input_linear", config.node_features + config.time_features, config.hidden)?;
         let egtn = Egtn::read(&from, "", config, config.layers)?;
         let prior = match config.prior {
             Prior::Learned { layers, frames } => Some(LearnedPrior::read(&from, config, layers, frames)?),

@@ -90,8 +90,7 @@ struct List<'a> {
 impl List<'_> {
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize) {
         let kind = ParameterKind::Linear { inputs };
-        self.entries
-            .insert(format!("{name}.weight"), ParameterInfo { shape: vec![outputs, inputs], kind });
+        self.entries.insert(format!("{name}.weight"), ParameterInfo { shape: vec![outputs, inputs], kind });
         self.entries.insert(format!("{name}.bias"), ParameterInfo { shape: vec![outputs], kind });
     }
 

@@ -73,8 +73,9 @@ impl SystemGraph {
             MolecularEdges::Near => near_edges(topology),
             MolecularEdges::All => all_edges(topology),
         };
-        let one_hot =
-            |edge: &MolecularEdge| (0..EDGE_CLASSES).map(|class| f64::from(u8::from(class == edge.class))).collect::<Vec<_>>();
+        let one_hot = |edge: &MolecularEdge| {
+            (0..EDGE_CLASSES).map(|class| f64::from(u8::from(class == edge.class))).collect::<Vec<_>>()
+        };
         let classes = edges.iter().flat_map(one_hot).collect();
         let edges = edges.iter().map(|edge| [edge.receiver, edge.sender]).collect();
         debug_assert_eq!(NODE_FEATURES * topology.atoms(), Vec::len(&features));
@@ -87,9 +88,8 @@ impl SystemGraph {
     /// As [`SystemGraph::new`].
     pub fn of_bodies(run: &nbody::Run) -> Result<Self, GeotdmError> {
         let bodies = run.bodies();
-        let edges: Vec<[usize; 2]> = (0..bodies)
-            .flat_map(|i| (0..bodies).filter(move |&j| j != i).map(move |j| [i, j]))
-            .collect();
+        let edges: Vec<[usize; 2]> =
+            (0..bodies).flat_map(|i| (0..bodies).filter(move |&j| j != i).map(move |j| [i, j])).collect();
         let strengths = edges.iter().map(|[i, j]| run.interactions()[i * bodies + j]).collect();
         Self::new(bodies, run.node_features().to_vec(), 1, edges, strengths)
     }

@@ -83,8 +83,9 @@ impl SystemGroup {
                 config.node_features,
             ),
             feature_frames,
-            edge_features: has_edge_features
-                .then(|| tensor(&|system| system.graph.edge_features().to_vec(), edges, config.edge_features)),
+            edge_features: has_edge_features.then(|| {
+                tensor(&|system| system.graph.edge_features().to_vec(), edges, config.edge_features)
+            }),
             given: (given_frames > 0)
                 .then(|| tensor(&|system| system.given.clone(), nodes * given_frames, dimensions)),
             given_frames,
@@ -173,7 +174,10 @@ pub(crate) fn from_host<const D: usize>(
 ///
 /// # Errors
 /// [`GeotdmError::Values`].
-pub(crate) fn to_host<const D: usize>(what: &'static str, values: Tensor<D>) -> Result<Vec<f64>, GeotdmError> {
+pub(crate) fn to_host<const D: usize>(
+    what: &'static str,
+    values: Tensor<D>,
+) -> Result<Vec<f64>, GeotdmError> {
     values.try_into_vec_as::<f64>().map_err(|error| GeotdmError::Values { what, reason: error.to_string() })
 }
 

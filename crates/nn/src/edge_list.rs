@@ -98,8 +98,7 @@ impl EdgeList {
     pub fn sum_at_receivers(&self, edges: Tensor<3>) -> Tensor<3> {
         let [g, rows, channels] = edges.dims();
         let frames = rows / self.edges;
-        let zeros =
-            Tensor::<2>::zeros([g * self.nodes, frames * channels], (&edges.device(), edges.dtype()));
+        let zeros = Tensor::<2>::zeros([g * self.nodes, frames * channels], (&edges.device(), edges.dtype()));
         let rows = edges.reshape([g * self.edges, frames * channels]);
         zeros.select_assign(0, self.receivers.clone(), rows, IndexingUpdateOp::Add).reshape([
             g,

@@ -85,8 +85,7 @@ impl EquivariantConvolution {
     ) -> (Tensor<3>, Tensor<3>) {
         let width = self.hidden;
         let node = self.node_first.weight();
-        let of_node =
-            h.clone().matmul(columns(&node, 0, width)) + self.node_first.bias().unsqueeze::<3>();
+        let of_node = h.clone().matmul(columns(&node, 0, width)) + self.node_first.bias().unsqueeze::<3>();
         if edges.edges() == 0 {
             return (self.node_second.over_features(silu(of_node), None), x);
         }
@@ -117,8 +116,7 @@ impl EquivariantConvolution {
     ) -> Tensor<3> {
         let weight = self.edge_first.weight();
         let width = self.hidden;
-        let received =
-            h.clone().matmul(columns(&weight, 0, width)) + self.edge_first.bias().unsqueeze::<3>();
+        let received = h.clone().matmul(columns(&weight, 0, width)) + self.edge_first.bias().unsqueeze::<3>();
         let sent = h.matmul(columns(&weight, width, width));
         let [g, rows, _] = length.dims();
         let frames = rows / edges.edges();

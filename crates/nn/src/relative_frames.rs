@@ -53,8 +53,7 @@ mod tests {
         for (rows, frames) in [(1, 1), (1, 4), (2, 2), (2, 5), (3, 3), (4, 7), (5, 5)] {
             let width = frames + rows - 1;
             let values: Vec<f64> = (0..2 * rows * width).map(|k| k as f64).collect();
-            let relative =
-                Tensor::<3>::from_data(TensorData::new(values.clone(), [2, rows, width]), like);
+            let relative = Tensor::<3>::from_data(TensorData::new(values.clone(), [2, rows, width]), like);
             let found = by_pairs(relative.clone(), frames);
             let host = found.clone().try_into_vec_as::<f64>().unwrap();
             for b in 0..2 {

@@ -33,7 +33,8 @@ fn loss_and_gradient(
             let data = TensorData::new(values, group.shape()).convert_dtype(dtype);
             Tensor::<3>::from_data(data, (&device, dtype))
         };
-        let joined = |of: &[Vec<f64>]| places.iter().flat_map(|&place| of[place].clone()).collect::<Vec<f64>>();
+        let joined =
+            |of: &[Vec<f64>]| places.iter().flat_map(|&place| of[place].clone()).collect::<Vec<f64>>();
         let rolled = joined(&noise)
             .chunks(group.frames() * dimensions)
             .flat_map(|node| {
@@ -54,7 +55,8 @@ fn loss_and_gradient(
         .unwrap();
         let denoised = noised.denoise(&network, &config.diffusion, &group).unwrap();
         let losses = system_losses(noised.node_losses(&denoised, &group), config.counted);
-        let sum = losses.sum() / all.len() as f64;
+        // Not a division: its gradient rounds the divisor to single precision.
+        let sum = losses.sum().mul_scalar(1.0 / all.len() as f64);
         total = Some(match total {
             Some(total) => total + sum,
             None => sum,

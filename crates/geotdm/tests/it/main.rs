@@ -2,8 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batch_independence;
+mod equivariance;
 mod features;
+mod gaussian_chain;
 mod gradients;
+mod model_folders;
 mod networks;
 mod reference;
 mod schedule;
+mod solvers;
+mod speed;
+mod trajectories;

@@ -28,7 +28,12 @@ fn compare(precision: Precision, allowed: &Allowed) {
                 .get(&format!("out.{name}"))
                 .unwrap_or_else(|| panic!("{}: {name} is not computed", case.name));
             assert_eq!(result.shape, expected.shape, "{}: {name}", case.name);
-            let error = relative_error(&result.to_f64(), &expected.to_f64());
+            let (result, expected) = (result.to_f64(), expected.to_f64());
+            let mut error = relative_error(&result, &expected);
+            if name.starts_with("vlb.") {
+                // Terms of a sum far above 1, some of them differences of nearly equal numbers.
+                error *= expected.iter().fold(0.0_f64, |m, e| m.max(e.abs())).min(1.0);
+            }
             let (part, allowed) = match name.split('.').next().unwrap() {
                 "net" => ("networks", allowed.networks),
                 "vlb" => ("bounds", allowed.process),
@@ -40,7 +45,11 @@ fn compare(precision: Precision, allowed: &Allowed) {
             compared += 1;
         }
         let worst: Vec<String> = worst.iter().map(|(part, error)| format!("{part} {error:.1e}")).collect();
-        println!("{} {precision:?}: {compared} tensors, largest relative errors: {}", case.name, worst.join(", "));
+        println!(
+            "{} {precision:?}: {compared} tensors, largest relative errors: {}",
+            case.name,
+            worst.join(", ")
+        );
         assert!(compared >= 15, "{}: only {compared} tensors", case.name);
     }
 }
@@ -73,24 +82,24 @@ fn layers(case: &Case, dtype: DType) -> BTreeMap<String, Vec<f64>> {
         let levels = [case.levels()[place]];
         let clean = tensor(&batch.clean[place]);
         let noise = tensor(&case.noise()[place]);
-        let noised =
-            NoisedGroup::new(&network, &config.diffusion, &group, clean, noise, &levels).unwrap();
+        let noised = NoisedGroup::new(&network, &config.diffusion, &group, clean, noise, &levels).unwrap();
         let reference = noised.reference.clone().unwrap();
         let seen = host(noised.state.clone() + reference.clone());
         let given = &all[place].given;
         let mut seen_parts = Vec::new();
-        let mut record = |prefix: &str, centre: &[f64], number: usize, half: Half, h: &Tensor<3>, x: &Tensor<3>| {
-            let name = match half {
-                Half::Spatial => "es",
-                Half::Temporal => "et",
+        let mut record =
+            |prefix: &str, centre: &[f64], number: usize, half: Half, h: &Tensor<3>, x: &Tensor<3>| {
+                let name = match half {
+                    Half::Spatial => "es",
+                    Half::Temporal => "et",
+                };
+                let positions: Vec<f64> = host(x.clone())
+                    .chunks(centre.len())
+                    .flat_map(|point| point.iter().zip(centre).map(|(x, c)| x + c).collect::<Vec<_>>())
+                    .collect();
+                seen_parts.push((format!("{prefix}layer{number}.{name}.x"), positions));
+                seen_parts.push((format!("{prefix}layer{number}.{name}.h"), host(h.clone())));
             };
-            let positions: Vec<f64> = host(x.clone())
-                .chunks(centre.len())
-                .flat_map(|point| point.iter().zip(centre).map(|(x, c)| x + c).collect::<Vec<_>>())
-                .collect();
-            seen_parts.push((format!("{prefix}layer{number}.{name}.x"), positions));
-            seen_parts.push((format!("{prefix}layer{number}.{name}.h"), host(h.clone())));
-        };
         let centre = |values: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
             let values: Vec<f64> = values.collect();
             let points = values.chunks(3).count() as f64;

@@ -1,0 +1,118 @@
+//! How long the released size takes (`--ignored`; prints, checks only that the numbers are finite).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use equidrift_geotdm::{
+    CountedNodes, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup, Prior, System, SystemGraph,
+    SystemGroup, TrajectoryDiffusion, initial_parameters, system_losses,
+};
+use equidrift_sampler::{KeyedNoise, NoiseSource, Stream, Support};
+
+use crate::reference::host;
+
+const GIVEN: usize = 10;
+const FRAMES: usize = 20;
+
+/// A ring of atoms with edges to the nearest ones: 21 and 152 as aspirin has, or 5 and 20 as five bodies have.
+fn system(nodes: usize, edges: usize, node_features: usize, edge_features: usize, frames: usize) -> System {
+    let list: Vec<[usize; 2]> =
+        (0..edges).map(|edge| [edge % nodes, (edge % nodes + 1 + edge / nodes) % nodes]).collect();
+    let graph =
+        SystemGraph::new(nodes, vec![0.3; nodes * node_features], 1, list, vec![0.5; edges * edge_features]);
+    let support = Support::vector(1, nodes * GIVEN * 3);
+    let given = KeyedNoise::new(1).normals(Stream::Prior, 0, 0, &support, &[0]);
+    System { graph: Arc::new(graph.unwrap()), dimensions: 3, frames, given }
+}
+
+/// Best of three, in milliseconds.
+fn best(work: impl Fn()) -> f64 {
+    let time = || {
+        let start = Instant::now();
+        work();
+        1e3 * start.elapsed().as_secs_f64()
+    };
+    (0..3).map(|_| time()).fold(f64::INFINITY, f64::min)
+}
+
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1e6
+}
+
+fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_features: usize, train: bool) {
+    let config = NetworkConfig {
+        node_features,
+        edge_features,
+        hidden: 128,
+        layers: 6,
+        time_features: 32,
+        lengths: Lengths::Squared,
+        prior: Prior::Learned { layers: 2, frames: FRAMES.max(of.frames) },
+    };
+    let parameters = initial_parameters(&config, 1);
+    let diffusion = TrajectoryDiffusion::linear(100).unwrap();
+    let members = vec![of; batch];
+    let run = |device: &Device, gradient: bool| {
+        let network = GeotdmNetwork::read(&config, &parameters, device, DType::F32).unwrap();
+        // As many systems at a time as a sampler takes; all at once for a gradient.
+        let most = if gradient { batch } else { 3 };
+        let groups: Vec<SystemGroup> = members
+            .chunks(most)
+            .map(|members| SystemGroup::new(&config, members, device, DType::F32).unwrap())
+            .collect();
+        best(|| {
+            for group in &groups {
+                let count = group.shape().iter().product();
+                let values =
+                    KeyedNoise::new(2).normals(Stream::Prior, 0, 0, &Support::vector(1, count), &[0]);
+                let data = TensorData::new(values, group.shape()).convert_dtype(DType::F32);
+                let positions = Tensor::<3>::from_data(data, (device, DType::F32));
+                if gradient {
+                    let levels = vec![30; group.systems()];
+                    let (clean, noise) = (positions.clone(), positions * 0.5);
+                    let noised =
+                        NoisedGroup::new(&network, &diffusion, group, clean, noise, &levels).unwrap();
+                    let denoised = noised.denoise(&network, &diffusion, group).unwrap();
+                    let losses = noised.node_losses(&denoised, group);
+                    let loss = system_losses(losses, CountedNodes::All).mean();
+                    let gradients = network.gradients(&mut loss.backward()).unwrap();
+                    assert!(gradients.values().all(|gradient| gradient.first_non_finite().is_none()));
+                } else {
+                    let times = vec![30.0; group.systems()];
+                    let noise = network.denoise(group, positions, &times).unwrap().noise;
+                    assert!(host(noise).iter().all(|x| x.is_finite()));
+                }
+            }
+        })
+    };
+    let forward = run(&Device::flex(), false);
+    println!("{name}, batch {batch}: forward {forward:.0} ms, peak memory {:.2} GB", peak_memory());
+    if train {
+        let step = run(&Device::flex().autodiff(), true);
+        println!(
+            "{name}, batch {batch}: loss and gradient {step:.0} ms, peak memory {:.2} GB",
+            peak_memory()
+        );
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: prints times"]
+fn the_released_size() {
+    let bodies = system(5, 20, 1, 1, FRAMES);
+    let aspirin = system(21, 152, 30, 4, FRAMES);
+    measure("five bodies", &bodies, 1, 1, 1, false);
+    measure("aspirin", &aspirin, 1, 30, 4, false);
+    measure("five bodies", &bodies, 16, 1, 1, true);
+    measure("aspirin", &aspirin, 16, 30, 4, true);
+}
+
+#[test]
+#[ignore = "takes minutes: prints times"]
+fn a_thousand_frames() {
+    let molecule = system(22, 160, 30, 4, 990);
+    measure("22 atoms, 1000 frames", &molecule, 1, 30, 4, false);
+}
