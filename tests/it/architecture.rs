@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "equidrift",
             "equidrift-backend",
             "equidrift-gdss",
+            "equidrift-geotdm",
             "equidrift-laws",
             "equidrift-graph",
             "equidrift-molecule",

@@ -8,7 +8,7 @@ use equidrift_geotdm::{System, SystemBatch, TrajectoryRun};
 use equidrift_sampler::plan::DpmSolverPlusPlus;
 use equidrift_sampler::{KeyedNoise, SamplerConfig};
 
-use crate::reference::cases;
+use crate::reference::{cases, short_chain};
 
 type Bits = Vec<u64>;
 
@@ -19,7 +19,7 @@ fn bits(trajectory: Option<Vec<f64>>) -> Bits {
 #[test]
 fn alone_and_in_batches() {
     for case in cases() {
-        let config = case.model.config();
+        let diffusion = short_chain(&case.model);
         let network = Arc::new(case.model.network(DeviceKind::Cpu, DType::F32).unwrap());
         let mut systems = case.batch().systems;
         // Where frames are not bound to features, trajectories of other lengths too.
@@ -32,7 +32,7 @@ fn alone_and_in_batches() {
         let draw = |members: &[usize], side_by_side: usize| -> Vec<Bits> {
             let systems = members.iter().map(|&member| systems[member].clone()).collect();
             let batch = SystemBatch::new(systems).unwrap().with_side_by_side(side_by_side);
-            let run = TrajectoryRun::new(network.clone(), &config.diffusion, batch).unwrap();
+            let run = TrajectoryRun::new(network.clone(), &diffusion, batch).unwrap();
             let plan = run.plan(&sampler, 4).unwrap();
             let ids: Vec<u64> = members.iter().map(|&member| 100 + member as u64).collect();
             let drawn = run.draw(&plan, &KeyedNoise::new(1), &ids).unwrap();

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use burn::tensor::{DType, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    GeotdmModel, Prior, System, SystemBatch, SystemGroup, TrajectoryRun, initial_parameters,
-    published_sampler,
+    GeotdmModel, Prior, System, SystemBatch, SystemGroup, TrajectoryDiffusion, TrajectoryRun,
+    initial_parameters, published_sampler,
 };
 use equidrift_sampler::plan::DpmSolverPlusPlus;
 use equidrift_sampler::{KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
 
-use crate::reference::{cases, host, norm, relative_error};
+use crate::reference::{cases, host, norm, relative_error, short_chain};
 
 /// A rotation with a reflection (determinant -1), and a shift.
 struct Motion {
@@ -64,8 +64,17 @@ impl NoiseSource for Turned<'_> {
     }
 }
 
-/// The reference models, and each with random parameters as training begins with them.
-fn models() -> Vec<(String, GeotdmModel, Vec<System>)> {
+/// A model, and a chain along which its samples stay in range.
+struct Subject {
+    name: String,
+    model: GeotdmModel,
+    diffusion: TrajectoryDiffusion,
+    systems: Vec<System>,
+}
+
+/// The reference models, and each with random parameters as training begins with them. Only the small ones of the reference
+/// were fitted: they alone can go the whole way to noise and back.
+fn subjects() -> Vec<Subject> {
     let random = |model: &GeotdmModel| {
         let config = model.config().clone();
         let parameters = initial_parameters(&config.network, 11);
@@ -74,9 +83,17 @@ fn models() -> Vec<(String, GeotdmModel, Vec<System>)> {
     cases()
         .into_iter()
         .flat_map(|case| {
-            let systems = case.batch().systems;
-            let fresh = (format!("{} at random", case.name), random(&case.model), systems.clone());
-            [(case.name, case.model, systems), fresh]
+            let (systems, fresh) = (case.batch().systems, random(&case.model));
+            let fitted = case.name.starts_with("small");
+            let chain = short_chain(&case.model);
+            let diffusion = if fitted { case.model.config().diffusion.clone() } else { chain.clone() };
+            let at_random = Subject {
+                name: format!("{} at random", case.name),
+                model: fresh,
+                diffusion: chain,
+                systems: systems.clone(),
+            };
+            [Subject { name: case.name, model: case.model, diffusion, systems }, at_random]
         })
         .collect()
 }
@@ -122,7 +139,7 @@ fn network_defects(model: &GeotdmModel, systems: &[System], dtype: DType) -> (f6
 
 #[test]
 fn networks_move_along() {
-    for (name, model, systems) in models() {
+    for Subject { name, model, systems, .. } in subjects() {
         for (dtype, allowed) in [(DType::F64, 1e-10), (DType::F32, 1e-4)] {
             let (noise, reference) = network_defects(&model, &systems, dtype);
             println!("{name} {dtype:?}: network {noise:.1e}, prior {reference:.1e}");
@@ -134,31 +151,26 @@ fn networks_move_along() {
     }
 }
 
-/// Trajectories of each system; none if one of them left the range of numbers.
+/// Trajectories of each system.
 fn draw(
-    model: &GeotdmModel,
+    subject: &Subject,
     systems: Vec<System>,
     labels: Option<Vec<Vec<u32>>>,
     noise: &dyn NoiseSource,
     sampler: &SamplerConfig,
     dtype: DType,
-) -> Option<Vec<Vec<f64>>> {
-    let config = model.config();
-    let network = Arc::new(model.network(DeviceKind::Cpu, dtype).unwrap());
+) -> Vec<Vec<f64>> {
+    let network = Arc::new(subject.model.network(DeviceKind::Cpu, dtype).unwrap());
     let ids: Vec<u64> = (0..systems.len() as u64).collect();
     let mut batch = SystemBatch::new(systems).unwrap();
     if let Some(labels) = labels {
         batch = batch.with_labels(labels).unwrap();
     }
-    let run = TrajectoryRun::new(network, &config.diffusion, batch).unwrap();
-    let steps = if sampler.name() == "ancestral" { config.diffusion.steps() } else { 10 };
+    let run = TrajectoryRun::new(network, &subject.diffusion, batch).unwrap();
+    let steps = if sampler.name() == "ancestral" { subject.diffusion.steps() } else { 10 };
     let plan = run.plan(sampler, steps).unwrap();
-    run.draw(&plan, noise, &ids).unwrap().trajectories.into_iter().collect()
-}
-
-/// Models whose samples stay in range: the reference's large ones are random and amplify what they see.
-fn can_sample(name: &str) -> bool {
-    name.starts_with("small") || name.ends_with("random")
+    let drawn = run.draw(&plan, noise, &ids).unwrap();
+    drawn.trajectories.into_iter().map(|trajectory| trajectory.expect(&subject.name)).collect()
 }
 
 fn samplers() -> [SamplerConfig; 2] {
@@ -167,7 +179,8 @@ fn samplers() -> [SamplerConfig; 2] {
 
 #[test]
 fn samples_move_along() {
-    for (name, model, systems) in models().into_iter().filter(|(name, ..)| can_sample(name)) {
+    for subject in subjects() {
+        let Subject { name, model, systems, .. } = &subject;
         let motion = Motion::new(systems[0].dimensions, 9);
         let moved: Vec<System> =
             systems.iter().map(|s| System { given: motion.apply(&s.given), ..s.clone() }).collect();
@@ -175,9 +188,9 @@ fn samples_move_along() {
         for sampler in samplers() {
             for (dtype, allowed) in [(DType::F64, 1e-10), (DType::F32, 1e-4)] {
                 let noise = KeyedNoise::new(2);
-                let plain = draw(&model, systems.clone(), None, &noise, &sampler, dtype).unwrap();
+                let plain = draw(&subject, systems.clone(), None, &noise, &sampler, dtype);
                 let turned = Turned(&motion, noise);
-                let after = draw(&model, moved.clone(), None, &turned, &sampler, dtype).unwrap();
+                let after = draw(&subject, moved.clone(), None, &turned, &sampler, dtype);
                 let mut worst = 0.0_f64;
                 for (plain, after) in plain.iter().zip(&after) {
                     let expected = if conditional { motion.apply(plain) } else { motion.turn(plain) };
@@ -192,7 +205,8 @@ fn samples_move_along() {
 
 #[test]
 fn permuted_nodes_give_permuted_samples() {
-    for (name, model, systems) in models().into_iter().filter(|(name, ..)| can_sample(name)) {
+    for subject in subjects() {
+        let Subject { name, systems, .. } = &subject;
         let order = |nodes: usize| -> Vec<usize> { (0..nodes).rev().map(|n| (n + 1) % nodes).collect() };
         let permuted: Vec<System> = systems
             .iter()
@@ -211,11 +225,10 @@ fn permuted_nodes_give_permuted_samples() {
         for (dtype, allowed) in [(DType::F64, 1e-10), (DType::F32, 1e-4)] {
             let noise = KeyedNoise::new(4);
             let sampler = published_sampler();
-            let plain = draw(&model, systems.clone(), None, &noise, &sampler, dtype).unwrap();
-            let after =
-                draw(&model, permuted.clone(), Some(labels.clone()), &noise, &sampler, dtype).unwrap();
+            let plain = draw(&subject, systems.clone(), None, &noise, &sampler, dtype);
+            let after = draw(&subject, permuted.clone(), Some(labels.clone()), &noise, &sampler, dtype);
             let mut worst = 0.0_f64;
-            for ((plain, after), system) in plain.iter().zip(&after).zip(&systems) {
+            for ((plain, after), system) in plain.iter().zip(&after).zip(systems) {
                 let order = order(system.graph.nodes());
                 let length = plain.len() / order.len();
                 let expected: Vec<f64> =
@@ -230,13 +243,14 @@ fn permuted_nodes_give_permuted_samples() {
 
 #[test]
 fn unconditional_samples_have_no_centre_of_mass() {
-    for (name, model, systems) in models().into_iter().filter(|(name, ..)| can_sample(name)) {
+    for subject in subjects() {
+        let Subject { name, model, systems, .. } = &subject;
         if model.config().network.prior != Prior::JointCentre {
             continue;
         }
         for sampler in samplers() {
             let noise = KeyedNoise::new(6);
-            for trajectory in draw(&model, systems.clone(), None, &noise, &sampler, DType::F32).unwrap() {
+            for trajectory in draw(&subject, systems.clone(), None, &noise, &sampler, DType::F32) {
                 let points = trajectory.len() as f64 / 3.0;
                 let scale = norm(&trajectory) / points.sqrt();
                 for k in 0..3 {

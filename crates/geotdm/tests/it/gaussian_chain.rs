@@ -164,7 +164,7 @@ fn graph() -> Arc<SystemGraph> {
 /// The published sampler with all its steps, and a fast one.
 fn samplers() -> [(SamplerConfig, usize, usize); 2] {
     let fast = SamplerConfig::DpmSolverPlusPlus(DpmSolverPlusPlus::default());
-    [(published_sampler(), 200, 200), (fast, 1000, 25)]
+    [(published_sampler(), 200, 200), (fast, 1000, 50)]
 }
 
 const SAMPLES: usize = 12_000;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use equidrift_backend::weights::TensorFile;
-use equidrift_geotdm::{FlatBatch, GeotdmModel, convert_geotdm};
+use equidrift_geotdm::{FlatBatch, GeotdmModel, TrajectoryDiffusion, convert_geotdm};
+use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 
 const GOLDEN: &str = ".golden.safetensors";
 
@@ -81,6 +82,14 @@ impl Case {
 
 pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.try_into_vec_as::<f64>().unwrap()
+}
+
+/// A chain that leaves much of the data: with networks that were never fitted, the whole way to noise and back would
+/// leave the range of numbers.
+pub(crate) fn short_chain(model: &GeotdmModel) -> TrajectoryDiffusion {
+    let betas = BetaSchedule::Linear { first: 1e-3, last: 0.05 };
+    let path = DiscreteDdpm::new(25, betas).unwrap();
+    TrajectoryDiffusion { path, ..model.config().diffusion.clone() }
 }
 
 /// Largest difference, relative to the largest magnitude of `expected`.

@@ -9,9 +9,9 @@ use equidrift_sampler::{KeyedNoise, SamplerConfig};
 
 use crate::reference::{cases, relative_error};
 
-/// Samplers that have no meaning on a path from data to noise in discrete steps: those of interpolants and of exploding
-/// noise.
-const ELSEWHERE: [&str; 3] = ["interpolant-ode", "interpolant-sde", "annealed-langevin"];
+/// Samplers with Langevin steps, whose size is set for other data: with a network that was fitted to one batch they may
+/// leave the range of numbers, which must then be reported.
+const WITH_LANGEVIN_STEPS: [&str; 3] = ["predictor-corrector", "s4", "annealed-langevin"];
 
 #[test]
 fn all_of_them_run() {
@@ -23,22 +23,24 @@ fn all_of_them_run() {
         let ids: Vec<u64> = (10..10 + run.batch().systems().len() as u64).collect();
         let mut names = Vec::new();
         for sampler in SamplerConfig::all() {
-            let plan = match run.plan(&sampler, 24) {
-                Ok(plan) => plan,
-                Err(error) => {
+            let plan = run.plan(&sampler, 24).unwrap();
+            let drawn = run.draw(&plan, &KeyedNoise::new(3), &ids).unwrap();
+            assert_eq!(drawn.evaluations, plan.evaluations());
+            for (row, (system, trajectory)) in
+                run.batch().systems().iter().zip(&drawn.trajectories).enumerate()
+            {
+                let Some(trajectory) = trajectory else {
                     assert!(
-                        ELSEWHERE.contains(&sampler.name()) || sampler.name() == "dpm-solver-v3",
-                        "{}: {error}",
+                        WITH_LANGEVIN_STEPS.contains(&sampler.name()),
+                        "{} {}",
+                        case.name,
                         sampler.name()
                     );
+                    assert!(
+                        drawn.failures.iter().any(|failure| (failure.row, failure.id) == (row, ids[row]))
+                    );
                     continue;
-                }
-            };
-            let drawn = run.draw(&plan, &KeyedNoise::new(3), &ids).unwrap();
-            assert!(drawn.failures.is_empty(), "{} {}: {:?}", case.name, sampler.name(), drawn.failures);
-            assert_eq!(drawn.evaluations, plan.evaluations());
-            for (system, trajectory) in run.batch().systems().iter().zip(&drawn.trajectories) {
-                let trajectory = trajectory.as_ref().unwrap();
+                };
                 assert_eq!(trajectory.len(), system.width());
                 assert!(trajectory.iter().all(|x| x.is_finite()), "{} {}", case.name, sampler.name());
             }
@@ -68,8 +70,11 @@ fn deterministic_solvers_agree() {
         };
         let fine = draw("dpm-solver++", 400);
         let [coarse, medium] = [20, 100].map(|steps| relative_error(&draw("dpm-solver++", steps), &fine));
-        let other = relative_error(&draw("ddim", 400), &fine);
-        println!("dpm-solver++ with 20 and 100 steps {coarse:.1e}, {medium:.1e}; ddim with 400 {other:.1e}");
-        assert!(medium < coarse && other < 0.02, "{coarse} {medium} {other}");
+        let [slow, slower] = [100, 400].map(|steps| relative_error(&draw("ddim", steps), &fine));
+        println!(
+            "dpm-solver++ with 20, 100 steps {coarse:.1e}, {medium:.1e}; ddim with 100, 400 {slow:.1e}, {slower:.1e}"
+        );
+        // Of the second and of the first order.
+        assert!(medium < 0.2 * coarse && slower < 0.5 * slow && slower < 0.05);
     }
 }
