@@ -15,7 +15,8 @@
 //! | systems of one shape on a device | [`system_group`] |
 //! | the networks: EGTN and learned prior | [`network`] |
 //! | noise levels | [`diffusion`] |
-//! | loss | [`denoising_loss`] |
+//! | loss, and the trainer's objective over it | [`denoising_loss`], [`denoising_objective`] |
+//! | trajectories to train on | [`training_examples`] |
 //! | a batch as a state of the sampler core, and sampling | [`system_batch`], [`denoiser`], [`trajectory_run`] |
 //! | likelihood | [`likelihood`] |
 //! | model folders | [`model`], [`config`] |
@@ -28,6 +29,7 @@ pub mod config;
 mod convert;
 pub mod denoiser;
 pub mod denoising_loss;
+pub mod denoising_objective;
 pub mod diffusion;
 mod egtn;
 mod error;
@@ -44,12 +46,14 @@ pub mod parameters;
 pub mod system;
 pub mod system_batch;
 pub mod system_group;
+pub mod training_examples;
 pub mod trajectory_run;
 
 pub use config::{ConfigError, GeotdmConfig};
 pub use convert::{convert_geotdm, published_sampler};
 pub use denoiser::GeotdmDenoiser;
 pub use denoising_loss::{CountedNodes, NoisedGroup, system_losses};
+pub use denoising_objective::{DenoisingObjective, NoiseDraw};
 pub use diffusion::{Posterior, TrajectoryDiffusion};
 pub use egtn::{Half, LayerWatcher};
 pub use error::GeotdmError;
@@ -65,4 +69,5 @@ pub use parameters::{ParameterError, check_parameters, parameter_shapes};
 pub use system::{MolecularEdges, System, SystemGraph};
 pub use system_batch::SystemBatch;
 pub use system_group::SystemGroup;
+pub use training_examples::{TrainingExample, TrainingExamples, TrajectoryWindows};
 pub use trajectory_run::{DrawnTrajectories, TrajectoryRun};

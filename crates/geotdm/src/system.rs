@@ -201,6 +201,13 @@ impl System {
         self.graph.nodes() * self.frames * self.dimensions
     }
 
+    /// How many such systems have at most `rows` edges times frames together; at least one.
+    pub(crate) fn most_within(&self, rows: usize) -> usize {
+        let frames = self.frames + self.given_frames();
+        let widest = self.graph.edges().len().max(self.graph.nodes());
+        (rows / (widest * frames).max(1)).max(1)
+    }
+
     /// What must be equal for systems to be computed side by side.
     fn shape(&self) -> [usize; 6] {
         let graph = &self.graph;

@@ -183,10 +183,7 @@ impl SystemBatch {
         dtype: DType,
     ) -> Result<Vec<RowGroup>, GeotdmError> {
         let systems: Vec<&System> = origins.iter().map(|&origin| &self.systems[origin]).collect();
-        let most = |system: &System| {
-            let frames = system.frames + system.given_frames();
-            self.side_by_side / (system.graph.edges().len().max(system.graph.nodes()) * frames).max(1)
-        };
+        let most = |system: &System| system.most_within(self.side_by_side);
         let groups = groups_of_like_shape(&systems, most).into_iter().map(|rows| {
             let members: Vec<&System> = rows.iter().map(|&row| systems[row]).collect();
             Ok(RowGroup { group: SystemGroup::new(config, &members, device, dtype)?, rows })

@@ -13,4 +13,5 @@ mod reference;
 mod schedule;
 mod solvers;
 mod speed;
+mod training;
 mod trajectories;
