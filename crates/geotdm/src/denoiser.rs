@@ -1,12 +1,14 @@
 //! The network as the sampler core sees it.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, TensorData};
 use equidrift_sampler::{DenoiseError, Denoiser, Layout, PredictionKind, State};
 
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
+use crate::fused::{FusedNetwork, NoisySystem};
 use crate::network::GeotdmNetwork;
 use crate::system_batch::{RowGroup, SystemBatch};
 
@@ -22,6 +24,8 @@ pub struct GeotdmDenoiser {
     batch: SystemBatch,
     /// All rows of the batch.
     groups: Vec<RowGroup>,
+    /// Evaluates states in single precision, on so many threads.
+    fused: Option<(Arc<FusedNetwork>, NonZeroUsize)>,
 }
 
 impl GeotdmDenoiser {
@@ -36,13 +40,27 @@ impl GeotdmDenoiser {
     ) -> Result<Self, GeotdmError> {
         let rows: Vec<usize> = (0..batch.systems().len()).collect();
         let groups = batch.groups(network.config(), &rows, network.device(), network.dtype())?;
-        Ok(Self { network, diffusion, batch, groups })
+        Ok(Self { network, diffusion, batch, groups, fused: None })
+    }
+
+    /// Lets the fused kernels evaluate states in single precision, on `threads` threads. They hold the same parameters; results
+    /// differ by rounding only.
+    #[must_use]
+    pub fn with_fused(mut self, network: Arc<FusedNetwork>, threads: NonZeroUsize) -> Self {
+        self.fused = Some((network, threads));
+        self
     }
 
     /// The systems.
     #[must_use]
     pub fn batch(&self) -> &SystemBatch {
         &self.batch
+    }
+
+    /// The noise levels.
+    #[must_use]
+    pub fn diffusion(&self) -> &TrajectoryDiffusion {
+        &self.diffusion
     }
 
     /// The network.
@@ -88,6 +106,45 @@ impl GeotdmDenoiser {
     }
 }
 
+impl GeotdmDenoiser {
+    fn predict_fused(
+        &self,
+        network: &FusedNetwork,
+        threads: NonZeroUsize,
+        state: &State,
+        origins: &[usize],
+        times: &[f64],
+    ) -> Result<Vec<Tensor<2>>, DenoiseError> {
+        let given = &state.components[0].values;
+        let rows = given.clone().try_into_vec_as::<f32>();
+        let rows = rows.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
+        let width = self.batch.width();
+        let positions: Vec<Vec<f32>> = rows
+            .chunks_exact(width.max(1))
+            .zip(origins)
+            .map(|(row, &origin)| self.batch.trajectory(row, origin))
+            .collect();
+        let noisy: Vec<NoisySystem<'_>> = positions
+            .iter()
+            .zip(origins)
+            .zip(times)
+            .map(|((positions, &origin), &time)| NoisySystem {
+                system: &self.batch.systems()[origin],
+                positions,
+                time: self.diffusion.label_at(time),
+            })
+            .collect();
+        let found = network.denoise(&noisy, threads);
+        let found = found.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
+        let mut padded = vec![0.0; rows.len()];
+        for ((row, values), &origin) in padded.chunks_exact_mut(width.max(1)).zip(&found).zip(origins) {
+            self.batch.fill_row(row, values, origin);
+        }
+        let data = TensorData::new(padded, given.dims());
+        Ok(vec![Tensor::from_data(data, (&given.device(), given.dtype()))])
+    }
+}
+
 impl Denoiser for GeotdmDenoiser {
     fn kinds(&self) -> &[PredictionKind] {
         &[PredictionKind::Noise]
@@ -96,6 +153,9 @@ impl Denoiser for GeotdmDenoiser {
     fn predict(&self, state: &State, times: &[f64]) -> Result<Vec<Tensor<2>>, DenoiseError> {
         let engine = |error: GeotdmError| DenoiseError::Engine(Box::new(error));
         let origins = self.origins(state)?;
+        if let (Some((network, threads)), DType::F32) = (&self.fused, state.components[0].values.dtype()) {
+            return self.predict_fused(network, *threads, state, &origins, times);
+        }
         let (device, dtype) = (self.network.device(), self.network.dtype());
         let selected;
         let groups = if origins.iter().copied().eq(0..self.batch.systems().len()) {

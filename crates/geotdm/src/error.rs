@@ -109,6 +109,9 @@ pub enum GeotdmError {
     /// Molecules, runs of simulations and walkers.
     #[error(transparent)]
     Trajectory(#[from] TrajectoryError),
+    /// Parameters that are not those of the fused network.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
     /// Parameters that are not the network's.
     #[error(transparent)]
     Layer(#[from] LayerError),

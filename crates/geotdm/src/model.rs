@@ -1,6 +1,8 @@
 //! A model: its configuration, its weights, and what can be made of them.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::DType;
 use equidrift_backend::checksum::sha256;
@@ -9,10 +11,14 @@ use equidrift_backend::model_folder::{self, CONFIG_FILE, ModelBytes, WEIGHTS_FIL
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 
 use crate::config::GeotdmConfig;
+use crate::denoiser::GeotdmDenoiser;
 use crate::error::GeotdmError;
+use crate::fused::FusedNetwork;
 use crate::model_card::model_card;
 use crate::network::GeotdmNetwork;
 use crate::parameters::check_parameters;
+use crate::system_batch::SystemBatch;
+use crate::trajectory_run::TrajectoryRun;
 
 /// A GeoTDM model whose configuration and weights fit together.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +120,33 @@ impl GeotdmModel {
     #[must_use]
     pub fn parameters(&self) -> &ParameterSet {
         &self.parameters
+    }
+
+    /// Its denoiser in the fused kernels: processor only, single precision, the fastest there.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Parameters`]; cannot happen for a checked model.
+    pub fn fused(&self) -> Result<FusedNetwork, GeotdmError> {
+        Ok(FusedNetwork::new(&self.config.network, &self.parameters)?)
+    }
+
+    /// Systems ready for sampling: in single precision, by the fused kernels on the processor and by the tensor library
+    /// elsewhere. One call of the network uses `threads` threads of the processor.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Device`] if the device is not compiled in, [`GeotdmError::Count`] if a system does not fit the model.
+    pub fn run(
+        &self,
+        batch: SystemBatch,
+        device: DeviceKind,
+        threads: NonZeroUsize,
+    ) -> Result<TrajectoryRun, GeotdmError> {
+        let network = Arc::new(self.network(device, DType::F32)?);
+        let denoiser = GeotdmDenoiser::new(network, self.config.diffusion.clone(), batch)?;
+        TrajectoryRun::of(match device {
+            DeviceKind::Cpu => denoiser.with_fused(Arc::new(self.fused()?), threads),
+            _ => denoiser,
+        })
     }
 
     /// Its networks on a device, in single or double precision.

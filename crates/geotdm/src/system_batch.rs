@@ -152,26 +152,34 @@ impl SystemBatch {
             if expected != found {
                 return Err(GeotdmError::Count { what, expected, found });
             }
-            let length = system.frames * self.dimensions;
-            for (node, values) in values.chunks_exact(length.max(1)).enumerate() {
-                let at = row * self.width() + node * self.frames * self.dimensions;
-                rows[at..at + length].copy_from_slice(values);
-            }
+            let width = self.width();
+            self.fill_row(&mut rows[row * width..(row + 1) * width], values, row);
         }
         Ok(rows)
+    }
+
+    /// The trajectory `[N, T, D]` of system `system` into its padded row.
+    pub(crate) fn fill_row<T: Copy>(&self, row: &mut [T], trajectory: &[T], system: usize) {
+        let length = self.systems[system].frames * self.dimensions;
+        let padded = self.frames * self.dimensions;
+        for (out, values) in row.chunks_exact_mut(padded.max(1)).zip(trajectory.chunks_exact(length.max(1))) {
+            out[..length].copy_from_slice(values);
+        }
+    }
+
+    /// The trajectory `[N, T, D]` of system `system` from its padded row.
+    pub(crate) fn trajectory<T: Copy>(&self, row: &[T], system: usize) -> Vec<T> {
+        let system = &self.systems[system];
+        let length = system.frames * self.dimensions;
+        let nodes = row.chunks_exact((self.frames * self.dimensions).max(1)).take(system.graph.nodes());
+        nodes.flat_map(|node| node[..length].iter().copied()).collect()
     }
 
     /// Padded rows as trajectories `[N, T, D]` of each system.
     #[must_use]
     pub fn trajectories(&self, rows: &[f64]) -> Vec<Vec<f64>> {
-        let of_row = |(row, system): (&[f64], &System)| {
-            let node = |node: usize| {
-                let at = node * self.frames * self.dimensions;
-                row[at..at + system.frames * self.dimensions].iter().copied()
-            };
-            (0..system.graph.nodes()).flat_map(node).collect()
-        };
-        rows.chunks_exact(self.width().max(1)).zip(self.systems.iter()).map(of_row).collect()
+        let rows = rows.chunks_exact(self.width().max(1)).take(self.systems.len());
+        rows.enumerate().map(|(system, row)| self.trajectory(row, system)).collect()
     }
 
     /// Rows that can be computed together; row r holds system `origins[r]`.

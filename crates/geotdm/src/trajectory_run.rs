@@ -58,10 +58,18 @@ impl TrajectoryRun {
         diffusion: &TrajectoryDiffusion,
         batch: SystemBatch,
     ) -> Result<Self, GeotdmError> {
-        let (device, dtype) = (network.device().clone(), network.dtype());
-        let denoiser = GeotdmDenoiser::new(network, diffusion.clone(), batch.clone())?;
-        let reference = denoiser.reference()?;
-        Self::around(Arc::new(denoiser), reference, diffusion.path_config(), batch, &device, dtype)
+        Self::of(GeotdmDenoiser::new(network, diffusion.clone(), batch)?)
+    }
+
+    /// As [`TrajectoryRun::new`], from a denoiser that was made before.
+    ///
+    /// # Errors
+    /// As [`GeotdmNetwork::reference`].
+    pub fn of(denoiser: GeotdmDenoiser) -> Result<Self, GeotdmError> {
+        let (device, dtype) = (denoiser.network().device().clone(), denoiser.network().dtype());
+        let (reference, batch) = (denoiser.reference()?, denoiser.batch().clone());
+        let path = denoiser.diffusion().path_config();
+        Self::around(Arc::new(denoiser), reference, path, batch, &device, dtype)
     }
 
     /// With another denoiser of the positions: one that is guided, say, or known exactly. `reference` `[B, width]` is the mean

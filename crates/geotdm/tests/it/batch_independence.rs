@@ -1,10 +1,11 @@
 //! A trajectory does not depend, in any bit, on the systems beside it, whatever their sizes.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use burn::tensor::DType;
 use equidrift_backend::device::DeviceKind;
-use equidrift_geotdm::{System, SystemBatch, TrajectoryRun};
+use equidrift_geotdm::{GeotdmDenoiser, System, SystemBatch, TrajectoryRun};
 use equidrift_sampler::plan::DpmSolverPlusPlus;
 use equidrift_sampler::{KeyedNoise, SamplerConfig};
 
@@ -17,7 +18,16 @@ fn bits(trajectory: Option<Vec<f64>>) -> Bits {
 }
 
 #[test]
-fn alone_and_in_batches() {
+fn tensor_library() {
+    alone_and_in_batches(false);
+}
+
+#[test]
+fn fused_kernels() {
+    alone_and_in_batches(true);
+}
+
+fn alone_and_in_batches(fused: bool) {
     for case in cases() {
         let diffusion = short_chain(&case.model);
         let network = Arc::new(case.model.network(DeviceKind::Cpu, DType::F32).unwrap());
@@ -32,7 +42,12 @@ fn alone_and_in_batches() {
         let draw = |members: &[usize], side_by_side: usize| -> Vec<Bits> {
             let systems = members.iter().map(|&member| systems[member].clone()).collect();
             let batch = SystemBatch::new(systems).unwrap().with_side_by_side(side_by_side);
-            let run = TrajectoryRun::new(network.clone(), &diffusion, batch).unwrap();
+            let mut denoiser = GeotdmDenoiser::new(network.clone(), diffusion.clone(), batch).unwrap();
+            if fused {
+                let threads = NonZeroUsize::new(1 + members.len() % 3).unwrap();
+                denoiser = denoiser.with_fused(Arc::new(case.model.fused().unwrap()), threads);
+            }
+            let run = TrajectoryRun::of(denoiser).unwrap();
             let plan = run.plan(&sampler, 4).unwrap();
             let ids: Vec<u64> = members.iter().map(|&member| 100 + member as u64).collect();
             let drawn = run.draw(&plan, &KeyedNoise::new(1), &ids).unwrap();

@@ -5,6 +5,7 @@
 mod batch_independence;
 mod equivariance;
 mod features;
+mod fused;
 mod gaussian_chain;
 mod gradients;
 mod model_folders;

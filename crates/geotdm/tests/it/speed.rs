@@ -1,14 +1,17 @@
 //! How long the released size takes (`--ignored`; prints, checks only that the numbers are finite).
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_geotdm::{
-    CountedNodes, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup, Prior, System, SystemGraph,
-    SystemGroup, TrajectoryDiffusion, initial_parameters, system_losses,
+    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup,
+    NoisySystem, Prior, System, SystemGraph, SystemGroup, TrainingExample, TrajectoryDiffusion,
+    initial_parameters, system_losses,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource, Stream, Support};
+use equidrift_train::Objective;
 
 use crate::reference::host;
 
@@ -27,8 +30,8 @@ fn system(nodes: usize, edges: usize, node_features: usize, edge_features: usize
 }
 
 /// Best of three, in milliseconds.
-fn best(work: impl Fn()) -> f64 {
-    let time = || {
+fn best(mut work: impl FnMut()) -> f64 {
+    let mut time = || {
         let start = Instant::now();
         work();
         1e3 * start.elapsed().as_secs_f64()
@@ -90,6 +93,15 @@ fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_fea
     };
     let forward = run(&Device::flex(), false);
     println!("{name}, batch {batch}: forward {forward:.0} ms, peak memory {:.2} GB", peak_memory());
+    let fused = FusedNetwork::new(&config, &parameters).unwrap();
+    let values = KeyedNoise::new(2).normals(Stream::Prior, 0, 0, &Support::vector(1, of.width()), &[0]);
+    let positions: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+    let noisy = vec![NoisySystem { system: of, positions: &positions, time: 30.0 }; batch];
+    for threads in [1, 2] {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let time = best(|| assert!(fused.denoise(&noisy, threads).unwrap()[0][0].is_finite()));
+        println!("{name}, batch {batch}: fused forward on {threads} threads {time:.0} ms");
+    }
     if train {
         let step = run(&Device::flex().autodiff(), true);
         println!(
@@ -108,6 +120,48 @@ fn the_released_size() {
     measure("aspirin", &aspirin, 1, 30, 4, false);
     measure("five bodies", &bodies, 16, 1, 1, true);
     measure("aspirin", &aspirin, 16, 30, 4, true);
+}
+
+/// A step as the trainer takes it: a few systems at a time, on two threads.
+fn measure_objective(name: &str, of: &System, batch: usize, node_features: usize, edge_features: usize) {
+    let config = NetworkConfig {
+        node_features,
+        edge_features,
+        hidden: 128,
+        layers: 6,
+        time_features: 32,
+        lengths: Lengths::Squared,
+        prior: Prior::Learned { layers: 2, frames: FRAMES },
+    };
+    let parameters = initial_parameters(&config, 1);
+    let count = of.width();
+    let clean = KeyedNoise::new(2).normals(Stream::Prior, 0, 0, &Support::vector(1, count), &[0]);
+    let examples = vec![TrainingExample { system: of.clone(), clean }; batch];
+    let all: Vec<usize> = (0..batch).collect();
+    let mut objective = DenoisingObjective::new(
+        config,
+        TrajectoryDiffusion::linear(100).unwrap(),
+        CountedNodes::All,
+        &examples,
+        1,
+        Device::flex(),
+        NonZeroUsize::new(2).unwrap(),
+    );
+    let step = best(|| {
+        let found = objective.evaluate(&parameters, &all, 0).unwrap();
+        assert!(found.losses[0].is_finite());
+    });
+    println!(
+        "{name}, batch {batch}: objective on two threads {step:.0} ms, peak memory {:.2} GB",
+        peak_memory()
+    );
+}
+
+#[test]
+#[ignore = "takes minutes: prints times"]
+fn a_training_step() {
+    measure_objective("five bodies", &system(5, 20, 1, 1, FRAMES), 16, 1, 1);
+    measure_objective("aspirin", &system(21, 152, 30, 4, FRAMES), 16, 30, 4);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Sampling runs with every random number given, through the executor of the sampler core.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    FlatBatch, Prior, SystemBatch, TrajectoryDiffusion, TrajectoryRun, published_sampler,
+    FlatBatch, GeotdmDenoiser, Prior, SystemBatch, TrajectoryDiffusion, TrajectoryRun, published_sampler,
 };
 use equidrift_sampler::plan::STATE;
 use equidrift_sampler::{Executor, NoiseSource, Observer, OperationEvent, Plan, Stream, Support};
@@ -55,7 +56,7 @@ impl Observer for States {
     }
 }
 
-fn recorded_run(case: &Case, name: &str, dtype: DType) -> (f64, f64, usize) {
+fn recorded_run(case: &Case, name: &str, dtype: DType, fused: bool) -> (f64, f64, usize) {
     let config = case.model.config();
     let flat = case.batch();
     let runs = case.runs.as_ref().unwrap();
@@ -74,7 +75,11 @@ fn recorded_run(case: &Case, name: &str, dtype: DType) -> (f64, f64, usize) {
 
     let batch = SystemBatch::new(flat.systems.clone()).unwrap();
     let network = Arc::new(case.model.network(DeviceKind::Cpu, dtype).unwrap());
-    let run = TrajectoryRun::new(network, &diffusion, batch.clone()).unwrap();
+    let mut denoiser = GeotdmDenoiser::new(network, diffusion.clone(), batch.clone()).unwrap();
+    if fused {
+        denoiser = denoiser.with_fused(Arc::new(case.model.fused().unwrap()), NonZeroUsize::new(2).unwrap());
+    }
+    let run = TrajectoryRun::of(denoiser).unwrap();
     let frame: usize = runs.tensors["noise.init"].shape.iter().product();
     let noise = Recorded {
         start: rows_of(&flat, &batch, &numbers("noise.init")),
@@ -123,7 +128,7 @@ fn recorded_run(case: &Case, name: &str, dtype: DType) -> (f64, f64, usize) {
     (worst, relative_error(&found, &numbers(&format!("out64.{name}.final"))), steps)
 }
 
-fn compare(dtype: DType, allowed: f64) {
+fn compare(dtype: DType, fused: bool, allowed: f64) {
     let mut compared = 0;
     let all = cases();
     for case in all.iter().filter(|case| case.runs.is_some()) {
@@ -135,8 +140,12 @@ fn compare(dtype: DType, allowed: f64) {
             .collect();
         assert!(!names.is_empty());
         for name in names {
-            let (states, last, steps) = recorded_run(case, &name, dtype);
-            println!("{} {name} {dtype:?}: {steps} steps, states {states:.1e}, result {last:.1e}", case.name);
+            let (states, last, steps) = recorded_run(case, &name, dtype, fused);
+            let engine = if fused { " fused" } else { "" };
+            println!(
+                "{} {name} {dtype:?}{engine}: {steps} steps, states {states:.1e}, result {last:.1e}",
+                case.name
+            );
             assert!(states <= allowed && last <= allowed, "{} {name}", case.name);
             compared += 1;
         }
@@ -146,10 +155,15 @@ fn compare(dtype: DType, allowed: f64) {
 
 #[test]
 fn double_precision() {
-    compare(DType::F64, 1e-10);
+    compare(DType::F64, false, 1e-10);
 }
 
 #[test]
 fn single_precision() {
-    compare(DType::F32, 1e-4);
+    compare(DType::F32, false, 1e-4);
+}
+
+#[test]
+fn fused_kernels() {
+    compare(DType::F32, true, 1e-4);
 }
