@@ -60,7 +60,7 @@ pub use egtn::{Half, LayerWatcher};
 pub use error::GeotdmError;
 pub use flat_batch::FlatBatch;
 pub use forward::{Precision, forward};
-pub use fused::{FusedNetwork, NoisySystem};
+pub use fused::{FusedNetwork, NoisyExample, NoisySystem};
 pub use initialisation::initial_parameters;
 pub use likelihood::VariationalBound;
 pub use model::GeotdmModel;

@@ -5,9 +5,10 @@
 //! multiply-adds. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
 //! beside it.
 
-use equidrift_backend::weights::ParameterSet;
+use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::{NullaryFnOnce, Simd};
 
+use super::elementwise::{add_scaled, dot};
 use crate::parameters::ParameterError;
 
 /// Widths are rounded up to this.
@@ -23,6 +24,12 @@ pub(super) fn padded(width: usize) -> usize {
 pub(super) struct Rows<'a> {
     pub(super) values: &'a [f32],
     pub(super) stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(values: &'a [f32], stride: usize) -> Self {
+        Self { values, stride }
+    }
 }
 
 /// The left-hand side of a product.
@@ -115,8 +122,8 @@ fn block<S: Simd, const R: usize, const V: usize>(
     match left {
         Left::Plain(Rows { values, stride }) => {
             let rows: [&[f32]; R] = std::array::from_fn(|r| &values[(at.row + r) * stride..][..inner]);
-            for k in 0..inner {
-                let (vectors, _) = S::as_simd_f32s(&right.values[k * right.stride + at.column..][..width]);
+            for (k, right) in right.values.chunks(right.stride).take(inner).enumerate() {
+                let (vectors, _) = S::as_simd_f32s(&right[at.column..][..width]);
                 for r in 0..R {
                     let scale = simd.splat_f32s(rows[r][k]);
                     for v in 0..V {
@@ -219,6 +226,108 @@ impl Linear {
         let extents = Extents { rows, inner: self.inputs, columns: self.width() };
         let right = Rows { values: &self.forward, stride: self.width() };
         add_product(simd, extents, Left::Plain(x), right, out, out_stride);
+    }
+}
+
+impl Linear {
+    /// `dx += W' dy`: what a gradient of the outputs means for the inputs. Rows of `dx` are as wide as the padded inputs.
+    #[inline(always)]
+    pub(super) fn back<S: Simd>(&self, simd: S, dy: Rows<'_>, rows: usize, dx: &mut [f32], dx_stride: usize) {
+        let columns = padded(self.inputs);
+        let extents = Extents { rows, inner: self.outputs, columns };
+        let right = Rows { values: &self.backward, stride: columns };
+        add_product(simd, extents, Left::Plain(dy), right, dx, dx_stride);
+    }
+
+    /// A gradient of zeros.
+    pub(super) fn no_gradient(&self) -> LinearGradient {
+        LinearGradient {
+            weight: vec![0.0; self.outputs * padded(self.inputs)],
+            bias: vec![0.0; self.width()],
+            outputs: self.outputs,
+            inputs: self.inputs,
+        }
+    }
+}
+
+/// The gradient of a [`Linear`].
+#[derive(Debug, Clone)]
+pub(super) struct LinearGradient {
+    /// `[outputs, padded inputs]`.
+    weight: Vec<f32>,
+    /// `[padded outputs]`.
+    bias: Vec<f32>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl LinearGradient {
+    /// Adds that of `rows` rows with inputs `x`, as wide as the padded inputs, and gradients `dy` of the outputs.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
+        let columns = padded(self.inputs);
+        let extents = Extents { rows: self.outputs, inner: rows, columns };
+        add_product(simd, extents, Left::Transposed(dy), x, &mut self.weight, columns);
+        let width = self.bias.len();
+        for row in 0..rows {
+            add_scaled(simd, 1.0, &dy.values[row * dy.stride..][..width], &mut self.bias);
+        }
+    }
+
+    /// The weight `[outputs, inputs]` into columns `first..` of one with `columns` columns.
+    pub(super) fn weight_into(&self, out: &mut [f32], columns: usize, first: usize) {
+        let rows = out.chunks_exact_mut(columns).zip(self.weight.chunks_exact(padded(self.inputs)));
+        for (out, row) in rows {
+            out[first..first + self.inputs].copy_from_slice(&row[..self.inputs]);
+        }
+    }
+
+    /// The bias `[outputs]`.
+    pub(super) fn bias(&self) -> Vec<f32> {
+        self.bias[..self.outputs].to_vec()
+    }
+
+    /// Under the names of the parameters.
+    pub(super) fn emit(&self, name: &str, into: &mut ParameterSet) {
+        let mut weight = vec![0.0; self.outputs * self.inputs];
+        self.weight_into(&mut weight, self.inputs, 0);
+        into.insert(format!("{name}.weight"), HostTensor::f32([self.outputs, self.inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([self.outputs], self.bias()));
+    }
+}
+
+/// A map to one number: its weight `[padded inputs]` and bias, or the gradient of them.
+#[derive(Debug, Clone)]
+pub(super) struct ToNumber {
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: f32,
+    pub(super) inputs: usize,
+}
+
+impl ToNumber {
+    /// Reads `{name}.weight` `[1, inputs]` and `{name}.bias` `[1]`.
+    pub(super) fn read(parameters: &ParameterSet, name: &str, inputs: usize) -> Result<Self, ParameterError> {
+        let mut weight = lookup(parameters, format!("{name}.weight"), &[1, inputs])?;
+        weight.resize(padded(inputs), 0.0);
+        Ok(Self { weight, bias: lookup(parameters, format!("{name}.bias"), &[1])?[0], inputs })
+    }
+
+    /// A gradient of zeros.
+    pub(super) fn no_gradient(&self) -> Self {
+        Self { weight: vec![0.0; self.weight.len()], bias: 0.0, inputs: self.inputs }
+    }
+
+    /// Of one row.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
+        dot(simd, row, &self.weight) + self.bias
+    }
+
+    /// Under the names of the parameters.
+    pub(super) fn emit(&self, name: &str, into: &mut ParameterSet) {
+        let weight = self.weight[..self.inputs].to_vec();
+        into.insert(format!("{name}.weight"), HostTensor::f32([1, self.inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([1], vec![self.bias]));
     }
 }
 

@@ -7,9 +7,14 @@
 //! each node, frame and unit.
 
 mod elementwise;
+mod gradient;
+mod layers;
+mod learned_prior;
 mod matrix;
 mod spatial;
+mod spatial_backward;
 mod temporal;
+mod temporal_backward;
 mod view;
 
 use std::num::NonZeroUsize;
@@ -19,24 +24,27 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::sinusoid_of_both_ends;
 use pulp::{Arch, Simd, WithSimd};
 
-use self::matrix::{LANE_MULTIPLE, Linear, Rows, padded};
-use self::spatial::Spatial;
-use self::temporal::Temporal;
-use self::view::{Buffers, Differences, SystemView};
+pub use self::gradient::NoisyExample;
+use self::gradient::{Differentiate, NetworkGradient};
+use self::layers::Layers;
+use self::matrix::{LANE_MULTIPLE, Linear, Rows};
+use self::view::{Buffers, Differences, GraphArrays, in_all_frames, without_mean};
+use crate::denoising_loss::CountedNodes;
 use crate::error::GeotdmError;
 use crate::network_config::{NetworkConfig, Prior};
 use crate::parameters::ParameterError;
-use crate::system::System;
+use crate::system::{System, SystemGraph};
 
 /// Longest period of the sines of the diffusion time.
 const PERIOD: f64 = 10_000.0;
 
-/// The denoiser's parameters in packed form.
+/// The parameters in packed form.
 #[derive(Debug, Clone)]
 pub struct FusedNetwork {
     config: NetworkConfig,
     input: Linear,
-    layers: Vec<(Spatial, Temporal)>,
+    layers: Layers,
+    prior: Option<learned_prior::Prior>,
 }
 
 /// A system and noisy positions of it.
@@ -51,23 +59,29 @@ pub struct NoisySystem<'a> {
 }
 
 impl FusedNetwork {
-    /// Packs the parameters of the denoiser.
+    /// Packs the parameters.
     ///
     /// # Errors
     /// [`ParameterError`] if one is missing or has another shape.
     pub fn new(config: &NetworkConfig, parameters: &ParameterSet) -> Result<Self, ParameterError> {
         let inputs = config.node_features + config.time_features;
-        let layer = |l: usize| {
-            Ok((
-                Spatial::read(parameters, &format!("s_modules.{l}"), config)?,
-                Temporal::read(parameters, &format!("t_modules.{l}"), config)?,
-            ))
+        let prior = match config.prior {
+            Prior::Learned { layers, frames } => {
+                Some(learned_prior::Prior::read(parameters, config, layers, frames)?)
+            }
+            _ => None,
         };
         Ok(Self {
             config: config.clone(),
             input: Linear::read(parameters, "input_linear", inputs, config.hidden)?,
-            layers: (0..config.layers).map(layer).collect::<Result<_, _>>()?,
+            layers: Layers::read(parameters, "", config, config.layers)?,
+            prior,
         })
+    }
+
+    /// Whether trajectories have no joint mean.
+    fn is_centred(&self) -> bool {
+        self.config.prior == Prior::JointCentre
     }
 
     /// The noise in each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
@@ -80,7 +94,7 @@ impl FusedNetwork {
         systems: &[NoisySystem<'_>],
         threads: NonZeroUsize,
     ) -> Result<Vec<Vec<f32>>, GeotdmError> {
-        systems.iter().try_for_each(|noisy| self.check(noisy))?;
+        systems.iter().try_for_each(|noisy| self.check(noisy.system, noisy.positions.len()))?;
         let next = AtomicUsize::new(0);
         let work = || {
             let mut buffers = Buffers::default();
@@ -111,12 +125,12 @@ impl FusedNetwork {
         Ok(done.into_iter().map(|(_, noise)| noise).collect())
     }
 
-    fn check(&self, noisy: &NoisySystem<'_>) -> Result<(), GeotdmError> {
+    fn check(&self, system: &System, numbers: usize) -> Result<(), GeotdmError> {
         let count = |what, expected, found| {
             if expected == found { Ok(()) } else { Err(GeotdmError::Count { what, expected, found }) }
         };
-        let (system, graph) = (noisy.system, &noisy.system.graph);
-        count("numbers of a trajectory", system.width(), noisy.positions.len())?;
+        let graph = &system.graph;
+        count("numbers of a trajectory", system.width(), numbers)?;
         count("features of a node", self.config.node_features, graph.node_width())?;
         if !graph.edges().is_empty() {
             count("features of an edge", self.config.edge_features, graph.edge_width())?;
@@ -156,19 +170,8 @@ impl WithSimd for DenoiseSystem<'_> {
         let (nodes, d, made, given) =
             (graph.nodes(), system.dimensions, system.frames, system.given_frames());
         let frames = given + made;
-        let mut degree = vec![0_u32; nodes];
-        graph.edges().iter().for_each(|[receiver, _]| degree[*receiver] += 1);
-        let inverse_degree: Vec<f32> =
-            degree.iter().map(|&degree| if degree == 0 { 0.0 } else { 1.0 / degree as f32 }).collect();
-        let edge_features: Vec<f32> = graph.edge_features().iter().map(|&x| x as f32).collect();
-        let view = SystemView {
-            nodes,
-            frames,
-            dimensions: d,
-            edges: graph.edges(),
-            edge_features: &edge_features,
-            inverse_degree: &inverse_degree,
-        };
+        let arrays = GraphArrays::new(graph);
+        let view = arrays.view(graph, frames, d);
 
         // Positions about their mean.
         let mut x = Vec::with_capacity(nodes * frames * d);
@@ -176,56 +179,81 @@ impl WithSimd for DenoiseSystem<'_> {
             x.extend(system.given[node * given * d..][..given * d].iter().map(|&x| x as f32));
             x.extend_from_slice(&noisy.positions[node * made * d..][..made * d]);
         }
-        for k in 0..d {
-            let sum: f64 = x.iter().skip(k).step_by(d).map(|&x| f64::from(x)).sum();
-            let mean = (sum / (nodes * frames) as f64) as f32;
-            x.iter_mut().skip(k).step_by(d).for_each(|x| *x -= mean);
-        }
+        without_mean(&mut x, d);
         let start: Vec<f32> =
             x.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect();
 
-        let width = padded(network.config.hidden);
-        let mut h = network.inputs(simd, noisy, frames);
-        debug_assert_eq!(h.len(), nodes * frames * width);
-        for (spatial, temporal) in &network.layers {
-            spatial.forward(simd, &view, &mut h, &mut x, buffers);
-            temporal.forward(simd, &view, differences, &mut h, &mut x, buffers);
-        }
+        let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.time, frames);
+        network.layers.forward(simd, &view, differences, &mut h, &mut x, buffers, None);
 
         let end = x.chunks_exact(frames * d).flat_map(|node| &node[given * d..]);
         let mut noise: Vec<f32> = end.zip(&start).map(|(end, start)| end - start).collect();
-        if network.config.prior == Prior::JointCentre {
-            for k in 0..d {
-                let sum: f64 = noise.iter().skip(k).step_by(d).map(|&x| f64::from(x)).sum();
-                let mean = (sum / (nodes * made) as f64) as f32;
-                noise.iter_mut().skip(k).step_by(d).for_each(|x| *x -= mean);
-            }
+        if network.is_centred() {
+            without_mean(&mut noise, d);
         }
         noise
     }
 }
 
 impl FusedNetwork {
-    /// Features of nodes and of the time, `[N n, padded hidden]`.
+    /// Features of nodes and of the time, `[N n, padded hidden]`; and the rows they were made of, with their number.
     #[inline(always)]
-    fn inputs<S: Simd>(&self, simd: S, noisy: &NoisySystem<'_>, frames: usize) -> Vec<f32> {
-        let graph = &noisy.system.graph;
-        let (features, inputs) = (self.config.node_features, self.input.inputs);
-        let time = sinusoid_of_both_ends(noisy.time, self.config.time_features, PERIOD);
-        let mut rows = Vec::with_capacity(graph.nodes() * graph.feature_frames() * inputs);
-        for features in graph.node_features().chunks_exact(features) {
-            rows.extend(features.iter().chain(&time).map(|&x| x as f32));
-        }
-        let count = graph.nodes() * graph.feature_frames();
+    fn inputs<S: Simd>(
+        &self,
+        simd: S,
+        arrays: &GraphArrays,
+        graph: &SystemGraph,
+        time: f64,
+        frames: usize,
+    ) -> (Vec<f32>, Vec<f32>, usize) {
+        let time = sinusoid_of_both_ends(time, self.config.time_features, PERIOD);
+        let (rows, inputs) = arrays.node_rows(graph, frames, &time, self.input.inputs);
         let width = self.input.width();
-        let mut found = vec![0.0; count * width];
-        self.input.apply(simd, Rows { values: &rows, stride: inputs }, count, &mut found, width);
-        if graph.feature_frames() == frames {
-            return found;
+        let mut found = vec![0.0; rows * width];
+        let of_inputs = Rows { values: &inputs, stride: inputs.len() / rows };
+        self.input.apply(simd, of_inputs, rows, &mut found, width);
+        (in_all_frames(found, graph.nodes(), frames, width), inputs, rows)
+    }
+
+    /// The sum of the losses of these examples times `weight`, as of
+    /// [`NoisedGroup`](crate::NoisedGroup); and, where `wanted`, its gradient by name. Computed one example after another.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Count`] if an example does not fit the network.
+    pub fn loss_and_gradient(
+        &self,
+        examples: &[NoisyExample<'_>],
+        counted: CountedNodes,
+        weight: f64,
+        wanted: bool,
+    ) -> Result<(f64, ParameterSet), GeotdmError> {
+        let mut gradient = wanted.then(|| NetworkGradient {
+            input: self.input.no_gradient(),
+            layers: self.layers.no_gradient(),
+            prior: self.prior.as_ref().map(learned_prior::Prior::no_gradient),
+        });
+        let mut buffers = Buffers::default();
+        let mut loss = 0.0;
+        for noisy in examples {
+            let system = &noisy.example.system;
+            self.check(system, noisy.example.clean.len())?;
+            self.check(system, noisy.noise.len())?;
+            if let Some(prior) = self.prior.as_ref().filter(|prior| system.frames > prior.most_frames()) {
+                let what = "frames to be made, of a learned prior at most";
+                return Err(GeotdmError::Count { what, expected: prior.most_frames(), found: system.frames });
+            }
+            let of = |frames: usize| Differences::new(frames.max(1), self.config.time_features);
+            let differences = [of(system.given_frames() + system.frames), of(system.given_frames())];
+            loss += Arch::new().dispatch(Differentiate {
+                network: self,
+                noisy,
+                counted,
+                weight,
+                differences: [&differences[0], &differences[1]],
+                gradient: gradient.as_mut(),
+                buffers: &mut buffers,
+            });
         }
-        found
-            .chunks_exact(width)
-            .flat_map(|row| std::iter::repeat_n(row, frames).flatten().copied())
-            .collect()
+        Ok((loss, gradient.map(|gradient| gradient.emit()).unwrap_or_default()))
     }
 }

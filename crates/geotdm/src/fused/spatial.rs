@@ -3,8 +3,8 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::elementwise::{add_scaled, dot, silu};
-use super::matrix::{Linear, Rows, lookup, padded};
+use super::elementwise::{add_scaled, silu};
+use super::matrix::{Linear, Rows, ToNumber, lookup, padded};
 use super::view::{Buffers, SystemView};
 use crate::network_config::{Lengths, NetworkConfig};
 use crate::parameters::ParameterError;
@@ -17,20 +17,19 @@ const ROOT_OFFSET: f32 = 1e-8;
 /// The maps of a layer; the first one is split by its inputs.
 #[derive(Debug, Clone)]
 pub(super) struct Spatial {
-    received: Linear,
-    sent: Linear,
+    pub(super) received: Linear,
+    pub(super) sent: Linear,
     /// Of the length, `[padded hidden]`.
-    length: Vec<f32>,
+    pub(super) length: Vec<f32>,
     /// Of each edge feature, `[E, padded hidden]`.
-    features: Vec<f32>,
-    second: Linear,
-    coordinate: Linear,
-    /// `[padded hidden]` and bias.
-    coordinate_out: (Vec<f32>, f32),
-    own: Linear,
-    gathered: Linear,
-    node_second: Linear,
-    lengths: Lengths,
+    pub(super) features: Vec<f32>,
+    pub(super) second: Linear,
+    pub(super) coordinate: Linear,
+    pub(super) coordinate_out: ToNumber,
+    pub(super) own: Linear,
+    pub(super) gathered: Linear,
+    pub(super) node_second: Linear,
+    pub(super) lengths: Lengths,
 }
 
 impl Spatial {
@@ -51,7 +50,6 @@ impl Spatial {
         let zeros = vec![0.0; h];
         let column = |k: usize| (0..padded(h)).map(move |o| if o < h { o * wide + k } else { usize::MAX });
         let read = |k: usize| column(k).map(|at| edge.get(at).copied().unwrap_or(0.0)).collect::<Vec<f32>>();
-        let out = part("coord_mlp.actions.2", h, 1)?;
         Ok(Self {
             received: Linear::of(&edge, &edge_bias, wide, h, 0),
             sent: Linear::of(&edge, &zeros, wide, h, h),
@@ -59,7 +57,7 @@ impl Spatial {
             features: (0..e).flat_map(|k| read(2 * h + 1 + k)).collect(),
             second: part("edge_mlp.actions.2", h, h)?,
             coordinate: part("coord_mlp.actions.0", h, h)?,
-            coordinate_out: (out.backward, out.bias[0]),
+            coordinate_out: ToNumber::read(parameters, &format!("{name}.coord_mlp.actions.2"), h)?,
             own: Linear::of(&node, &node_bias, 2 * h, h, 0),
             gathered: Linear::of(&node, &zeros, 2 * h, h, h),
             node_second: part("node_mlp.actions.2", h, h)?,
@@ -67,7 +65,8 @@ impl Spatial {
         })
     }
 
-    /// Features `h` `[N n, padded hidden]` and positions `x` `[N n, D]` after the layer, in place.
+    /// Features `h` `[N n, padded hidden]` and positions `x` `[N n, D]` after the layer, in place. The sums of the messages go
+    /// to `tape`, for the way back.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -76,6 +75,7 @@ impl Spatial {
         h: &mut [f32],
         x: &mut [f32],
         buffers: &mut Buffers,
+        tape: Option<&mut Vec<f32>>,
     ) {
         let (n, d, width) = (system.frames, system.dimensions, self.second.width());
         let rows = system.nodes * n;
@@ -88,39 +88,25 @@ impl Spatial {
         self.own.apply(simd, of_nodes, rows, &mut own, width);
         gathered.fill(0.0);
 
-        let together = MESSAGE_ROWS.div_ceil(n);
+        let together = edges_together(n);
         let block = together * n * width;
         let [mut first, mut message, mut hidden] = [4, 5, 6].map(|which| buffers.take(which, block));
         let mut moved = buffers.take(7, rows * d);
         moved.fill(0.0);
         let mut squares = buffers.take(8, together * n);
         let mut of_features = buffers.take(9, width);
-        let edge_width = system.edge_features.len().checked_div(system.edges.len()).unwrap_or(0);
         for (group, edges) in system.edges.chunks(together).enumerate() {
-            for (place, &[receiver, sender]) in edges.iter().enumerate() {
-                of_features.fill(0.0);
-                let edge = group * together + place;
-                for k in 0..edge_width {
-                    let weight = &self.features[k * width..][..width];
-                    add_scaled(simd, system.edge_features[edge * edge_width + k], weight, &mut of_features);
-                }
-                for t in 0..n {
-                    let (i, j) = (receiver * n + t, sender * n + t);
-                    let square = (0..d).map(|k| (x[i * d + k] - x[j * d + k]).powi(2)).sum::<f32>();
-                    squares[place * n + t] = square;
-                    let length = match self.lengths {
-                        Lengths::Squared => square,
-                        Lengths::Plain => square.sqrt(),
-                    };
-                    let out = &mut first[(place * n + t) * width..][..width];
-                    sum_of_four(
-                        simd,
-                        [&received[i * width..][..width], &sent[j * width..][..width], &of_features],
-                        (length, &self.length),
-                        out,
-                    );
-                }
-            }
+            let pair = NodeHalves { received: &received, sent: &sent };
+            self.first_map(
+                simd,
+                system,
+                (group * together, edges),
+                pair,
+                x,
+                &mut first,
+                &mut squares,
+                &mut of_features,
+            );
             let count = edges.len() * n;
             let used = count * width;
             silu(simd, &mut first[..used]);
@@ -137,10 +123,9 @@ impl Spatial {
                         &message[row * width..][..width],
                         &mut gathered[i * width..][..width],
                     );
-                    let c = dot(simd, &hidden[row * width..][..width], &self.coordinate_out.0)
-                        + self.coordinate_out.1;
+                    let c = self.coordinate_out.apply(simd, &hidden[row * width..][..width]);
                     let c = match self.lengths {
-                        Lengths::Squared => c / ((squares[row] + ROOT_OFFSET).sqrt() + 1.0),
+                        Lengths::Squared => c / divisor(squares[row]).0,
                         Lengths::Plain => c,
                     };
                     for k in 0..d {
@@ -154,6 +139,9 @@ impl Spatial {
                 x[at] += degree * moved[at];
             }
         }
+        if let Some(tape) = tape {
+            tape.clone_from(&gathered);
+        }
         self.gathered.add(simd, Rows { values: &gathered, stride: width }, rows, &mut own, width);
         silu(simd, &mut own[..size]);
         self.node_second.apply(simd, Rows { values: &own, stride: width }, rows, h, width);
@@ -165,6 +153,71 @@ impl Spatial {
             buffers.give(which, buffer);
         }
     }
+}
+
+/// Products of a layer's first map that were made for each node, `[N n, padded hidden]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NodeHalves<'a> {
+    pub(super) received: &'a [f32],
+    pub(super) sent: &'a [f32],
+}
+
+impl Spatial {
+    /// The first map of some edges, `[edges n, padded hidden]`, and their squared lengths. `edges` are those from number
+    /// `edges.0` on.
+    #[expect(clippy::too_many_arguments, reason = "arrays that are used again, beside what is computed")]
+    #[inline(always)]
+    pub(super) fn first_map<S: Simd>(
+        &self,
+        simd: S,
+        system: &SystemView<'_>,
+        edges: (usize, &[[usize; 2]]),
+        halves: NodeHalves<'_>,
+        x: &[f32],
+        out: &mut [f32],
+        squares: &mut [f32],
+        of_features: &mut [f32],
+    ) {
+        let (n, d, width) = (system.frames, system.dimensions, self.second.width());
+        let edge_width = system.edge_width();
+        for (place, &[receiver, sender]) in edges.1.iter().enumerate() {
+            of_features.fill(0.0);
+            for k in 0..edge_width {
+                let feature = system.edge_features[(edges.0 + place) * edge_width + k];
+                add_scaled(simd, feature, &self.features[k * width..][..width], of_features);
+            }
+            for t in 0..n {
+                let (i, j) = (receiver * n + t, sender * n + t);
+                let square = (0..d).map(|k| (x[i * d + k] - x[j * d + k]).powi(2)).sum::<f32>();
+                squares[place * n + t] = square;
+                sum_of_four(
+                    simd,
+                    [&halves.received[i * width..][..width], &halves.sent[j * width..][..width], of_features],
+                    (self.length_of(square), &self.length),
+                    &mut out[(place * n + t) * width..][..width],
+                );
+            }
+        }
+    }
+
+    /// What messages see of a squared length.
+    pub(super) fn length_of(&self, square: f32) -> f32 {
+        match self.lengths {
+            Lengths::Squared => square,
+            Lengths::Plain => square.sqrt(),
+        }
+    }
+}
+
+/// How many edges of `n` frames are computed together.
+pub(super) fn edges_together(n: usize) -> usize {
+    MESSAGE_ROWS.div_ceil(n)
+}
+
+/// The divisor of a displacement, and the root in it.
+pub(super) fn divisor(square: f32) -> (f32, f32) {
+    let root = (square + ROOT_OFFSET).sqrt();
+    (root + 1.0, root)
 }
 
 /// `out = a + b + c + scale d`.

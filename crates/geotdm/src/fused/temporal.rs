@@ -3,8 +3,8 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::elementwise::{add_scaled, dot, exp, in_place, silu};
-use super::matrix::{Extents, LANE_MULTIPLE, Left, Linear, Rows, add_product, padded};
+use super::elementwise::{add_scaled, exp, in_place, silu};
+use super::matrix::{Extents, LANE_MULTIPLE, Left, Linear, Rows, ToNumber, add_product, padded};
 use super::view::{Buffers, Differences, SystemView};
 use crate::network_config::NetworkConfig;
 use crate::parameters::ParameterError;
@@ -13,11 +13,10 @@ use crate::parameters::ParameterError;
 #[derive(Debug, Clone)]
 pub(super) struct Temporal {
     /// Two maps each of query, key and value.
-    maps: [[Linear; 2]; 3],
-    displacement: Linear,
-    /// `[padded hidden]` and bias.
-    displacement_out: (Vec<f32>, f32),
-    time: Linear,
+    pub(super) maps: [[Linear; 2]; 3],
+    pub(super) displacement: Linear,
+    pub(super) displacement_out: ToNumber,
+    pub(super) time: Linear,
 }
 
 impl Temporal {
@@ -33,11 +32,10 @@ impl Temporal {
         let pair = |name: &str| {
             Ok([part(&format!("{name}_mlp.actions.0"), h, h)?, part(&format!("{name}_mlp.actions.2"), h, h)?])
         };
-        let out = part("x_mlp.actions.2", h, 1)?;
         Ok(Self {
             maps: [pair("q")?, pair("k")?, pair("v")?],
             displacement: part("x_mlp.actions.0", h, h)?,
-            displacement_out: (out.backward, out.bias[0]),
+            displacement_out: ToNumber::read(parameters, &format!("{name}.x_mlp.actions.2"), h)?,
             time: part("time_emb", config.time_features, h)?,
         })
     }
@@ -109,8 +107,7 @@ impl Temporal {
             }
             for t in 0..n {
                 let row = (first + t) * width;
-                let u =
-                    dot(simd, &hidden[row..][..width], &self.displacement_out.0) + self.displacement_out.1;
+                let u = self.displacement_out.apply(simd, &hidden[row..][..width]);
                 let out = &mut carried[t * carried_width..][..carried_width];
                 out[..width].copy_from_slice(&value[row..][..width]);
                 out[width..].fill(0.0);
@@ -159,7 +156,7 @@ impl Temporal {
 }
 
 /// `out[c][r] = values[r][c]` for `rows` rows; columns of `out` beyond them become 0.
-fn transpose(values: &[f32], rows: usize, width: usize, out: &mut [f32], stride: usize) {
+pub(super) fn transpose(values: &[f32], rows: usize, width: usize, out: &mut [f32], stride: usize) {
     for (c, out) in out.chunks_exact_mut(stride).take(width).enumerate() {
         for (r, out) in out.iter_mut().enumerate() {
             *out = if r < rows { values[r * width + c] } else { 0.0 };
@@ -169,7 +166,7 @@ fn transpose(values: &[f32], rows: usize, width: usize, out: &mut [f32], stride:
 
 /// Softmax of the first `count` numbers of a padded row; the padding becomes 0.
 #[inline(always)]
-fn softmax<S: Simd>(simd: S, row: &mut [f32], count: usize) {
+pub(super) fn softmax<S: Simd>(simd: S, row: &mut [f32], count: usize) {
     let largest = row[..count].iter().copied().fold(f32::NEG_INFINITY, f32::max);
     in_place(simd, row, |simd, x| exp(simd, simd.sub_f32s(x, simd.splat_f32s(largest))));
     row[count..].fill(0.0);

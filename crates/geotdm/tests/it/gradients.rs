@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::system::groups_of_like_shape;
-use equidrift_geotdm::{GeotdmNetwork, NoisedGroup, System, SystemGroup, system_losses};
+use equidrift_geotdm::{
+    GeotdmNetwork, NoisedGroup, NoisyExample, System, SystemGroup, TrainingExample, system_losses,
+};
 use equidrift_train::adam::Adam;
 use equidrift_train::clip;
 
@@ -67,9 +69,45 @@ fn loss_and_gradient(
     (loss, network.gradients(&mut total.backward()).unwrap())
 }
 
-fn compare(dtype: DType, allowed: f64) {
+/// The same by the fused kernels.
+fn fused_loss_and_gradient(case: &Case) -> (f64, ParameterSet) {
+    let config = case.model.config();
+    let (batch, levels, noise) = (case.batch(), case.levels(), case.noise());
+    let examples: Vec<TrainingExample> = batch
+        .systems
+        .into_iter()
+        .zip(batch.clean)
+        .map(|(system, clean)| TrainingExample { system, clean })
+        .collect();
+    let noisy: Vec<NoisyExample<'_>> = examples
+        .iter()
+        .zip(&noise)
+        .zip(&levels)
+        .map(|((example, noise), &k)| NoisyExample {
+            example,
+            noise,
+            signal: config.diffusion.signal(k),
+            deviation: config.diffusion.noise(k),
+            time: config.diffusion.label(k),
+        })
+        .collect();
+    let network = case.model.fused().unwrap();
+    let weight = 1.0 / noisy.len() as f64;
+    let (loss, _) = network.loss_and_gradient(&noisy, config.counted, weight, false).unwrap();
+    let found = network.loss_and_gradient(&noisy, config.counted, weight, true).unwrap();
+    assert_eq!(found.0, loss);
+    found
+}
+
+fn compare(what: &str, allowed: f64, evaluate: impl Fn(&Case) -> (f64, ParameterSet)) {
     for case in cases() {
-        let (_, gradients) = loss_and_gradient(&case, case.model.parameters(), dtype, 0);
+        let (loss, gradients) = evaluate(&case);
+        let expected = case.numbers("out64.loss")[0];
+        assert!(
+            (loss - expected).abs() <= allowed * expected,
+            "{} {what}: loss {loss} {expected}",
+            case.name
+        );
         let norms: BTreeMap<&str, f64> = case
             .golden
             .tensors
@@ -94,7 +132,7 @@ fn compare(dtype: DType, allowed: f64) {
                 compared += 1;
             }
         }
-        assert!(wrong.is_empty(), "{} in {dtype:?}: {wrong:#?}", case.name);
+        assert!(wrong.is_empty(), "{} {what}: {wrong:#?}", case.name);
         for name in gradients.keys() {
             assert!(norms.contains_key(name.as_str()), "{}: gradient of {name} has no reference", case.name);
         }
@@ -102,7 +140,7 @@ fn compare(dtype: DType, allowed: f64) {
         let error = (norm(&all) - whole).abs() / whole;
         assert!(error <= allowed, "{}: total norm {error:.1e}", case.name);
         println!(
-            "{} {dtype:?}: {} gradient norms {worst:.1e}, total {error:.1e}, {compared} whole gradients",
+            "{} {what}: {} gradient norms {worst:.1e}, total {error:.1e}, {compared} whole gradients",
             case.name,
             norms.len()
         );
@@ -111,12 +149,17 @@ fn compare(dtype: DType, allowed: f64) {
 
 #[test]
 fn double_precision() {
-    compare(DType::F64, 1e-9);
+    compare("F64", 1e-9, |case| loss_and_gradient(case, case.model.parameters(), DType::F64, 0));
 }
 
 #[test]
 fn single_precision() {
-    compare(DType::F32, 1e-4);
+    compare("F32", 1e-4, |case| loss_and_gradient(case, case.model.parameters(), DType::F32, 0));
+}
+
+#[test]
+fn fused_kernels() {
+    compare("fused", 1e-4, fused_loss_and_gradient);
 }
 
 #[test]
