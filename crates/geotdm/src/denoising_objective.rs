@@ -17,6 +17,7 @@ use equidrift_train::{Evaluation, Group, Objective, TrainError};
 use crate::denoising_loss::{CountedNodes, NoisedGroup, system_losses};
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
+use crate::fused::{FusedNetwork, NoisyExample};
 use crate::network::GeotdmNetwork;
 use crate::network_config::NetworkConfig;
 use crate::system::{System, groups_of_like_shape};
@@ -28,6 +29,10 @@ pub const GROUPS: [Group; 1] = [Group { name: "network", prefix: "" }];
 
 /// Edges times frames of the systems that have a backward pass together.
 const ROWS_SIDE_BY_SIDE: usize = 1 << 13;
+/// A batch is cut into so many parts at least, for the threads.
+const PARTS: usize = 8;
+/// Most examples whose gradients are summed in single precision.
+const LONGEST_PART: usize = 16;
 
 /// Keeps these numbers apart from every other use of the same seed.
 const STREAM: u32 = 0x6765_6f74; // "geot"
@@ -41,6 +46,15 @@ pub struct NoiseDraw {
     pub noise: Vec<f64>,
 }
 
+/// What evaluates the loss.
+#[derive(Debug, Clone)]
+pub enum TrainingEngine {
+    /// The fused kernels: processor only, the fastest there.
+    Fused,
+    /// The tensor library on a device.
+    TensorLibrary(Device),
+}
+
 /// The mean squared error of the noise.
 pub struct DenoisingObjective<'a> {
     config: NetworkConfig,
@@ -48,7 +62,7 @@ pub struct DenoisingObjective<'a> {
     counted: CountedNodes,
     examples: &'a dyn TrainingExamples,
     seed: u64,
-    device: Device,
+    engine: TrainingEngine,
     threads: NonZeroUsize,
     side_by_side: usize,
 }
@@ -64,14 +78,15 @@ impl<'a> DenoisingObjective<'a> {
         counted: CountedNodes,
         examples: &'a dyn TrainingExamples,
         seed: u64,
-        device: Device,
+        engine: TrainingEngine,
         threads: NonZeroUsize,
     ) -> Self {
         let side_by_side = ROWS_SIDE_BY_SIDE;
-        Self { config, diffusion, counted, examples, seed, device, threads, side_by_side }
+        Self { config, diffusion, counted, examples, seed, engine, threads, side_by_side }
     }
 
-    /// How many rows of edges and frames have a backward pass together. More suits devices with much memory.
+    /// How many rows of edges and frames have a backward pass of the tensor library together. More suits devices with much
+    /// memory.
     #[must_use]
     pub fn with_side_by_side(mut self, rows: usize) -> Self {
         self.side_by_side = rows.max(1);
@@ -137,7 +152,7 @@ impl<'a> DenoisingObjective<'a> {
         Ok((to_host("the loss", loss)?[0], ParameterSet::new()))
     }
 
-    /// All parts of a batch, in its order. Threads take the next part as they become free.
+    /// All parts of a batch, in its order.
     fn parts(
         &self,
         parameters: &ParameterSet,
@@ -145,26 +160,83 @@ impl<'a> DenoisingObjective<'a> {
         epoch: u64,
         gradient: bool,
     ) -> Result<Vec<Part>, GeotdmError> {
-        let device = if gradient { self.device.clone().autodiff() } else { self.device.clone() };
         let examples =
             indices.iter().map(|&index| self.examples.example(index)).collect::<Result<Vec<_>, _>>()?;
-        let systems: Vec<&System> = examples.iter().map(|example| &example.system).collect();
-        let groups = groups_of_like_shape(&systems, |system| system.most_within(self.side_by_side));
+        let longest = indices.len().div_ceil(PARTS).clamp(1, LONGEST_PART);
+        let members = |places: &[usize]| -> Vec<(usize, &TrainingExample)> {
+            places.iter().map(|&place| (indices[place], &examples[place])).collect()
+        };
+        match &self.engine {
+            TrainingEngine::Fused => {
+                let network = FusedNetwork::new(&self.config, parameters)?;
+                let places: Vec<usize> = (0..indices.len()).collect();
+                let parts: Vec<&[usize]> = places.chunks(longest).collect();
+                self.in_threads(
+                    &parts,
+                    || Ok(&network),
+                    |network, places| {
+                        self.fused_part(network, &members(places), epoch, indices.len(), gradient)
+                    },
+                )
+            }
+            TrainingEngine::TensorLibrary(device) => {
+                let device = if gradient { device.clone().autodiff() } else { device.clone() };
+                let systems: Vec<&System> = examples.iter().map(|example| &example.system).collect();
+                let most = |system: &System| system.most_within(self.side_by_side).min(longest);
+                let groups = groups_of_like_shape(&systems, most);
+                // A network for each thread: backward passes that share a parameter wait for one another, in the tensor
+                // library's present version for ever.
+                let network = || GeotdmNetwork::read(&self.config, parameters, &device, DType::F32);
+                self.in_threads(&groups, network, |network, places| {
+                    self.part(network, &members(places), epoch, indices.len(), gradient)
+                })
+            }
+        }
+    }
+
+    /// Loss, and gradient where it is asked for, of these examples of a batch of `batch`, by the fused kernels.
+    fn fused_part(
+        &self,
+        network: &FusedNetwork,
+        members: &[(usize, &TrainingExample)],
+        epoch: u64,
+        batch: usize,
+        gradient: bool,
+    ) -> Result<Part, GeotdmError> {
+        let draws: Vec<NoiseDraw> =
+            members.iter().map(|(index, example)| self.draw(*index, epoch, example.clean.len())).collect();
+        let noisy: Vec<NoisyExample<'_>> = members
+            .iter()
+            .zip(&draws)
+            .map(|((_, example), draw)| NoisyExample {
+                example,
+                noise: &draw.noise,
+                signal: self.diffusion.signal(draw.level),
+                deviation: self.diffusion.noise(draw.level),
+                time: self.diffusion.label(draw.level),
+            })
+            .collect();
+        network.loss_and_gradient(&noisy, self.counted, 1.0 / batch as f64, gradient)
+    }
+
+    /// `work` of every part, in their order. Each thread has its own `tool`, and takes the next part as it becomes free.
+    fn in_threads<P: Sync, T>(
+        &self,
+        parts: &[P],
+        tool: impl Fn() -> Result<T, GeotdmError> + Sync,
+        work: impl Fn(&T, &P) -> Result<Part, GeotdmError> + Sync,
+    ) -> Result<Vec<Part>, GeotdmError> {
         let next = AtomicUsize::new(0);
-        // A network for each thread: backward passes that share a parameter wait for one another, in the tensor library's
-        // present version for ever.
         let work = || -> Result<Vec<(usize, Part)>, GeotdmError> {
-            let network = GeotdmNetwork::read(&self.config, parameters, &device, DType::F32)?;
+            let tool = tool()?;
             let mut done = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(places) = groups.get(number) else { return Ok(done) };
-                let members: Vec<(usize, &TrainingExample)> =
-                    places.iter().map(|&place| (indices[place], &examples[place])).collect();
-                done.push((number, self.part(&network, &members, epoch, indices.len(), gradient)?));
+                let Some(part) = parts.get(number) else { return Ok(done) };
+                done.push((number, work(&tool, part)?));
             }
         };
-        let helpers = self.threads.get().min(groups.len()).saturating_sub(1);
+        let helpers = self.threads.get().min(parts.len()).saturating_sub(1);
         let mut done = std::thread::scope(|scope| {
             let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
             let mut done = work();

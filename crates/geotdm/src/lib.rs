@@ -54,7 +54,7 @@ pub use config::{ConfigError, GeotdmConfig};
 pub use convert::{convert_geotdm, published_sampler};
 pub use denoiser::GeotdmDenoiser;
 pub use denoising_loss::{CountedNodes, NoisedGroup, system_losses};
-pub use denoising_objective::{DenoisingObjective, NoiseDraw};
+pub use denoising_objective::{DenoisingObjective, NoiseDraw, TrainingEngine};
 pub use diffusion::{Posterior, TrajectoryDiffusion};
 pub use egtn::{Half, LayerWatcher};
 pub use error::GeotdmError;

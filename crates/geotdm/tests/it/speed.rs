@@ -7,8 +7,8 @@ use std::time::Instant;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, FusedNetwork, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup,
-    NoisySystem, Prior, System, SystemGraph, SystemGroup, TrainingExample, TrajectoryDiffusion,
-    initial_parameters, system_losses,
+    NoisySystem, Prior, System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
+    TrajectoryDiffusion, initial_parameters, system_losses,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource, Stream, Support};
 use equidrift_train::Objective;
@@ -138,23 +138,25 @@ fn measure_objective(name: &str, of: &System, batch: usize, node_features: usize
     let clean = KeyedNoise::new(2).normals(Stream::Prior, 0, 0, &Support::vector(1, count), &[0]);
     let examples = vec![TrainingExample { system: of.clone(), clean }; batch];
     let all: Vec<usize> = (0..batch).collect();
-    let mut objective = DenoisingObjective::new(
-        config,
-        TrajectoryDiffusion::linear(100).unwrap(),
-        CountedNodes::All,
-        &examples,
-        1,
-        Device::flex(),
-        NonZeroUsize::new(2).unwrap(),
-    );
-    let step = best(|| {
-        let found = objective.evaluate(&parameters, &all, 0).unwrap();
-        assert!(found.losses[0].is_finite());
-    });
-    println!(
-        "{name}, batch {batch}: objective on two threads {step:.0} ms, peak memory {:.2} GB",
-        peak_memory()
-    );
+    for engine in [TrainingEngine::Fused, TrainingEngine::TensorLibrary(Device::flex())] {
+        let mut objective = DenoisingObjective::new(
+            config.clone(),
+            TrajectoryDiffusion::linear(100).unwrap(),
+            CountedNodes::All,
+            &examples,
+            1,
+            engine.clone(),
+            NonZeroUsize::new(2).unwrap(),
+        );
+        let step = best(|| {
+            let found = objective.evaluate(&parameters, &all, 0).unwrap();
+            assert!(found.losses[0].is_finite());
+        });
+        println!(
+            "{name}, batch {batch}: objective on two threads {step:.0} ms ({engine:?}), peak memory {:.2} GB",
+            peak_memory()
+        );
+    }
 }
 
 #[test]
@@ -162,6 +164,7 @@ fn measure_objective(name: &str, of: &System, batch: usize, node_features: usize
 fn a_training_step() {
     measure_objective("five bodies", &system(5, 20, 1, 1, FRAMES), 16, 1, 1);
     measure_objective("aspirin", &system(21, 152, 30, 4, FRAMES), 16, 30, 4);
+    measure_objective("five bodies", &system(5, 20, 1, 1, FRAMES), 128, 1, 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup, Prior, SystemGraph,
-    SystemGroup, TrainingExample, TrainingExamples, TrajectoryDiffusion, TrajectoryWindows,
+    SystemGroup, TrainingEngine, TrainingExample, TrainingExamples, TrajectoryDiffusion, TrajectoryWindows,
     initial_parameters, system_losses,
 };
 use equidrift_train::{LearningRate, Objective, Silent, Trainer, TrainerConfig};
@@ -31,6 +31,10 @@ fn network(prior: Prior) -> NetworkConfig {
 
 const GIVEN: usize = 4;
 
+fn engines() -> [TrainingEngine; 2] {
+    [TrainingEngine::Fused, TrainingEngine::TensorLibrary(Device::flex())]
+}
+
 /// Runs of charged bodies of two sizes.
 fn examples(given: usize) -> Vec<TrainingExample> {
     (0..6)
@@ -47,6 +51,7 @@ fn examples(given: usize) -> Vec<TrainingExample> {
 fn objective<'a>(
     config: &NetworkConfig,
     examples: &'a Vec<TrainingExample>,
+    engine: TrainingEngine,
     threads: usize,
     rows: usize,
 ) -> DenoisingObjective<'a> {
@@ -56,7 +61,7 @@ fn objective<'a>(
         CountedNodes::All,
         examples,
         9,
-        Device::flex(),
+        engine,
         NonZeroUsize::new(threads).unwrap(),
     )
     .with_side_by_side(rows)
@@ -98,10 +103,13 @@ fn windows_of_a_long_trajectory() {
 /// Its loss and gradient are those of the loss with its draws, computed system by system in double precision.
 #[test]
 fn the_objective_is_the_loss() {
-    for (prior, given) in [(Prior::Learned { layers: 1, frames: 6 }, GIVEN), (Prior::JointCentre, 0)] {
+    let priors = [(Prior::Learned { layers: 1, frames: 6 }, GIVEN), (Prior::JointCentre, 0)];
+    for ((prior, given), engine) in
+        priors.into_iter().flat_map(|prior| engines().map(|engine| (prior, engine)))
+    {
         let (config, examples) = (network(prior), examples(given));
         let parameters = initial_parameters(&config, 3);
-        let mut objective = objective(&config, &examples, 2, 1 << 13);
+        let mut objective = objective(&config, &examples, engine.clone(), 2, 1 << 13);
         let all: Vec<usize> = vec![4, 0, 1, 5, 2, 3];
         let found = objective.evaluate(&parameters, &all, 7).unwrap();
         let device = Device::flex().autodiff();
@@ -133,18 +141,23 @@ fn the_objective_is_the_loss() {
         let (found, expected) = (flat(&found.gradient), flat(&gradient));
         let difference: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
         let error = norm(&difference) / norm(&expected);
-        println!("{prior:?}: gradient {error:.1e}");
+        println!("{prior:?} {engine:?}: gradient {error:.1e}");
         assert!(error < 1e-4, "{error:.1e}");
     }
 }
 
 #[test]
 fn neither_threads_nor_neighbours_matter() {
+    engines().into_iter().for_each(independent);
+}
+
+fn independent(engine: TrainingEngine) {
     let (config, examples) = (network(Prior::CentreOfMass), examples(GIVEN));
     let parameters = initial_parameters(&config, 3);
     let all: Vec<usize> = (0..6).collect();
-    let evaluate =
-        |threads, rows| objective(&config, &examples, threads, rows).evaluate(&parameters, &all, 1).unwrap();
+    let evaluate = |threads, rows| {
+        objective(&config, &examples, engine.clone(), threads, rows).evaluate(&parameters, &all, 1).unwrap()
+    };
     let plain = evaluate(1, 1);
     let threaded = evaluate(3, 1);
     assert_eq!(plain.losses, threaded.losses);
@@ -152,7 +165,7 @@ fn neither_threads_nor_neighbours_matter() {
     // Sums over systems side by side are taken in another order.
     let wide = evaluate(1, 1 << 20);
     assert!((plain.losses[0] - wide.losses[0]).abs() < 1e-6 * plain.losses[0]);
-    let mut single = objective(&config, &examples, 1, 1);
+    let mut single = objective(&config, &examples, engine.clone(), 1, 1);
     let losses = single.evaluate_losses(&parameters, &all, 1).unwrap();
     assert!((losses[0] - plain.losses[0]).abs() < 1e-6 * losses[0]);
     let mean =
@@ -164,7 +177,7 @@ fn neither_threads_nor_neighbours_matter() {
 #[test]
 fn levels_are_uniform_and_noise_normal() {
     let (config, examples) = (network(Prior::JointCentre), examples(0));
-    let objective = objective(&config, &examples, 1, 1);
+    let objective = objective(&config, &examples, TrainingEngine::Fused, 1, 1);
     let mut counts = vec![0; 50];
     let (mut sum, mut square) = (0.0, 0.0);
     for index in 0..5000 {
@@ -188,7 +201,7 @@ fn training_learns() {
         ..TrainerConfig::default()
     };
     let parameters = initial_parameters(&config, 3);
-    let mut objective = objective(&config, &examples, 2, 1 << 13);
+    let mut objective = objective(&config, &examples, TrainingEngine::Fused, 2, 1 << 13);
     // The same noise before and after.
     let all: Vec<usize> = (0..6).collect();
     let mut loss = |parameters: &ParameterSet| -> f64 {
@@ -197,7 +210,7 @@ fn training_learns() {
     };
     let before = loss(&parameters);
     let mut trainer = Trainer::new(settings, GROUPS.to_vec(), parameters).unwrap();
-    let mut fitted = self::objective(&config, &examples, 2, 1 << 13);
+    let mut fitted = self::objective(&config, &examples, TrainingEngine::Fused, 2, 1 << 13);
     trainer.run(&mut fitted, None, &mut Silent, &|| false).unwrap();
     let after = loss(&trainer.state().parameters);
     println!("loss {before:.3} before, {after:.3} after 120 steps");
