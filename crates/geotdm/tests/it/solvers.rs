@@ -1,5 +1,6 @@
 //! Every solver of the sampler core on models of this family.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use burn::tensor::DType;
@@ -80,5 +81,26 @@ fn deterministic_solvers_agree() {
         );
         // Of the second and of the first order.
         assert!(medium < 0.2 * coarse && slower < 0.5 * slow && slower < 0.05);
+    }
+}
+
+/// A model draws by itself, as the tensor library does.
+#[test]
+fn a_model_draws() {
+    for case in cases().iter().filter(|case| case.name == "small") {
+        let systems = case.batch().systems;
+        let batch = SystemBatch::new(systems).unwrap();
+        let config = case.model.config();
+        let run = case.model.run(batch.clone(), DeviceKind::Cpu, NonZeroUsize::new(2).unwrap()).unwrap();
+        let plan = run.plan(&config.sampler, config.steps).unwrap();
+        let draw = |run: &TrajectoryRun| -> Vec<f64> {
+            let drawn = run.draw(&plan, &KeyedNoise::new(3), &[7, 8, 9]).unwrap();
+            drawn.trajectories.into_iter().flat_map(Option::unwrap).collect()
+        };
+        let network = Arc::new(case.model.network(DeviceKind::Cpu, DType::F64).unwrap());
+        let plain = TrajectoryRun::new(network, &config.diffusion, batch).unwrap();
+        let error = relative_error(&draw(&run), &draw(&plain));
+        println!("fused in single against the tensor library in double precision: {error:.1e}");
+        assert!(error <= 1e-4, "{error:.1e}");
     }
 }
