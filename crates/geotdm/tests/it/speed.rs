@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup,
-    NoisySystem, Prior, System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
-    TrajectoryDiffusion, initial_parameters, system_losses,
+    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmDenoiser, GeotdmNetwork, Lengths, NetworkConfig,
+    NoisedGroup, NoisySystem, Prior, System, SystemBatch, SystemGraph, SystemGroup, TrainingEngine,
+    TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, system_losses,
 };
-use equidrift_sampler::{KeyedNoise, NoiseSource, Stream, Support};
+use equidrift_sampler::{KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
 use equidrift_train::Objective;
 
 use crate::reference::host;
@@ -172,4 +172,29 @@ fn a_training_step() {
 fn a_thousand_frames() {
     let molecule = system(22, 160, 30, 4, 990);
     measure("22 atoms, 1000 frames", &molecule, 1, 30, 4, false);
+}
+
+#[test]
+#[ignore = "takes minutes: prints times"]
+fn twenty_calls() {
+    let config = NetworkConfig {
+        node_features: 30,
+        edge_features: 4,
+        hidden: 128,
+        layers: 6,
+        time_features: 32,
+        lengths: Lengths::Squared,
+        prior: Prior::Learned { layers: 2, frames: FRAMES },
+    };
+    let parameters = initial_parameters(&config, 1);
+    let network = Arc::new(GeotdmNetwork::read(&config, &parameters, &Device::flex(), DType::F32).unwrap());
+    let fused = Arc::new(FusedNetwork::new(&config, &parameters).unwrap());
+    let batch = SystemBatch::new(vec![system(21, 152, 30, 4, FRAMES); 16]).unwrap();
+    let diffusion = TrajectoryDiffusion::linear(100).unwrap();
+    let denoiser = GeotdmDenoiser::new(network, diffusion, batch).unwrap();
+    let run = TrajectoryRun::of(denoiser.with_fused(fused, NonZeroUsize::new(2).unwrap())).unwrap();
+    let plan = run.plan(&SamplerConfig::by_name("dpm-solver++").unwrap(), 20).unwrap();
+    let ids: Vec<u64> = (0..16).collect();
+    let time = best(|| assert_eq!(run.draw(&plan, &KeyedNoise::new(1), &ids).unwrap().evaluations, 20));
+    println!("aspirin, batch 16, 20 calls: {:.2} trajectories a second", 16.0 / (time / 1e3));
 }
