@@ -23,6 +23,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("equidrift-train", &["equidrift-backend", "equidrift-nn", "equidrift-sampler"]),
     ("equidrift-gdss", &["equidrift-backend", "equidrift-nn", "equidrift-sampler", "equidrift-train"]),
     (
+        "equidrift-geotdm",
+        &[
+            "equidrift-backend",
+            "equidrift-nn",
+            "equidrift-sampler",
+            "equidrift-train",
+            "equidrift-trajectory",
+        ],
+    ),
+    (
         "equidrift-pard",
         &["equidrift-backend", "equidrift-graph", "equidrift-nn", "equidrift-sampler", "equidrift-train"],
     ),
@@ -47,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "equidrift",
             "equidrift-backend",
             "equidrift-gdss",
+            "equidrift-geotdm",
             "equidrift-laws",
             "equidrift-graph",
             "equidrift-molecule",
@@ -68,6 +79,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "equidrift-nn",
             "equidrift-train",
             "equidrift-gdss",
+            "equidrift-geotdm",
             "equidrift-pard",
             "equidrift-laws",
         ],
@@ -306,7 +318,7 @@ fn the_tensor_library_is_compiled_once_for_every_selection_of_packages() {
         .map(|(package, _)| package)
         .collect();
     assert!(below.len() > 100, "{} packages below burn", below.len());
-    for name in ["backend", "sampler", "nn", "train", "gdss", "pard", "laws", "cli"] {
+    for name in ["backend", "sampler", "nn", "train", "gdss", "geotdm", "pard", "laws", "cli"] {
         for entry in compiled(&["-p", &format!("equidrift-{name}"), "--edges", "normal,build"]) {
             assert!(
                 !below.contains(&entry.0) || whole.contains(&entry),

@@ -1,4 +1,4 @@
-//! A model on disk: `config.json`, `model.safetensors`, `README.md` and `SHA256SUMS`.
+//! A model on disk: `config.json`, `model.safetensors`, `README.md` and `SHA256SUMS` in one folder.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -15,8 +15,8 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 pub const CARD_FILE: &str = "README.md";
 
 /// Longest configuration accepted, in bytes.
-const MAX_CONFIG: u64 = 16 * 1024 * 1024;
-/// Longest weights file accepted, in bytes; the largest released model has 1.5 MB.
+pub const MAX_CONFIG: u64 = 16 * 1024 * 1024;
+/// Longest weights file accepted, in bytes.
 const MAX_WEIGHTS: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Why a model folder could not be read or written.
@@ -47,11 +47,11 @@ pub enum ModelFolderError {
 }
 
 /// The two files that make a model, as bytes whose checksums have been verified and that have not been parsed.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelBytes {
-    /// Of `config.json`.
+    /// Contents of [`CONFIG_FILE`].
     pub config: Vec<u8>,
-    /// Of `model.safetensors`.
+    /// Contents of [`WEIGHTS_FILE`].
     pub weights: Vec<u8>,
 }
 
@@ -59,7 +59,7 @@ pub struct ModelBytes {
 /// files are not read a second time.
 ///
 /// # Errors
-/// [`ModelFolderError`].
+/// [`ModelFolderError`] naming the file.
 pub fn read_verified(folder: &Path) -> Result<ModelBytes, ModelFolderError> {
     let config = read_limited(&folder.join(CONFIG_FILE), MAX_CONFIG)?;
     let weights = read_limited(&folder.join(WEIGHTS_FILE), MAX_WEIGHTS)?;
@@ -73,24 +73,26 @@ pub fn read_verified(folder: &Path) -> Result<ModelBytes, ModelFolderError> {
 /// folder whose writing was cut short is recognised as such.
 ///
 /// # Errors
-/// [`ModelFolderError::Io`] (unwritable, disk full); no half-written file is left.
-pub fn write(folder: &Path, config: &[u8], weights: &[u8], card: &str) -> Result<(), ModelFolderError> {
+/// [`ModelFolderError`] naming the file.
+pub fn write(folder: &Path, model: &ModelBytes, card: &str) -> Result<(), ModelFolderError> {
     let io_error = |path: &Path| {
         let path = path.to_owned();
         move |source| ModelFolderError::Io { path, source }
     };
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
-    for (name, bytes) in [(CONFIG_FILE, config), (WEIGHTS_FILE, weights), (CARD_FILE, card.as_bytes())] {
+    let files: [(&str, &[u8]); 3] =
+        [(CONFIG_FILE, &model.config), (WEIGHTS_FILE, &model.weights), (CARD_FILE, card.as_bytes())];
+    for (name, bytes) in files {
         let path = folder.join(name);
         write_atomically(&path, |file| file.write_all(bytes)).map_err(io_error(&path))?;
     }
-    Ok(write_sums(folder, &[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE])?)
+    Ok(write_sums(folder, &files.map(|(name, _)| name))?)
 }
 
 /// Reads a plain file of at most `allowed` bytes.
 ///
 /// # Errors
-/// [`ModelFolderError::Io`], [`ModelFolderError::TooLong`].
+/// [`ModelFolderError`] naming the file.
 pub fn read_limited(path: &Path, allowed: u64) -> Result<Vec<u8>, ModelFolderError> {
     let io_error = |source| ModelFolderError::Io { path: path.to_owned(), source };
     let found = std::fs::metadata(path).map_err(io_error)?;

@@ -1,4 +1,4 @@
-//! `equidrift convert gdss NAME.json -o DIR`
+//! `equidrift convert gdss|geotdm NAME.json -o DIR`
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use equidrift::GraphInput;
 use equidrift_backend::model_folder::ModelFolderError;
+use equidrift_backend::weights::{HostTensor, ParameterSet};
 use equidrift_gdss::{Task, convert_gdss};
 use equidrift_graph::ReadOptions;
 use equidrift_molecule::{OnBadLine, SmilesReader, bonds};
@@ -26,6 +27,22 @@ pub(crate) struct ConvertArgs {
 enum What {
     /// A GDSS checkpoint: NAME.json with NAME.safetensors beside it
     Gdss(GdssArgs),
+    /// A GeoTDM checkpoint: NAME.json with NAME.safetensors beside it
+    Geotdm(GeotdmArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  equidrift convert geotdm ethanol.json -o ethanol/
+  equidrift forward --model ethanol/ --inputs ethanol.golden.safetensors --output out.safetensors")]
+struct GeotdmArgs {
+    /// The checkpoint's settings; the weights are looked for in NAME.safetensors beside it
+    #[arg(value_name = "NAME.json")]
+    json: PathBuf,
+    /// The model folder to make
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +74,26 @@ struct GdssArgs {
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> CliResult {
-    let What::Gdss(args) = &args.what;
+    match &args.what {
+        What::Gdss(args) => gdss(args),
+        What::Geotdm(args) => geotdm(args),
+    }
+}
+
+fn geotdm(args: &GeotdmArgs) -> CliResult {
+    let model = equidrift_geotdm::convert_geotdm(&args.json)?;
+    // Reading is over: what fails now is the output, not an input file.
+    model.write(&args.output, &[]).map_err(|error| Failure::new(Exit::Failure, error))?;
+    say_what_was_made(&args.output, &model.config().name, model.parameters());
+    Ok(Exit::Ok)
+}
+
+fn say_what_was_made(folder: &Path, name: &str, parameters: &ParameterSet) {
+    let count: usize = parameters.values().map(HostTensor::len).sum();
+    progress::note(&format!("{}: model `{name}`, {count} parameters", folder.display()));
+}
+
+fn gdss(args: &GdssArgs) -> CliResult {
     let weights = args.weights.map(Into::into);
     let convert = |node_counts, edge_moments| {
         convert_gdss(&args.json, weights, node_counts, edge_moments).map_err(equidrift::Error::from)
@@ -86,8 +122,7 @@ pub(crate) fn run(args: &ConvertArgs) -> CliResult {
         error => equidrift::Error::from(error).into(),
     })?;
     let config = model.config();
-    let parameters: usize = model.parameters().values().map(|tensor| tensor.len()).sum();
-    progress::note(&format!("{}: model `{}`, {parameters} parameters", args.output.display(), config.name));
+    say_what_was_made(&args.output, &config.name, model.parameters());
     if config.node_counts.is_none() {
         progress::note(&format!(
             "note: without --sizes-from or --node-counts every sample will have {} nodes",

@@ -115,6 +115,19 @@ impl From<equidrift::Error> for Failure {
     }
 }
 
+impl From<equidrift_geotdm::GeotdmError> for Failure {
+    fn from(error: equidrift_geotdm::GeotdmError) -> Self {
+        use equidrift_geotdm::GeotdmError as E;
+        let exit = match &error {
+            E::Config { .. } | E::Mismatch { .. } => Exit::Mismatch,
+            E::Device(_) => Exit::Usage,
+            E::Layer(_) | E::Values { .. } => Exit::Failure,
+            _ => Exit::BadInput,
+        };
+        Self::new(exit, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 use equidrift_backend::checksum::sha256;
 use equidrift_backend::device::DeviceKind;
-use equidrift_backend::model_folder::{self, CONFIG_FILE, WEIGHTS_FILE};
+use equidrift_backend::model_folder::{self, CONFIG_FILE, ModelBytes, WEIGHTS_FILE};
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +89,8 @@ impl GdssModel {
     /// [`GdssError`] with the file and what was expected, for every way in which the folder can be wrong.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, GdssError> {
         let folder = folder.as_ref();
-        let bytes = model_folder::read_verified(folder)?;
-        Self::from_bytes(&bytes.config, &bytes.weights, folder)
+        let ModelBytes { config, weights } = model_folder::read_verified(folder)?;
+        Self::from_bytes(&config, &weights, folder)
     }
 
     /// A model from the contents of `config.json` and `model.safetensors`. `origin` is the folder named in errors.
@@ -122,7 +122,7 @@ impl GdssModel {
     pub fn write(&self, folder: impl AsRef<Path>, measured: &[(String, String)]) -> Result<(), GdssError> {
         let (config, weights) = self.to_bytes()?;
         let card = model_card(&self.config, &self.parameters, measured);
-        Ok(model_folder::write(folder.as_ref(), &config, &weights, &card)?)
+        Ok(model_folder::write(folder.as_ref(), &ModelBytes { config, weights }, &card)?)
     }
 
     /// The contents of `config.json` and `model.safetensors`. Equal models give equal bytes.

@@ -33,6 +33,7 @@ pub fn permute_support(support: &Support, orders: &[Vec<usize>]) -> Support {
         Layout::SymmetricPairs { .. } => Support::symmetric_pairs(mask),
         _ => Support::vector(support.batch(), support.width()),
     };
+    let permuted = if support.is_centred() { permuted.centred() } else { permuted };
     permuted.with_labels(labels)
 }
 

@@ -10,6 +10,8 @@
 pub mod activation;
 pub mod adjacency_powers;
 pub mod block_mask;
+pub mod edge_list;
+pub mod equivariant_convolution;
 pub mod gcn;
 pub mod graph_attention;
 pub mod graph_transformer;
@@ -21,13 +23,17 @@ pub mod mlp;
 pub mod node_edge_combiner;
 pub mod parameter_tracker;
 pub mod ppgn;
+pub mod relative_frames;
 pub mod silu_mlp;
 pub mod sinusoid;
+pub mod temporal_attention;
 pub mod time_features;
 
 pub use activation::{elu, silu, tanh};
 pub use adjacency_powers::adjacency_powers;
 pub use block_mask::{BlockMask, PADDING, PairMean};
+pub use edge_list::EdgeList;
+pub use equivariant_convolution::{EdgeLength, EquivariantConvolution};
 pub use gcn::{DenseGcn, NormalisedAdjacency};
 pub use graph_attention::{
     AttentionLayer, AttentionOutputs, AttentionShape, AttentionUnits, UnitOutputs, Wanted,
@@ -42,5 +48,6 @@ pub use node_edge_combiner::{NodeEdgeCombiner, edge_to_node};
 pub use parameter_tracker::{ParameterTracker, TrackedParameters};
 pub use ppgn::Ppgn;
 pub use silu_mlp::SiluMlp;
-pub use sinusoid::{sinusoid, sinusoid_of_whole_frequencies};
+pub use sinusoid::{sinusoid, sinusoid_of_both_ends, sinusoid_of_whole_frequencies};
+pub use temporal_attention::TemporalAttention;
 pub use time_features::{TimeFeatures, time_features};

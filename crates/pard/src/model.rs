@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device};
 use equidrift_backend::checksum::sha256;
-use equidrift_backend::model_folder::{self, CONFIG_FILE, WEIGHTS_FILE};
+use equidrift_backend::model_folder::{self, CONFIG_FILE, ModelBytes, WEIGHTS_FILE};
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 
 use crate::config::PardConfig;
@@ -52,8 +52,8 @@ impl PardModel {
     /// [`PardError`] with the file and what was expected, for every way in which the folder can be wrong.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, PardError> {
         let folder = folder.as_ref();
-        let bytes = model_folder::read_verified(folder)?;
-        Self::from_bytes(&bytes.config, &bytes.weights, folder)
+        let ModelBytes { config, weights } = model_folder::read_verified(folder)?;
+        Self::from_bytes(&config, &weights, folder)
     }
 
     /// A model from the contents of `config.json` and `model.safetensors`. `origin` is the folder named in errors.
@@ -78,7 +78,7 @@ impl PardModel {
     pub fn write(&self, folder: impl AsRef<Path>, measured: &[(String, String)]) -> Result<(), PardError> {
         let (config, weights) = self.to_bytes()?;
         let card = model_card(&self.config, &self.parameters, measured);
-        Ok(model_folder::write(folder.as_ref(), &config, &weights, &card)?)
+        Ok(model_folder::write(folder.as_ref(), &ModelBytes { config, weights }, &card)?)
     }
 
     /// The contents of `config.json` and `model.safetensors`. Equal models give equal bytes.

@@ -101,9 +101,9 @@ impl NoiseLaw {
 /// Where the executor gets its random numbers.
 pub trait NoiseSource: Send + Sync {
     /// One draw for every row of `support`, row-major `[B, D]`: unit variance per free coordinate (unless the law of the
-    /// source says otherwise), both entries of a
-    /// symmetric pair equal, zero outside the support. `ids[b]` is the id of row b, below 2⁴⁸; `step` tells the draws of
-    /// one stream apart; `component` is the index of the component.
+    /// source says otherwise), both entries of a symmetric pair equal, zero outside the support, without a mean where the
+    /// support is centred. `ids[b]` is the id of row b, below 2⁴⁸; `step` tells the draws of one stream apart; `component`
+    /// is the index of the component.
     fn normals(
         &self,
         stream: Stream,
@@ -236,7 +236,7 @@ impl NoiseSource for KeyedNoise {
             if support.has_labels() || !support.is_full() {
                 support.for_each_coordinate(row, |_, key| (count, last) = (count + 1, last.max(key)));
             } else {
-                count = support.degrees_of_freedom(row) as u64;
+                count = support.coordinates(row) as u64;
                 last = count.saturating_sub(1);
             }
             // Coordinates are nearly always numbered densely; then blocks are drawn in a row and looked up.
@@ -262,6 +262,9 @@ impl NoiseSource for KeyedNoise {
             }
             if let Layout::SymmetricPairs { nodes } = support.layout() {
                 mirror(values, nodes);
+            }
+            if support.is_centred() {
+                support.project_row(row, values);
             }
         }
         out

@@ -58,6 +58,8 @@ pub struct Support {
     labels: Option<Arc<Vec<Vec<u32>>>>,
     /// Whether every site of every row is real.
     full: bool,
+    /// Whether the mean over the real nodes of every row is 0 in every feature.
+    centred: bool,
     /// Which row of the batch each row was taken from; its own place where absent.
     origins: Option<Arc<Vec<usize>>>,
 }
@@ -65,8 +67,8 @@ pub struct Support {
 /// Equal are supports of the same subspaces and labels, wherever their rows come from.
 impl PartialEq for Support {
     fn eq(&self, other: &Self) -> bool {
-        (self.layout, self.full, &self.mask, &self.labels)
-            == (other.layout, other.full, &other.mask, &other.labels)
+        (self.layout, self.full, self.centred, &self.mask, &self.labels)
+            == (other.layout, other.full, other.centred, &other.mask, &other.labels)
     }
 }
 
@@ -94,6 +96,7 @@ impl Support {
             mask: Arc::new(vec![vec![true; dim]; batch]),
             labels: None,
             full: true,
+            centred: false,
             origins: None,
         }
     }
@@ -103,14 +106,25 @@ impl Support {
     #[must_use]
     pub fn nodes(mask: Vec<Vec<bool>>, features: usize) -> Self {
         let (mask, nodes, full) = even(mask);
-        Self { layout: Layout::Nodes { nodes, features }, mask, labels: None, full, origins: None }
+        let layout = Layout::Nodes { nodes, features };
+        Self { layout, mask, labels: None, full, centred: false, origins: None }
     }
 
     /// Symmetric matrices `[N, N]` with zero diagonal over the nodes of `mask`, as [`Support::nodes`].
     #[must_use]
     pub fn symmetric_pairs(mask: Vec<Vec<bool>>) -> Self {
         let (mask, nodes, full) = even(mask);
-        Self { layout: Layout::SymmetricPairs { nodes }, mask, labels: None, full, origins: None }
+        let layout = Layout::SymmetricPairs { nodes };
+        Self { layout, mask, labels: None, full, centred: false, origins: None }
+    }
+
+    /// The subspace in which the mean over the real nodes of a row is 0 in every feature: trajectories without a joint centre
+    /// of mass (Han et al., NeurIPS 2024). Projection takes the mean away. Node features only; other layouts are left as
+    /// they are.
+    #[must_use]
+    pub fn centred(mut self) -> Self {
+        self.centred = matches!(self.layout, Layout::Nodes { .. });
+        self
     }
 
     /// Names the nodes: `labels[b][i]` is the label of node i of sample b (default: i). Noise is keyed by labels, so
@@ -139,7 +153,7 @@ impl Support {
             .as_ref()
             .map(|labels| Arc::new(rows.iter().map(|&row| labels[row].clone()).collect()));
         let origins = Some(Arc::new(rows.iter().map(|&row| self.origin(row)).collect()));
-        Self { layout: self.layout, mask: Arc::new(mask), labels, full, origins }
+        Self { layout: self.layout, mask: Arc::new(mask), labels, full, centred: self.centred, origins }
     }
 
     /// Which row of the batch it was selected from a row is, through any number of [`Support::select`]; its own place where
@@ -166,7 +180,8 @@ impl Support {
             let rows = parts.iter().flat_map(|part| (0..part.batch()).map(|row| part.origin(row)));
             Arc::new(rows.collect())
         });
-        Self { layout: parts[0].layout, mask: Arc::new(mask), labels, full, origins }
+        let (layout, centred) = (parts[0].layout, parts[0].centred);
+        Self { layout, mask: Arc::new(mask), labels, full, centred, origins }
     }
 
     /// How rows are to be read.
@@ -199,6 +214,12 @@ impl Support {
         self.full
     }
 
+    /// Whether the mean over the real nodes is 0.
+    #[must_use]
+    pub fn is_centred(&self) -> bool {
+        self.centred
+    }
+
     /// Label of a site.
     #[must_use]
     pub fn label(&self, row: usize, site: usize) -> u32 {
@@ -211,9 +232,17 @@ impl Support {
         self.labels.is_some()
     }
 
-    /// Number of free coordinates of a row: real nodes × F, or unordered pairs of real nodes.
+    /// Number of free coordinates of a row: real nodes × F (F fewer where their mean is 0), or unordered pairs of real nodes.
     #[must_use]
     pub fn degrees_of_freedom(&self, row: usize) -> usize {
+        match self.layout {
+            Layout::Nodes { features, .. } if self.centred => self.coordinates(row).saturating_sub(features),
+            _ => self.coordinates(row),
+        }
+    }
+
+    /// Number of coordinates that [`Support::for_each_coordinate`] visits.
+    pub(crate) fn coordinates(&self, row: usize) -> usize {
         let real = self.mask[row].iter().filter(|&&m| m).count();
         match self.layout {
             Layout::Vector { .. } => real,
@@ -266,18 +295,21 @@ impl Support {
     }
 
     /// Orthogonal projection of one row onto the support: entries of absent nodes and the diagonal of pairs become
-    /// zero (whatever they hold, NaN included), the two entries of a pair their mean. Returns whether anything changed.
+    /// zero (whatever they hold, NaN included), the two entries of a pair their mean; where the support is centred, the mean
+    /// over real nodes is taken away. Returns whether anything changed.
     pub fn project_row<T: Real>(&self, row: usize, values: &mut [T]) -> bool {
         let mask = &self.mask[row];
         let mut changed = false;
         match self.layout {
             Layout::Vector { .. } | Layout::Nodes { .. } => {
-                if self.full {
-                    return false;
-                }
                 let features = if let Layout::Nodes { features, .. } = self.layout { features } else { 1 };
-                for (site, _) in mask.iter().enumerate().filter(|(_, m)| !**m) {
-                    changed |= clear(&mut values[site * features..(site + 1) * features]);
+                if !self.full {
+                    for (site, _) in mask.iter().enumerate().filter(|(_, m)| !**m) {
+                        changed |= clear(&mut values[site * features..(site + 1) * features]);
+                    }
+                }
+                if self.centred {
+                    changed |= centre(mask, features, values);
                 }
             }
             Layout::SymmetricPairs { nodes } => {
@@ -364,6 +396,8 @@ pub trait Real: Copy + PartialEq + private::Sealed {
     fn midpoint(self, other: Self) -> Self;
     /// To f64, exact.
     fn to_f64(self) -> f64;
+    /// From f64, rounded.
+    fn of_f64(value: f64) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
 }
@@ -382,6 +416,9 @@ impl Real for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
+    fn of_f64(value: f64) -> Self {
+        value as Self
+    }
     fn is_finite(self) -> bool {
         self.is_finite()
     }
@@ -395,6 +432,9 @@ impl Real for f64 {
     fn to_f64(self) -> f64 {
         self
     }
+    fn of_f64(value: f64) -> Self {
+        value
+    }
     fn is_finite(self) -> bool {
         self.is_finite()
     }
@@ -405,6 +445,24 @@ fn clear<T: Real>(values: &mut [T]) -> bool {
     let changed = values.iter().any(|value| *value != T::ZERO);
     if changed {
         values.fill(T::ZERO);
+    }
+    changed
+}
+
+/// Takes the mean over the real sites of a row `[sites, features]` away, feature by feature; whether it was not 0. The sums
+/// are in f64 and over real sites in order, so that padding does not matter.
+fn centre<T: Real>(mask: &[bool], features: usize, values: &mut [T]) -> bool {
+    let real = mask.iter().filter(|&&m| m).count().max(1) as f64;
+    let mut changed = false;
+    for feature in 0..features {
+        let places = || (0..mask.len()).filter(|&site| mask[site]).map(|site| site * features + feature);
+        let mean = places().map(|place| values[place].to_f64()).sum::<f64>() / real;
+        if mean != 0.0 {
+            changed = true;
+            for place in places() {
+                values[place] = T::of_f64(values[place].to_f64() - mean);
+            }
+        }
     }
     changed
 }

@@ -171,7 +171,11 @@ const PAGES: &[(&[&str], &[&str])] = &[
         &["--model", "--data", "--rows", "--num", "--tolerance", "--probes", "--seed", "--json"],
     ),
     (&["convert", "gdss", "--help"], &["NAME.json", "--output", "--sizes-from", "--node-counts"]),
-    (&["forward", "--help"], &["--model", "--inputs", "--output", "--engine", "out.adj.score"]),
+    (&["convert", "geotdm", "--help"], &["NAME.json", "--output"]),
+    (
+        &["forward", "--help"],
+        &["--model", "--inputs", "--output", "--engine", "out.adj.score", "out.loss_graph"],
+    ),
     (&["inspect", "--help"], &["--json"]),
     (&["samplers", "list", "--help"], &["--json"]),
     (&["samplers", "show", "--help"], &["--steps", "--json"]),

@@ -13,6 +13,7 @@ mod evaluate_report;
 mod evaluate_suites;
 mod folder;
 mod generate_graphs;
+mod geotdm;
 mod help;
 mod likelihood;
 mod reference;

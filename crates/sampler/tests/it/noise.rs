@@ -120,3 +120,46 @@ fn a_number_is_cheap() {
     println!("{nanoseconds:.2} ns per number");
     assert!(nanoseconds < 200.0, "{nanoseconds} ns per number");
 }
+
+/// In the subspace without a mean: the mean of every row is 0 whatever its padding, a coordinate of n has variance 1 - 1/n,
+/// and projection is idempotent.
+#[test]
+fn rows_without_a_mean() {
+    let noise = KeyedNoise::new(8);
+    let sizes = [2, 3, 5, 5];
+    let support = Support::nodes(masks(&sizes, 5), 3).centred();
+    assert!(support.is_centred() && support.select(&[2, 0]).is_centred());
+    assert_ne!(support, Support::nodes(masks(&sizes, 5), 3));
+    let freedom: Vec<usize> = (0..4).map(|row| support.degrees_of_freedom(row)).collect();
+    assert_eq!(freedom, [3, 6, 12, 12]);
+    let ids: Vec<u64> = (0..4).collect();
+    let mut squares = [0.0; 4];
+    let draws = 4000;
+    for step in 0..draws {
+        let values = noise.normals(Stream::Predictor, step, 0, &support, &ids);
+        for (row, (values, &size)) in values.chunks(15).zip(&sizes).enumerate() {
+            for feature in 0..3 {
+                let mean: f64 = values.iter().skip(feature).step_by(3).sum();
+                assert!(mean.abs() < 1e-14, "{mean:e}");
+            }
+            assert!(values[3 * size..].iter().all(|x| *x == 0.0));
+            squares[row] += values.iter().map(|x| x * x).sum::<f64>();
+        }
+    }
+    for (square, freedom) in squares.iter().zip(&freedom) {
+        let count = (freedom * draws as usize) as f64;
+        let variance = square / count;
+        assert!((variance - 1.0).abs() < 4.5 * (2.0 / count).sqrt(), "{variance}");
+    }
+    // Alone and unpadded the same numbers.
+    let alone = Support::nodes(masks(&[3], 3), 3).centred();
+    let found = noise.normals(Stream::Prior, 0, 0, &alone, &[1]);
+    assert_eq!(found, noise.normals(Stream::Prior, 0, 0, &support, &ids)[15..24]);
+    let mut row: Vec<f64> = (0..15).map(f64::from).collect();
+    assert!(support.project_row(1, &mut row));
+    assert_eq!(row[..9], [-3.0, -3.0, -3.0, 0.0, 0.0, 0.0, 3.0, 3.0, 3.0]);
+    assert!(row[9..].iter().all(|x| *x == 0.0) && !support.project_row(1, &mut row));
+    let mut bad = [f32::NAN; 15];
+    support.project_row(3, &mut bad);
+    assert!(bad.iter().all(|x| x.is_nan()));
+}

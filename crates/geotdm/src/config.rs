@@ -1,0 +1,136 @@
+//! What a model folder's `config.json` says.
+
+use equidrift_sampler::{SamplerConfig, SamplerError};
+use serde::{Deserialize, Serialize};
+
+use crate::denoising_loss::CountedNodes;
+use crate::diffusion::TrajectoryDiffusion;
+use crate::network_config::{NetworkConfig, Prior};
+
+/// The library that writes and reads these folders.
+pub const LIBRARY: &str = "equidrift";
+/// The family of models in this crate.
+pub const FAMILY: &str = "geotdm";
+/// Version of the folder's layout.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Largest number of frames or steps accepted in a configuration.
+const MOST_STEPS: usize = 1_000_000;
+
+/// A complete GeoTDM model, apart from its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeotdmConfig {
+    /// Always [`LIBRARY`].
+    pub library: String,
+    /// [`FORMAT_VERSION`] of the writer.
+    pub format_version: u32,
+    /// Always [`FAMILY`].
+    pub family: String,
+    /// Name of the model, for people.
+    pub name: String,
+    /// Layer sizes, and what is given.
+    pub network: NetworkConfig,
+    /// Frames that were given in training; 0 for an unconditional model.
+    pub given_frames: usize,
+    /// Frames that were made in training.
+    pub frames: usize,
+    /// The noise levels.
+    pub diffusion: TrajectoryDiffusion,
+    /// Which nodes the loss counts.
+    #[serde(default)]
+    pub counted: CountedNodes,
+    /// The sampler to use unless another is asked for.
+    pub sampler: SamplerConfig,
+    /// Its number of steps.
+    pub steps: usize,
+    /// Where the weights come from, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// What can be wrong with a configuration that is well-formed JSON.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Another library's, family's or version's file.
+    #[error("`{field}` is `{found}`, expected `{expected}`")]
+    Identity {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// The value this crate reads.
+        expected: String,
+    },
+    /// A number outside its range.
+    #[error("`{field}` is {found}, expected {minimum} to {maximum}")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: usize,
+        /// Least value allowed.
+        minimum: usize,
+        /// Largest value allowed.
+        maximum: usize,
+    },
+    /// A width that must be even.
+    #[error("`{field}` is {found}, expected an even number")]
+    Odd {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: usize,
+    },
+    /// A factor that must be positive and finite.
+    #[error("`{field}` is {found}, expected a positive number")]
+    NotPositive {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: f64,
+    },
+    /// Paths.
+    #[error("diffusion: {0}")]
+    Diffusion(#[from] SamplerError),
+}
+
+impl GeotdmConfig {
+    /// Checks everything that can be checked without the weights.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the offending field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let identity = |field, found: &str, expected: &str| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(ConfigError::Identity { field, found: found.to_owned(), expected: expected.to_owned() })
+            }
+        };
+        identity("library", &self.library, LIBRARY)?;
+        identity("family", &self.family, FAMILY)?;
+        identity("format_version", &self.format_version.to_string(), &FORMAT_VERSION.to_string())?;
+        let range = |field, found, minimum, maximum| {
+            if (minimum..=maximum).contains(&found) {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { field, found, minimum, maximum })
+            }
+        };
+        self.network.check()?;
+        let conditional = self.network.prior.is_conditional();
+        let given = if conditional { (1, MOST_STEPS) } else { (0, 0) };
+        range("given_frames", self.given_frames, given.0, given.1)?;
+        let most = match self.network.prior {
+            Prior::Learned { frames, .. } => frames,
+            _ => MOST_STEPS,
+        };
+        range("frames", self.frames, 1, most)?;
+        range("steps", self.steps, 1, MOST_STEPS)?;
+        // The reverse variance of the first level is taken from the second.
+        range("diffusion.path.steps", self.diffusion.steps(), 2, MOST_STEPS)?;
+        self.diffusion.check()
+    }
+}

@@ -1,0 +1,117 @@
+//! All layers of a network, there and back.
+
+use equidrift_backend::weights::ParameterSet;
+use pulp::Simd;
+
+use super::spatial::Spatial;
+use super::spatial_backward::{SpatialGradient, SpatialTape};
+use super::temporal::Temporal;
+use super::temporal_backward::TemporalGradient;
+use super::view::{Buffers, Differences, SystemView};
+use crate::network_config::NetworkConfig;
+use crate::parameters::ParameterError;
+
+/// Spatial and temporal layers in turn.
+#[derive(Debug, Clone)]
+pub(super) struct Layers(Vec<(Spatial, Temporal)>);
+
+/// The gradient of their parameters.
+#[derive(Debug, Clone)]
+pub(super) struct LayersGradient(Vec<(SpatialGradient, TemporalGradient)>);
+
+/// What a layer saw: features and positions before either half, and the sums of the messages.
+#[derive(Debug, Default)]
+pub(super) struct LayerTape {
+    spatial: (Vec<f32>, Vec<f32>),
+    gathered: Vec<f32>,
+    temporal: (Vec<f32>, Vec<f32>),
+}
+
+impl Layers {
+    pub(super) fn read(
+        parameters: &ParameterSet,
+        suffix: &str,
+        config: &NetworkConfig,
+        count: usize,
+    ) -> Result<Self, ParameterError> {
+        let layer = |l: usize| {
+            Ok((
+                Spatial::read(parameters, &format!("s_modules{suffix}.{l}"), config)?,
+                Temporal::read(parameters, &format!("t_modules{suffix}.{l}"), config)?,
+            ))
+        };
+        Ok(Self((0..count).map(layer).collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn no_gradient(&self) -> LayersGradient {
+        let zeros = |(spatial, temporal): &(Spatial, Temporal)| {
+            let edge_features = spatial.features.len() / spatial.length.len().max(1);
+            (SpatialGradient::new(spatial, edge_features), TemporalGradient::new(temporal))
+        };
+        LayersGradient(self.0.iter().map(zeros).collect())
+    }
+
+    /// Features `h` `[N n, padded hidden]` and positions `x` `[N n, D]` after all layers, in place. What each saw goes to
+    /// `tape`.
+    #[expect(clippy::too_many_arguments, reason = "a system, its state and arrays that are used again")]
+    #[inline(always)]
+    pub(super) fn forward<S: Simd>(
+        &self,
+        simd: S,
+        system: &SystemView<'_>,
+        differences: &Differences,
+        h: &mut [f32],
+        x: &mut [f32],
+        buffers: &mut Buffers,
+        mut tape: Option<&mut Vec<LayerTape>>,
+    ) {
+        for (spatial, temporal) in &self.0 {
+            let mut seen = LayerTape::default();
+            if tape.is_some() {
+                seen.spatial = (h.to_vec(), x.to_vec());
+            }
+            let gathered = tape.is_some().then_some(&mut seen.gathered);
+            spatial.forward(simd, system, h, x, buffers, gathered);
+            if tape.is_some() {
+                seen.temporal = (h.to_vec(), x.to_vec());
+            }
+            temporal.forward(simd, system, differences, h, x, buffers);
+            if let Some(tape) = tape.as_mut() {
+                tape.push(seen);
+            }
+        }
+    }
+
+    /// Turns gradients of the outputs into those of the inputs, and adds that of the parameters.
+    #[expect(clippy::too_many_arguments, reason = "what was seen, what comes back, and where it goes")]
+    #[inline(always)]
+    pub(super) fn backward<S: Simd>(
+        &self,
+        simd: S,
+        system: &SystemView<'_>,
+        differences: &Differences,
+        tape: Vec<LayerTape>,
+        dh: &mut [f32],
+        dx: &mut [f32],
+        gradient: &mut LayersGradient,
+        buffers: &mut Buffers,
+    ) {
+        let layers = self.0.iter().zip(&mut gradient.0).zip(tape);
+        for (((spatial, temporal), (of_spatial, of_temporal)), seen) in layers.rev() {
+            let (h, x) = (&seen.temporal.0[..], &seen.temporal.1[..]);
+            temporal.backward(simd, system, differences, (h, x), dh, dx, of_temporal, buffers);
+            let seen = SpatialTape { h: &seen.spatial.0, x: &seen.spatial.1, gathered: &seen.gathered };
+            spatial.backward(simd, system, seen, dh, dx, of_spatial, buffers);
+        }
+    }
+}
+
+impl LayersGradient {
+    /// Under the names of the parameters.
+    pub(super) fn emit(&self, suffix: &str, into: &mut ParameterSet) {
+        for (l, (spatial, temporal)) in self.0.iter().enumerate() {
+            spatial.emit(&format!("s_modules{suffix}.{l}"), into);
+            temporal.emit(&format!("t_modules{suffix}.{l}"), into);
+        }
+    }
+}

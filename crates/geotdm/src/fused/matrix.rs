@@ -1,0 +1,347 @@
+//! Products of small row-major matrices, and linear maps in packed form.
+//!
+//! Rows of every right-hand side are multiples of [`LANE_MULTIPLE`] numbers, padded with zeros, so that no vector is cut. A
+//! block of 8 rows by two vectors keeps its 16 sums in registers; per inner index it loads two vectors and 8 numbers for 16
+//! multiply-adds. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
+//! beside it.
+
+use equidrift_backend::weights::{HostTensor, ParameterSet};
+use pulp::{NullaryFnOnce, Simd};
+
+use super::elementwise::{add_scaled, dot};
+use crate::parameters::ParameterError;
+
+/// Widths are rounded up to this.
+pub(super) const LANE_MULTIPLE: usize = 16;
+
+/// A width with its padding.
+pub(super) fn padded(width: usize) -> usize {
+    width.next_multiple_of(LANE_MULTIPLE)
+}
+
+/// A matrix in a larger array: where its first number is and how far apart its rows are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(values: &'a [f32], stride: usize) -> Self {
+        Self { values, stride }
+    }
+}
+
+/// The left-hand side of a product.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Left<'a> {
+    /// Row i of the matrix is row i of the array.
+    Plain(Rows<'a>),
+    /// Row i of the matrix is column i of the array.
+    Transposed(Rows<'a>),
+}
+
+/// The extents of a product: rows and columns of the result, and the inner index. Columns are a multiple of
+/// [`LANE_MULTIPLE`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extents {
+    pub(super) rows: usize,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+}
+
+/// `out += left right`.
+#[inline(always)]
+pub(super) fn add_product<S: Simd>(
+    simd: S,
+    extents: Extents,
+    left: Left<'_>,
+    right: Rows<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    struct Task<'a, S> {
+        simd: S,
+        extents: Extents,
+        left: Left<'a>,
+        right: Rows<'a>,
+        out: &'a mut [f32],
+        out_stride: usize,
+    }
+    impl<S: Simd> NullaryFnOnce for Task<'_, S> {
+        type Output = ();
+        #[inline(always)]
+        fn call(self) {
+            let Self { simd, extents, left, right, out, out_stride } = self;
+            let two = 2 * S::F32_LANES;
+            let mut column = 0;
+            // A panel of the right-hand side stays in the first cache while all rows pass.
+            while column < extents.columns {
+                let vectors = if column + two <= extents.columns { 2 } else { 1 };
+                let mut row = 0;
+                while row < extents.rows {
+                    let at = Place { row, column };
+                    let taken = match (vectors, extents.rows - row) {
+                        (2, 8..) => block::<S, 8, 2>(simd, extents, left, right, out, out_stride, at),
+                        (2, 4..) => block::<S, 4, 2>(simd, extents, left, right, out, out_stride, at),
+                        (2, _) => block::<S, 1, 2>(simd, extents, left, right, out, out_stride, at),
+                        (_, 8..) => block::<S, 8, 1>(simd, extents, left, right, out, out_stride, at),
+                        (_, 4..) => block::<S, 4, 1>(simd, extents, left, right, out, out_stride, at),
+                        _ => block::<S, 1, 1>(simd, extents, left, right, out, out_stride, at),
+                    };
+                    row += taken;
+                }
+                column += vectors * S::F32_LANES;
+            }
+        }
+    }
+    simd.vectorize(Task { simd, extents, left, right, out, out_stride });
+}
+
+/// Where a block begins.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    row: usize,
+    column: usize,
+}
+
+/// `R` rows by `V` vectors; returns `R`.
+#[inline(always)]
+fn block<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    extents: Extents,
+    left: Left<'_>,
+    right: Rows<'_>,
+    out: &mut [f32],
+    out_stride: usize,
+    at: Place,
+) -> usize {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let inner = extents.inner;
+    let width = V * S::F32_LANES;
+    match left {
+        Left::Plain(Rows { values, stride }) => {
+            let rows: [&[f32]; R] = std::array::from_fn(|r| &values[(at.row + r) * stride..][..inner]);
+            for (k, right) in right.values.chunks(right.stride).take(inner).enumerate() {
+                let (vectors, _) = S::as_simd_f32s(&right[at.column..][..width]);
+                for r in 0..R {
+                    let scale = simd.splat_f32s(rows[r][k]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(scale, vectors[v], sums[r][v]);
+                    }
+                }
+            }
+        }
+        Left::Transposed(Rows { values, stride }) => {
+            for k in 0..inner {
+                let (vectors, _) = S::as_simd_f32s(&right.values[k * right.stride + at.column..][..width]);
+                let scales = &values[k * stride + at.row..][..R];
+                for r in 0..R {
+                    let scale = simd.splat_f32s(scales[r]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(scale, vectors[v], sums[r][v]);
+                    }
+                }
+            }
+        }
+    }
+    for (r, sums) in sums.into_iter().enumerate() {
+        let row = &mut out[(at.row + r) * out_stride + at.column..][..width];
+        let (vectors, _) = S::as_mut_simd_f32s(row);
+        for v in 0..V {
+            vectors[v] = simd.add_f32s(vectors[v], sums[v]);
+        }
+    }
+    R
+}
+
+/// `y = W x + b` with the weight transposed, `[inputs, padded outputs]`, and as it is, `[outputs, padded inputs]`.
+#[derive(Debug, Clone)]
+pub(super) struct Linear {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    /// `[inputs, padded outputs]`.
+    pub(super) forward: Vec<f32>,
+    /// `[outputs, padded inputs]`.
+    pub(super) backward: Vec<f32>,
+    /// `[padded outputs]`.
+    pub(super) bias: Vec<f32>,
+}
+
+impl Linear {
+    /// Reads `{name}.weight` and `{name}.bias`.
+    pub(super) fn read(
+        parameters: &ParameterSet,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, ParameterError> {
+        let weight = lookup(parameters, format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = lookup(parameters, format!("{name}.bias"), &[outputs])?;
+        Ok(Self::of(&weight, &bias, inputs, inputs, 0))
+    }
+
+    /// Columns `first..first + inputs` of a weight `[outputs, columns]`.
+    pub(super) fn of(weight: &[f32], bias: &[f32], columns: usize, inputs: usize, first: usize) -> Self {
+        let outputs = bias.len();
+        let (wide, deep) = (padded(outputs), padded(inputs));
+        let mut forward = vec![0.0; inputs * wide];
+        let mut backward = vec![0.0; outputs * deep];
+        for o in 0..outputs {
+            for i in 0..inputs {
+                let value = weight[o * columns + first + i];
+                forward[i * wide + o] = value;
+                backward[o * deep + i] = value;
+            }
+        }
+        let mut all = bias.to_vec();
+        all.resize(wide, 0.0);
+        Self { inputs, outputs, forward, backward, bias: all }
+    }
+
+    /// Width of the outputs with padding.
+    pub(super) fn width(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// `out = W x + b` for `rows` rows of `x`, whose padding may hold anything.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(
+        &self,
+        simd: S,
+        x: Rows<'_>,
+        rows: usize,
+        out: &mut [f32],
+        out_stride: usize,
+    ) {
+        for row in out.chunks_mut(out_stride).take(rows) {
+            row[..self.width()].copy_from_slice(&self.bias);
+        }
+        self.add(simd, x, rows, out, out_stride);
+    }
+
+    /// `out += W x`.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(&self, simd: S, x: Rows<'_>, rows: usize, out: &mut [f32], out_stride: usize) {
+        let extents = Extents { rows, inner: self.inputs, columns: self.width() };
+        let right = Rows { values: &self.forward, stride: self.width() };
+        add_product(simd, extents, Left::Plain(x), right, out, out_stride);
+    }
+}
+
+impl Linear {
+    /// `dx += W' dy`: what a gradient of the outputs means for the inputs. Rows of `dx` are as wide as the padded inputs.
+    #[inline(always)]
+    pub(super) fn back<S: Simd>(&self, simd: S, dy: Rows<'_>, rows: usize, dx: &mut [f32], dx_stride: usize) {
+        let columns = padded(self.inputs);
+        let extents = Extents { rows, inner: self.outputs, columns };
+        let right = Rows { values: &self.backward, stride: columns };
+        add_product(simd, extents, Left::Plain(dy), right, dx, dx_stride);
+    }
+
+    /// A gradient of zeros.
+    pub(super) fn no_gradient(&self) -> LinearGradient {
+        LinearGradient {
+            weight: vec![0.0; self.outputs * padded(self.inputs)],
+            bias: vec![0.0; self.width()],
+            outputs: self.outputs,
+            inputs: self.inputs,
+        }
+    }
+}
+
+/// The gradient of a [`Linear`].
+#[derive(Debug, Clone)]
+pub(super) struct LinearGradient {
+    /// `[outputs, padded inputs]`.
+    weight: Vec<f32>,
+    /// `[padded outputs]`.
+    bias: Vec<f32>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl LinearGradient {
+    /// Adds that of `rows` rows with inputs `x`, as wide as the padded inputs, and gradients `dy` of the outputs.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
+        let columns = padded(self.inputs);
+        let extents = Extents { rows: self.outputs, inner: rows, columns };
+        add_product(simd, extents, Left::Transposed(dy), x, &mut self.weight, columns);
+        let width = self.bias.len();
+        for row in 0..rows {
+            add_scaled(simd, 1.0, &dy.values[row * dy.stride..][..width], &mut self.bias);
+        }
+    }
+
+    /// The weight `[outputs, inputs]` into columns `first..` of one with `columns` columns.
+    pub(super) fn weight_into(&self, out: &mut [f32], columns: usize, first: usize) {
+        let rows = out.chunks_exact_mut(columns).zip(self.weight.chunks_exact(padded(self.inputs)));
+        for (out, row) in rows {
+            out[first..first + self.inputs].copy_from_slice(&row[..self.inputs]);
+        }
+    }
+
+    /// The bias `[outputs]`.
+    pub(super) fn bias(&self) -> Vec<f32> {
+        self.bias[..self.outputs].to_vec()
+    }
+
+    /// Under the names of the parameters.
+    pub(super) fn emit(&self, name: &str, into: &mut ParameterSet) {
+        let mut weight = vec![0.0; self.outputs * self.inputs];
+        self.weight_into(&mut weight, self.inputs, 0);
+        into.insert(format!("{name}.weight"), HostTensor::f32([self.outputs, self.inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([self.outputs], self.bias()));
+    }
+}
+
+/// A map to one number: its weight `[padded inputs]` and bias, or the gradient of them.
+#[derive(Debug, Clone)]
+pub(super) struct ToNumber {
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: f32,
+    pub(super) inputs: usize,
+}
+
+impl ToNumber {
+    /// Reads `{name}.weight` `[1, inputs]` and `{name}.bias` `[1]`.
+    pub(super) fn read(parameters: &ParameterSet, name: &str, inputs: usize) -> Result<Self, ParameterError> {
+        let mut weight = lookup(parameters, format!("{name}.weight"), &[1, inputs])?;
+        weight.resize(padded(inputs), 0.0);
+        Ok(Self { weight, bias: lookup(parameters, format!("{name}.bias"), &[1])?[0], inputs })
+    }
+
+    /// A gradient of zeros.
+    pub(super) fn no_gradient(&self) -> Self {
+        Self { weight: vec![0.0; self.weight.len()], bias: 0.0, inputs: self.inputs }
+    }
+
+    /// Of one row.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
+        dot(simd, row, &self.weight) + self.bias
+    }
+
+    /// Under the names of the parameters.
+    pub(super) fn emit(&self, name: &str, into: &mut ParameterSet) {
+        let weight = self.weight[..self.inputs].to_vec();
+        into.insert(format!("{name}.weight"), HostTensor::f32([1, self.inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([1], vec![self.bias]));
+    }
+}
+
+/// A parameter of this shape.
+pub(super) fn lookup(
+    parameters: &ParameterSet,
+    name: String,
+    shape: &[usize],
+) -> Result<Vec<f32>, ParameterError> {
+    match parameters.get(&name) {
+        None => Err(ParameterError::Missing { name, expected: shape.to_vec() }),
+        Some(tensor) if tensor.shape != shape => {
+            Err(ParameterError::Shape { name, expected: shape.to_vec(), found: tensor.shape.clone() })
+        }
+        Some(tensor) => Ok(tensor.to_f32()),
+    }
+}

@@ -1,0 +1,259 @@
+//! The denoiser on the processor, in single precision: one system at a time, so that everything stays in the caches, with
+//! vectors of the machine's width.
+//!
+//! The same mathematics as [`GeotdmNetwork`](crate::GeotdmNetwork), by the same two rewritings: the first map of an edge is
+//! split by its inputs, and products with the embeddings of time differences are made once for each difference. Besides, no
+//! array of all messages or of all pairs of frames is ever made. Memory of a call: the states of a system, 4 numbers for
+//! each node, frame and unit.
+
+mod elementwise;
+mod gradient;
+mod layers;
+mod learned_prior;
+mod matrix;
+mod spatial;
+mod spatial_backward;
+mod temporal;
+mod temporal_backward;
+mod view;
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use equidrift_backend::weights::ParameterSet;
+use equidrift_nn::sinusoid_of_both_ends;
+use pulp::{Arch, Simd, WithSimd};
+
+pub use self::gradient::NoisyExample;
+use self::gradient::{Differentiate, NetworkGradient};
+use self::layers::Layers;
+use self::matrix::{LANE_MULTIPLE, Linear, Rows};
+use self::view::{Buffers, Differences, GraphArrays, in_all_frames, without_mean};
+use crate::denoising_loss::CountedNodes;
+use crate::error::GeotdmError;
+use crate::network_config::{NetworkConfig, Prior};
+use crate::parameters::ParameterError;
+use crate::system::{System, SystemGraph};
+
+/// Longest period of the sines of the diffusion time.
+const PERIOD: f64 = 10_000.0;
+
+/// The parameters in packed form.
+#[derive(Debug, Clone)]
+pub struct FusedNetwork {
+    config: NetworkConfig,
+    input: Linear,
+    layers: Layers,
+    prior: Option<learned_prior::Prior>,
+}
+
+/// A system and noisy positions of it.
+#[derive(Debug, Clone, Copy)]
+pub struct NoisySystem<'a> {
+    /// The system with its given frames.
+    pub system: &'a System,
+    /// Noisy positions, `[N, T, D]`.
+    pub positions: &'a [f32],
+    /// What the network is told of the time.
+    pub time: f64,
+}
+
+impl FusedNetwork {
+    /// Packs the parameters.
+    ///
+    /// # Errors
+    /// [`ParameterError`] if one is missing or has another shape.
+    pub fn new(config: &NetworkConfig, parameters: &ParameterSet) -> Result<Self, ParameterError> {
+        let inputs = config.node_features + config.time_features;
+        let prior = match config.prior {
+            Prior::Learned { layers, frames } => {
+                Some(learned_prior::Prior::read(parameters, config, layers, frames)?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            config: config.clone(),
+            input: Linear::read(parameters, "input_linear", inputs, config.hidden)?,
+            layers: Layers::read(parameters, "", config, config.layers)?,
+            prior,
+        })
+    }
+
+    /// Whether trajectories have no joint mean.
+    fn is_centred(&self) -> bool {
+        self.config.prior == Prior::JointCentre
+    }
+
+    /// The noise in each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
+    /// system is computed alone, so neither the others nor the threads change a bit.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Count`] if a system does not fit the network.
+    pub fn denoise(
+        &self,
+        systems: &[NoisySystem<'_>],
+        threads: NonZeroUsize,
+    ) -> Result<Vec<Vec<f32>>, GeotdmError> {
+        systems.iter().try_for_each(|noisy| self.check(noisy.system, noisy.positions.len()))?;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut buffers = Buffers::default();
+            let mut differences: Option<(usize, Differences)> = None;
+            let mut done = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(noisy) = systems.get(number) else { return done };
+                let frames = noisy.system.given_frames() + noisy.system.frames;
+                let known = differences.take().filter(|(of, _)| *of == frames);
+                let table = known
+                    .map_or_else(|| Differences::new(frames, self.config.time_features), |(_, table)| table);
+                let task = DenoiseSystem { network: self, noisy, differences: &table, buffers: &mut buffers };
+                done.push((number, Arch::new().dispatch(task)));
+                differences = Some((frames, table));
+            }
+        };
+        let helpers = threads.get().min(systems.len()).saturating_sub(1);
+        let mut done = std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            for helper in helpers {
+                done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            done
+        });
+        done.sort_by_key(|(number, _)| *number);
+        Ok(done.into_iter().map(|(_, noise)| noise).collect())
+    }
+
+    fn check(&self, system: &System, numbers: usize) -> Result<(), GeotdmError> {
+        let count = |what, expected, found| {
+            if expected == found { Ok(()) } else { Err(GeotdmError::Count { what, expected, found }) }
+        };
+        let graph = &system.graph;
+        count("numbers of a trajectory", system.width(), numbers)?;
+        count("features of a node", self.config.node_features, graph.node_width())?;
+        if !graph.edges().is_empty() {
+            count("features of an edge", self.config.edge_features, graph.edge_width())?;
+        }
+        let given = system.given_frames();
+        count("given numbers of a system", graph.nodes() * given * system.dimensions, system.given.len())?;
+        if graph.feature_frames() != 1 {
+            count("frames of node features", given + system.frames, graph.feature_frames())?;
+        }
+        if self.config.prior.is_conditional() == (given == 0) {
+            let expected = usize::from(self.config.prior.is_conditional());
+            return count("given frames", expected, given);
+        }
+        // Positions are carried along in the room of one vector.
+        if system.dimensions == 0 || system.dimensions >= LANE_MULTIPLE || system.frames == 0 {
+            return count("coordinates of a position", 3, system.dimensions);
+        }
+        Ok(())
+    }
+}
+
+/// One system to be denoised.
+struct DenoiseSystem<'a> {
+    network: &'a FusedNetwork,
+    noisy: &'a NoisySystem<'a>,
+    differences: &'a Differences,
+    buffers: &'a mut Buffers,
+}
+
+impl WithSimd for DenoiseSystem<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let Self { network, noisy, differences, buffers } = self;
+        let (system, graph) = (noisy.system, &noisy.system.graph);
+        let (nodes, d, made, given) =
+            (graph.nodes(), system.dimensions, system.frames, system.given_frames());
+        let frames = given + made;
+        let arrays = GraphArrays::new(graph);
+        let view = arrays.view(graph, frames, d);
+
+        // Positions about their mean.
+        let mut x = Vec::with_capacity(nodes * frames * d);
+        for node in 0..nodes {
+            x.extend(system.given[node * given * d..][..given * d].iter().map(|&x| x as f32));
+            x.extend_from_slice(&noisy.positions[node * made * d..][..made * d]);
+        }
+        without_mean(&mut x, d);
+        let start: Vec<f32> =
+            x.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect();
+
+        let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.time, frames);
+        network.layers.forward(simd, &view, differences, &mut h, &mut x, buffers, None);
+
+        let end = x.chunks_exact(frames * d).flat_map(|node| &node[given * d..]);
+        let mut noise: Vec<f32> = end.zip(&start).map(|(end, start)| end - start).collect();
+        if network.is_centred() {
+            without_mean(&mut noise, d);
+        }
+        noise
+    }
+}
+
+impl FusedNetwork {
+    /// Features of nodes and of the time, `[N n, padded hidden]`; and the rows they were made of, with their number.
+    #[inline(always)]
+    fn inputs<S: Simd>(
+        &self,
+        simd: S,
+        arrays: &GraphArrays,
+        graph: &SystemGraph,
+        time: f64,
+        frames: usize,
+    ) -> (Vec<f32>, Vec<f32>, usize) {
+        let time = sinusoid_of_both_ends(time, self.config.time_features, PERIOD);
+        let (rows, inputs) = arrays.node_rows(graph, frames, &time, self.input.inputs);
+        let width = self.input.width();
+        let mut found = vec![0.0; rows * width];
+        let of_inputs = Rows { values: &inputs, stride: inputs.len() / rows };
+        self.input.apply(simd, of_inputs, rows, &mut found, width);
+        (in_all_frames(found, graph.nodes(), frames, width), inputs, rows)
+    }
+
+    /// The sum of the losses of these examples times `weight`, as of
+    /// [`NoisedGroup`](crate::NoisedGroup); and, where `wanted`, its gradient by name. Computed one example after another.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Count`] if an example does not fit the network.
+    pub fn loss_and_gradient(
+        &self,
+        examples: &[NoisyExample<'_>],
+        counted: CountedNodes,
+        weight: f64,
+        wanted: bool,
+    ) -> Result<(f64, ParameterSet), GeotdmError> {
+        let mut gradient = wanted.then(|| NetworkGradient {
+            input: self.input.no_gradient(),
+            layers: self.layers.no_gradient(),
+            prior: self.prior.as_ref().map(learned_prior::Prior::no_gradient),
+        });
+        let mut buffers = Buffers::default();
+        let mut loss = 0.0;
+        for noisy in examples {
+            let system = &noisy.example.system;
+            self.check(system, noisy.example.clean.len())?;
+            self.check(system, noisy.noise.len())?;
+            if let Some(prior) = self.prior.as_ref().filter(|prior| system.frames > prior.most_frames()) {
+                let what = "frames to be made, of a learned prior at most";
+                return Err(GeotdmError::Count { what, expected: prior.most_frames(), found: system.frames });
+            }
+            let of = |frames: usize| Differences::new(frames.max(1), self.config.time_features);
+            let differences = [of(system.given_frames() + system.frames), of(system.given_frames())];
+            loss += Arch::new().dispatch(Differentiate {
+                network: self,
+                noisy,
+                counted,
+                weight,
+                differences: [&differences[0], &differences[1]],
+                gradient: gradient.as_mut(),
+                buffers: &mut buffers,
+            });
+        }
+        Ok((loss, gradient.map(|gradient| gradient.emit()).unwrap_or_default()))
+    }
+}

@@ -1,0 +1,55 @@
+//! The `README.md` of a model folder.
+
+use std::fmt::Write as _;
+
+use equidrift_backend::weights::{HostTensor, ParameterSet};
+
+use crate::config::GeotdmConfig;
+use crate::network_config::Prior;
+
+/// A model card in Markdown: what the model is, its sizes, and a table of what was measured with it.
+#[must_use]
+pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[(String, String)]) -> String {
+    let network = &config.network;
+    let count: usize = parameters.values().map(HostTensor::len).sum();
+    let generates = if network.prior.is_conditional() {
+        format!("{} frames that follow {} given ones", config.frames, config.given_frames)
+    } else {
+        format!("trajectories of {} frames", config.frames)
+    };
+    let prior = match network.prior {
+        Prior::JointCentre => "noise of joint mean 0".to_owned(),
+        Prior::CentreOfMass => "noise around the mean of the given frames".to_owned(),
+        Prior::Learned { layers, .. } => format!("noise around a learned reference, {layers} layers"),
+    };
+    let rows = [
+        ("generates", generates),
+        ("network", format!("EGTN, {} layers, width {}, {count} parameters", network.layers, network.hidden)),
+        ("features", format!("{} of a node, {} of an edge", network.node_features, network.edge_features)),
+        ("prior", prior),
+        ("noise levels", config.diffusion.steps().to_string()),
+        ("default sampler", format!("`{}`, {} steps", config.sampler.name(), config.steps)),
+        ("origin", config.origin.clone().unwrap_or_else(|| "not recorded".to_owned())),
+    ];
+    let mut card =
+        format!("# {}\n\nA GeoTDM model (diffusion of whole trajectories) for equidrift.\n\n", config.name);
+    table(&mut card, ("property", "value"), rows.into_iter());
+    if !measured.is_empty() {
+        card.push_str("\n## Measured\n\n");
+        let rows = measured.iter().map(|(what, value)| (what.as_str(), value.clone()));
+        table(&mut card, ("what", "value"), rows);
+    }
+    card.push_str(
+        "\nReference: Han, Xu, Lou, Ye, Ermon, \"Geometric Trajectory Diffusion Models\", NeurIPS 2024, \
+         <https://arxiv.org/abs/2410.13027>.\n",
+    );
+    card
+}
+
+fn table<'a>(card: &mut String, heads: (&str, &str), rows: impl Iterator<Item = (&'a str, String)>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(card, "| {} | {} |\n| --- | --- |", heads.0, heads.1);
+    for (name, value) in rows {
+        let _ = writeln!(card, "| {name} | {} |", value.replace('|', "\\|").replace('\n', " "));
+    }
+}

@@ -1,0 +1,170 @@
+//! GeoTDM's networks on a device: the denoiser and the prior.
+
+use burn::tensor::{DType, Device, Gradients, Tensor};
+use equidrift_backend::weights::ParameterSet;
+use equidrift_nn::{Linear, ParameterReader, ParameterTracker, TrackedParameters, sinusoid_of_both_ends};
+
+use crate::egtn::{Egtn, LayerWatcher, in_all_frames};
+use crate::error::GeotdmError;
+use crate::learned_prior::LearnedPrior;
+use crate::network_config::{NetworkConfig, Prior};
+use crate::system_group::{SystemGroup, from_host, without_joint_mean};
+
+/// Longest period of the sines of the diffusion time.
+const PERIOD: f64 = 10_000.0;
+
+/// What the denoiser returns.
+#[derive(Debug, Clone)]
+pub struct Denoised {
+    /// The noise it sees in the positions, `[G, N T, D]`: the way from its input to its output. In the unconditional mode
+    /// its joint mean has been taken away.
+    pub noise: Tensor<3>,
+    /// The way itself.
+    pub displacement: Tensor<3>,
+    /// Features of the nodes at the end, `[G, N T, H]`.
+    pub features: Tensor<3>,
+}
+
+/// The networks of a model on a device, in one precision. On a device with automatic differentiation the parameters are
+/// tracked.
+#[derive(Debug, Clone)]
+pub struct GeotdmNetwork {
+    config: NetworkConfig,
+    device: Device,
+    dtype: DType,
+    input: Linear,
+    egtn: Egtn,
+    prior: Option<LearnedPrior>,
+    parameters: TrackedParameters,
+}
+
+impl GeotdmNetwork {
+    /// Reads all parameters.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Layer`] if one is missing or has another shape.
+    pub fn read(
+        config: &NetworkConfig,
+        parameters: &ParameterSet,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, GeotdmError> {
+        let from = ParameterTracker::new(ParameterReader { parameters, device, dtype });
+        let input =
+            from.linear("input_linear", config.node_features + config.time_features, config.hidden)?;
+        let egtn = Egtn::read(&from, "", config, config.layers)?;
+        let prior = match config.prior {
+            Prior::Learned { layers, frames } => Some(LearnedPrior::read(&from, config, layers, frames)?),
+            _ => None,
+        };
+        let (config, device) = (config.clone(), device.clone());
+        Ok(Self { config, device, dtype, input, egtn, prior, parameters: from.finish() })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// Where the parameters are.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The precision.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The gradients of all parameters that took part, by name.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Layer`].
+    pub fn gradients(&self, gradients: &mut Gradients) -> Result<ParameterSet, GeotdmError> {
+        Ok(self.parameters.gradients(gradients)?)
+    }
+
+    /// The noise in positions `noisy` `[G, N T, D]`, given frames before them where there are any; `times[g]` is what the
+    /// network is told of the time of system g. The given frames take part as they are; nothing marks them.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Count`] if the numbers of systems and times differ.
+    pub fn denoise(
+        &self,
+        group: &SystemGroup,
+        noisy: Tensor<3>,
+        times: &[f64],
+    ) -> Result<Denoised, GeotdmError> {
+        self.denoise_watched(group, noisy, times, None)
+    }
+
+    /// As [`GeotdmNetwork::denoise`], and `watch` sees every layer.
+    ///
+    /// # Errors
+    /// As [`GeotdmNetwork::denoise`].
+    pub fn denoise_watched(
+        &self,
+        group: &SystemGroup,
+        noisy: Tensor<3>,
+        times: &[f64],
+        watch: Option<LayerWatcher<'_>>,
+    ) -> Result<Denoised, GeotdmError> {
+        let (expected, found) = (group.systems(), times.len());
+        if expected != found {
+            return Err(GeotdmError::Count { what: "times of systems", expected, found });
+        }
+        let x = group.with_given(noisy.clone());
+        let centre = x.clone().mean_dim(1).detach();
+        let frames = group.given_frames + group.frames;
+        let h = self.inputs(group, times, frames);
+        let (h, x) = self.egtn.forward(h, x - centre.clone(), group, frames, watch);
+        let moved = group.some_frames(x, frames, group.given_frames, group.frames);
+        let displacement = moved - (noisy - centre);
+        let noise = match self.config.prior {
+            Prior::JointCentre => without_joint_mean(displacement.clone()),
+            _ => displacement.clone(),
+        };
+        let features = group.some_frames(h, frames, group.given_frames, group.frames);
+        Ok(Denoised { noise, displacement, features })
+    }
+
+    /// Features of nodes and of the time, `[G, N n, H]`.
+    fn inputs(&self, group: &SystemGroup, times: &[f64], frames: usize) -> Tensor<3> {
+        let (nodes, width) = (self.config.node_features, self.config.time_features);
+        let weight = self.input.weight();
+        let part = |first, count| weight.clone().narrow(1, first, count).transpose().unsqueeze::<3>();
+        let values = times.iter().flat_map(|&time| sinusoid_of_both_ends(time, width, PERIOD)).collect();
+        let time = from_host::<3>(values, [times.len(), 1, width], &self.device, self.dtype);
+        let of_time = time.matmul(part(nodes, width)) + self.input.bias().unsqueeze::<3>();
+        let of_nodes = group.node_features.clone().matmul(part(0, nodes));
+        in_all_frames(of_nodes + of_time, group.nodes(), frames)
+    }
+
+    /// The mean of the prior, `[G, N T, D]`; none in the unconditional mode, where it is 0.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Count`] if a learned prior does not know as many frames.
+    pub fn reference(&self, group: &SystemGroup) -> Result<Option<Tensor<3>>, GeotdmError> {
+        self.reference_watched(group, None)
+    }
+
+    /// As [`GeotdmNetwork::reference`], and `watch` sees every layer of a learned prior.
+    ///
+    /// # Errors
+    /// As [`GeotdmNetwork::reference`].
+    pub fn reference_watched(
+        &self,
+        group: &SystemGroup,
+        watch: Option<LayerWatcher<'_>>,
+    ) -> Result<Option<Tensor<3>>, GeotdmError> {
+        let Some(given) = group.given.clone() else { return Ok(None) };
+        let centre = given.clone().mean_dim(1);
+        Ok(Some(match &self.prior {
+            Some(prior) => prior.forward(group, given - centre.clone(), watch)? + centre,
+            None => centre.expand(group.shape()),
+        }))
+    }
+}

@@ -1,0 +1,104 @@
+//! Sizes and choices of GeoTDM's networks.
+
+use equidrift_nn::EdgeLength;
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+
+/// Largest width, depth or number of frames accepted in a configuration.
+const MOST: usize = 65_536;
+
+/// How the lengths of edges enter the spatial layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lengths {
+    /// Squared in the messages, displacements divided by the length: for molecules and bodies.
+    #[default]
+    Squared,
+    /// As they are, displacements not divided: for pedestrians (`pre_norm` of the published programme).
+    Plain,
+}
+
+impl From<Lengths> for EdgeLength {
+    fn from(lengths: Lengths) -> Self {
+        match lengths {
+            Lengths::Squared => Self::Squared,
+            Lengths::Plain => Self::Plain,
+        }
+    }
+}
+
+/// What the diffusion ends in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Prior {
+    /// Unconditional: noise around 0, in the subspace in which the mean over all nodes and frames is 0.
+    JointCentre,
+    /// Conditional: noise around one point, the mean over all nodes and given frames.
+    CentreOfMass,
+    /// Conditional: noise around a reference for each node and frame, which a network makes of the given frames.
+    Learned {
+        /// Layers of that network.
+        layers: usize,
+        /// Most frames that it can refer to.
+        frames: usize,
+    },
+}
+
+impl Prior {
+    /// Whether frames are given.
+    #[must_use]
+    pub fn is_conditional(self) -> bool {
+        self != Self::JointCentre
+    }
+}
+
+/// Everything that decides which parameters the networks have and what they compute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Features of a node.
+    pub node_features: usize,
+    /// Features of an edge; may be 0.
+    pub edge_features: usize,
+    /// Width of nodes and messages.
+    pub hidden: usize,
+    /// Layers, each a spatial and a temporal one.
+    pub layers: usize,
+    /// Sines and cosines of a time, together.
+    pub time_features: usize,
+    /// How lengths enter.
+    #[serde(default)]
+    pub lengths: Lengths,
+    /// What the diffusion ends in.
+    pub prior: Prior,
+}
+
+impl NetworkConfig {
+    /// Checks that the sizes make a network.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`] naming the first that does not; [`ConfigError::Odd`] for an odd number of time features.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let check = |field, found: usize, minimum: usize| {
+            if (minimum..=MOST).contains(&found) {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { field, found, minimum, maximum: MOST })
+            }
+        };
+        check("network.node_features", self.node_features, 1)?;
+        check("network.edge_features", self.edge_features, 0)?;
+        check("network.hidden", self.hidden, 1)?;
+        check("network.layers", self.layers, 1)?;
+        check("network.time_features", self.time_features, 2)?;
+        if !self.time_features.is_multiple_of(2) {
+            return Err(ConfigError::Odd { field: "network.time_features", found: self.time_features });
+        }
+        if let Prior::Learned { layers, frames } = self.prior {
+            check("network.prior.layers", layers, 1)?;
+            check("network.prior.frames", frames, 1)?;
+        }
+        Ok(())
+    }
+}

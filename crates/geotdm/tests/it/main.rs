@@ -1,0 +1,18 @@
+//! The GeoTDM crate against the reference vectors, and its laws.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod batch_independence;
+mod equivariance;
+mod features;
+mod fused;
+mod gaussian_chain;
+mod gradients;
+mod model_folders;
+mod networks;
+mod reference;
+mod schedule;
+mod solvers;
+mod speed;
+mod training;
+mod trajectories;

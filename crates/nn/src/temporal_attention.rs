@@ -1,0 +1,145 @@
+//! Equivariant attention over the frames of each node (Han et al., "Geometric trajectory diffusion models", NeurIPS 2024,
+//! section 4.1).
+//!
+//! ```text
+//! a_ts = softmax over s of q_t . (k_s + P_{t-s})        P_d = Linear(sines and cosines of d)
+//! h_t <- h_t + sum_s a_ts (v_s + P_{t-s})
+//! x_t <- x_t + sum_s a_ts u_s (x_t - x_s)               u_s = MLP(v_s)
+//! ```
+//!
+//! One head, no scaling, no mask. Nothing of size nodes x H x n x n is made: the products with `P` are made by difference
+//! and moved to their pairs ([`relative_frames`](crate::relative_frames)). Receiving frames are taken in tiles, so that the
+//! memory of a long trajectory grows with its length, not with its square.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::leaf::LayerError;
+use crate::mlp::Linear;
+use crate::parameter_tracker::ParameterTracker;
+use crate::relative_frames::{by_differences, by_pairs};
+use crate::silu_mlp::SiluMlp;
+use crate::sinusoid::sinusoid_of_both_ends;
+
+/// Longest period of the sines of a difference.
+const PERIOD: f64 = 10_000.0;
+/// Receiving frames of a tile.
+const TILE: usize = 256;
+
+/// One layer.
+#[derive(Debug, Clone)]
+pub struct TemporalAttention {
+    query: SiluMlp,
+    key: SiluMlp,
+    value: SiluMlp,
+    displacement: SiluMlp,
+    time: Linear,
+    time_features: usize,
+    tile: usize,
+}
+
+impl TemporalAttention {
+    /// Reads `{name}.q_mlp`, `{name}.k_mlp`, `{name}.v_mlp`, `{name}.x_mlp`, each with its linear maps `actions.0` and
+    /// `actions.2`, and `{name}.time_emb`; `hidden` is the width of the nodes.
+    ///
+    /// # Errors
+    /// [`LayerError::Missing`], [`LayerError::Shape`].
+    pub fn read(
+        from: &ParameterTracker<'_>,
+        name: &str,
+        hidden: usize,
+        time_features: usize,
+    ) -> Result<Self, LayerError> {
+        let mlp = |part: &str, outputs| {
+            let maps = ["0", "2"].map(|map| format!("{name}.{part}_mlp.actions.{map}"));
+            SiluMlp::read_named(from, [&maps[0], &maps[1]], [hidden, hidden, outputs])
+        };
+        Ok(Self {
+            query: mlp("q", hidden)?,
+            key: mlp("k", hidden)?,
+            value: mlp("v", hidden)?,
+            displacement: mlp("x", 1)?,
+            time: from.linear(&format!("{name}.time_emb"), time_features, hidden)?,
+            time_features,
+            tile: TILE,
+        })
+    }
+
+    /// Another number of receiving frames in a tile; the results differ by rounding only.
+    #[must_use]
+    pub fn with_tile(mut self, frames: usize) -> Self {
+        self.tile = frames.max(1);
+        self
+    }
+
+    /// Features `h` `[G, N n, H]` and positions `x` `[G, N n, D]` after the layer; the `n` = `frames` frames of a node stand
+    /// side by side.
+    ///
+    /// Cost of a node: 14 H² n multiplications for the maps and about 6 H n² for the attention. Memory of a tile: five numbers
+    /// for each node, receiving frame of the tile, and frame.
+    pub fn forward(&self, h: Tensor<3>, x: Tensor<3>, frames: usize) -> (Tensor<3>, Tensor<3>) {
+        let [g, rows, width] = h.dims();
+        let dimensions = x.dims()[2];
+        let sequences = rows / frames * g;
+        let query = self.query.over_features(h.clone());
+        let key = self.key.over_features(h.clone()).reshape([sequences, frames, width]);
+        let value = self.value.over_features(h.clone());
+        let u = self.displacement.over_features(value.clone()).reshape([sequences, frames, 1]);
+        let value = value.reshape([sequences, frames, width]);
+        // Only differences of positions enter: a point of the node's own keeps their digits.
+        let own = x.clone().reshape([sequences, frames, dimensions]);
+        let own = own.clone() - own.mean_dim(1).detach();
+        // One product for features, displaced positions and the sum of their weights.
+        let carried = Tensor::cat(vec![value, own.clone() * u.clone(), u], 2);
+        let key = key.swap_dims(1, 2);
+        let embedding = self.embedding(frames, &h);
+
+        let mut tiles = Vec::new();
+        for first in (0..frames).step_by(self.tile) {
+            let count = self.tile.min(frames - first);
+            let part = |whole: Tensor<3>, width: usize| {
+                let whole = whole.reshape([sequences, frames, width]);
+                if count == frames { whole } else { whole.narrow(1, first, count) }
+            };
+            let query = part(query.clone(), width);
+            // Differences s - t from -(first + count - 1) on.
+            let span = frames + count - 1;
+            let near = embedding.clone().narrow(1, frames - first - count, span);
+            let by_difference = query
+                .clone()
+                .reshape([g, sequences / g * count, width])
+                .matmul(near.clone().swap_dims(1, 2))
+                .reshape([sequences, count, span]);
+            let logits = query.matmul(key.clone()) + by_pairs(by_difference, frames);
+            let attention = softmax(logits, 2);
+            let seen = attention.clone().matmul(carried.clone());
+            let timed = by_differences(attention).reshape([g, sequences / g * count, span]).matmul(near);
+            let features = seen.clone().narrow(2, 0, width) + timed.reshape([sequences, count, width]);
+            let moved = part(own.clone(), dimensions) * seen.clone().narrow(2, width + dimensions, 1)
+                - seen.narrow(2, width, dimensions);
+            tiles.push((features, moved));
+        }
+        let joined = |parts: Vec<Tensor<3>>| {
+            let whole = if parts.len() == 1 { parts } else { vec![Tensor::cat(parts, 1)] };
+            whole.into_iter().next()
+        };
+        let (features, moved): (Vec<_>, Vec<_>) = tiles.into_iter().unzip();
+        match (joined(features), joined(moved)) {
+            (Some(features), Some(moved)) => {
+                (h + features.reshape([g, rows, width]), x + moved.reshape([g, rows, dimensions]))
+            }
+            _ => (h, x),
+        }
+    }
+
+    /// `P` of every difference, `[1, 2 n - 1, H]`: row c belongs to `t - s = n - 1 - c`.
+    fn embedding(&self, frames: usize, like: &Tensor<3>) -> Tensor<3> {
+        let last = frames as f64 - 1.0;
+        let rows = 2 * frames - 1;
+        let values: Vec<f64> = (0..rows)
+            .flat_map(|row| sinusoid_of_both_ends(last - row as f64, self.time_features, PERIOD))
+            .collect();
+        let data = TensorData::new(values, [1, rows, self.time_features]).convert_dtype(like.dtype());
+        self.time.over_features(Tensor::from_data(data, (&like.device(), like.dtype())), None)
+    }
+}
