@@ -11,7 +11,8 @@ use burn::tensor::Tensor;
 pub(crate) fn by_pairs(relative: Tensor<3>, frames: usize) -> Tensor<3> {
     let [b, rows, width] = relative.dims();
     debug_assert_eq!(width, frames + rows - 1);
-    if width == 1 {
+    if rows == 1 {
+        // Its entries already stand at their frames.
         return relative;
     }
     relative

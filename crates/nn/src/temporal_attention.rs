@@ -143,3 +143,52 @@ impl TemporalAttention {
         self.time.over_features(Tensor::from_data(data, (&like.device(), like.dtype())), None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device};
+    use equidrift_backend::weights::{HostTensor, ParameterSet};
+
+    use super::*;
+    use crate::leaf::ParameterReader;
+
+    fn numbers(count: usize, phase: f64) -> Vec<f64> {
+        (0..count).map(|k| libm::sin(1.7 * k as f64 + phase)).collect()
+    }
+
+    #[test]
+    fn tiles_of_any_size_give_the_same() {
+        let (hidden, time, frames) = (6, 4, 7);
+        let mut parameters = ParameterSet::new();
+        let mut linear = |name: &str, inputs: usize, outputs: usize| {
+            let phase = parameters.len() as f64;
+            let weight = HostTensor::f64([outputs, inputs], numbers(outputs * inputs, phase));
+            parameters.insert(format!("layer.{name}.weight"), weight);
+            let bias = HostTensor::f64([outputs], numbers(outputs, phase + 0.5));
+            parameters.insert(format!("layer.{name}.bias"), bias);
+        };
+        for map in ["q", "k", "v", "x"] {
+            linear(&format!("{map}_mlp.actions.0"), hidden, hidden);
+            linear(&format!("{map}_mlp.actions.2"), hidden, if map == "x" { 1 } else { hidden });
+        }
+        linear("time_emb", time, hidden);
+        let (device, dtype) = (Device::flex(), DType::F64);
+        let from = ParameterTracker::new(ParameterReader { parameters: &parameters, device: &device, dtype });
+        let layer = TemporalAttention::read(&from, "layer", hidden, time).unwrap();
+        let tensor = |shape: [usize; 3], phase| {
+            let data = TensorData::new(numbers(shape.iter().product(), phase), shape);
+            Tensor::<3>::from_data(data, (&device, dtype))
+        };
+        let (h, x) = (tensor([2, 3 * frames, hidden], 0.1), tensor([2, 3 * frames, 3], 0.2));
+        let run = |tile: usize| {
+            let (h, x) = layer.clone().with_tile(tile).forward(h.clone(), x.clone(), frames);
+            let host = |tensor: Tensor<3>| tensor.try_into_vec_as::<f64>().unwrap();
+            [host(h), host(x)].concat()
+        };
+        let whole = run(frames);
+        for tile in [1, 2, 3, 5, 100] {
+            let worst = run(tile).iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 1e-12, "tiles of {tile}: {worst:.1e}");
+        }
+    }
+}

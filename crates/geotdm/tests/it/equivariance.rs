@@ -1,11 +1,12 @@
 //! Rotations, reflections, translations and permutations of networks and samples.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    GeotdmModel, Prior, System, SystemBatch, SystemGroup, TrajectoryDiffusion, TrajectoryRun,
+    GeotdmDenoiser, GeotdmModel, Prior, System, SystemBatch, SystemGroup, TrajectoryDiffusion, TrajectoryRun,
     initial_parameters, published_sampler,
 };
 use equidrift_sampler::plan::DpmSolverPlusPlus;
@@ -151,7 +152,7 @@ fn networks_move_along() {
     }
 }
 
-/// Trajectories of each system.
+/// Trajectories of each system: in single precision by the fused kernels, in double by the tensor library.
 fn draw(
     subject: &Subject,
     systems: Vec<System>,
@@ -166,7 +167,12 @@ fn draw(
     if let Some(labels) = labels {
         batch = batch.with_labels(labels).unwrap();
     }
-    let run = TrajectoryRun::new(network, &subject.diffusion, batch).unwrap();
+    let mut denoiser = GeotdmDenoiser::new(network, subject.diffusion.clone(), batch).unwrap();
+    if dtype == DType::F32 {
+        let fused = Arc::new(subject.model.fused().unwrap());
+        denoiser = denoiser.with_fused(fused, NonZeroUsize::new(2).unwrap());
+    }
+    let run = TrajectoryRun::of(denoiser).unwrap();
     let steps = if sampler.name() == "ancestral" { 12 } else { 5 };
     let plan = run.plan(sampler, steps).unwrap();
     let drawn = run.draw(&plan, noise, &ids).unwrap();
