@@ -3,9 +3,12 @@
 
 use burn::tensor::{DType, Device};
 use equidrift_nn::{PairMean, Phase};
-use equidrift_pard::{BlockBatch, DenoiserBatch, PardNetworks, ResidualOf, Sequence, TimeEmbedding};
+use equidrift_pard::{
+    BlockBatch, DenoiserBatch, PardNetworks, ResidualOf, Sequence, TimeEmbedding, initial_parameters,
+};
 
 use crate::reference::{Case, Noisy, cases, host, relative_error};
+use crate::training;
 
 fn doubled() -> impl Iterator<Item = Case> {
     cases().into_iter().filter(|case| case.model.networks.sequence == Sequence::Doubled)
@@ -24,42 +27,77 @@ fn logits(case: &Case, batch: &BlockBatch, times: &[usize], repaired: bool) -> (
     (host(logits.nodes), host(logits.pairs.permute([0, 2, 3, 1])))
 }
 
+/// Whether nothing but the last blocks of a batch's graphs changes, in any bit, with the classes of their nodes and pairs.
+fn assert_the_last_block_is_not_seen(
+    name: &str,
+    batch: &BlockBatch,
+    logits: impl Fn(&BlockBatch) -> (Vec<f64>, Vec<f64>),
+) {
+    let n = batch.nodes;
+    let (before_nodes, before_pairs) = logits(batch);
+    let mut changed = batch.clone();
+    let last = |graph: usize| batch.block[graph * n..][..n].iter().copied().max().unwrap();
+    let is_last = |at: usize| batch.block[at] == last(at / n);
+    for at in (0..batch.batch * n).filter(|&at| is_last(at)) {
+        changed.node_class[at] = (batch.node_class[at] + 1) % 2;
+        for other in (at / n * n..(at / n + 1) * n).filter(|&other| other != at) {
+            if batch.block[other] >= 0 {
+                changed.edge_class[at * n + other % n] = 1;
+                changed.edge_class[other * n + at % n] = 1;
+            }
+        }
+    }
+    assert_ne!(&changed, batch);
+    let (nodes, pairs) = logits(&changed);
+    let (width, pair_width) = (nodes.len() / (batch.batch * n), pairs.len() / (batch.batch * n * n));
+    let mut influenced = false;
+    for at in 0..batch.batch * n {
+        let same = nodes[at * width..][..width] == before_nodes[at * width..][..width];
+        influenced |= !same;
+        assert!(same || is_last(at), "{}: node {at}", name);
+        for j in 0..n {
+            let pair = (at * n + j) * pair_width;
+            let same = pairs[pair..][..pair_width] == before_pairs[pair..][..pair_width];
+            assert!(same || is_last(at) || is_last(at / n * n + j), "{}: pair {at} {j}", name);
+        }
+    }
+    assert!(influenced, "{}: the change was not seen at all", name);
+}
+
 #[test]
 fn a_later_block_leaves_earlier_outputs_bit_identical() {
     for case in doubled() {
         let Noisy { batch, times, .. } = case.noisy();
-        let n = batch.nodes;
         for repaired in [false, true] {
-            let (before_nodes, before_pairs) = logits(&case, &batch, &times, repaired);
-            let mut changed = batch.clone();
-            let last = |graph: usize| batch.block[graph * n..][..n].iter().copied().max().unwrap();
-            let is_last = |at: usize| batch.block[at] == last(at / n);
-            for at in (0..batch.batch * n).filter(|&at| is_last(at)) {
-                changed.node_class[at] = (batch.node_class[at] + 1) % 2;
-                for other in (at / n * n..(at / n + 1) * n).filter(|&other| other != at) {
-                    if batch.block[other] >= 0 {
-                        changed.edge_class[at * n + other % n] = 1;
-                        changed.edge_class[other * n + at % n] = 1;
-                    }
-                }
-            }
-            assert_ne!(changed, batch);
-            let (nodes, pairs) = logits(&case, &changed, &times, repaired);
-            let (width, pair_width) = (nodes.len() / (batch.batch * n), pairs.len() / (batch.batch * n * n));
-            let mut influenced = false;
-            for at in 0..batch.batch * n {
-                let same = nodes[at * width..][..width] == before_nodes[at * width..][..width];
-                influenced |= !same;
-                assert!(same || is_last(at), "{}: node {at}", case.name);
-                for j in 0..n {
-                    let pair = (at * n + j) * pair_width;
-                    let same = pairs[pair..][..pair_width] == before_pairs[pair..][..pair_width];
-                    assert!(same || is_last(at) || is_last(at / n * n + j), "{}: pair {at} {j}", case.name);
-                }
-            }
-            assert!(influenced, "{}: the change was not seen at all", case.name);
+            assert_the_last_block_is_not_seen(&case.name, &batch, |batch| {
+                logits(&case, batch, &times, repaired)
+            });
         }
     }
+}
+
+#[test]
+fn walks_and_sizes_of_blocks_tell_nothing_of_a_later_block() {
+    let (config, graphs) = (training::config(2), training::graphs(2));
+    let parameters = initial_parameters(&config, 8).unwrap();
+    let networks = PardNetworks::read(&config, &parameters, &Device::flex(), DType::F32).unwrap();
+    let mut batch = BlockBatch::doubled(&graphs);
+    let (nodes, pairs) = batch.targets_of_copies();
+    batch.set_nodes(&nodes, &nodes.clean);
+    batch.set_pairs(&pairs, &pairs.clean);
+    let times = vec![3; graphs.len()];
+    assert_the_last_block_is_not_seen("walks", &batch, |batch| {
+        let input = DenoiserBatch {
+            batch,
+            times: &times,
+            steps: 20,
+            mean: PairMean::All,
+            structure: None,
+            questions: None,
+        };
+        let (logits, _) = networks.denoise(&input, Phase::Evaluation).unwrap();
+        (host(logits.nodes), host(logits.pairs.permute([0, 2, 3, 1])))
+    });
 }
 
 /// The graphs of row `graph` of a doubled batch up to `block`, with that block's copies instead of its nodes.

@@ -9,3 +9,4 @@ mod likelihood;
 mod networks;
 mod reference;
 mod speed;
+mod training;
