@@ -62,6 +62,11 @@ case $name in
     row "S4, 100 steps, \`--match-prior\`" "$fifth" --sampler s4 --steps 100 --match-prior
     row "DPM-Solver++ 2M, 20 steps" "$fifth" --sampler dpm-solver++ --steps 20
     ;;
+  *-pard*)
+    own=$("$EQUIDRIFT" inspect "$model" --json | sed -n 's/^ *"steps": \([0-9]*\),*$/\1/p' | tail -1)
+    row "$((own / 2)) steps per block" "$fifth" --steps $((own / 2))
+    row "$((own * 2)) steps per block" "$fifth" --steps $((own * 2))
+    ;;
   *)
     row "SDE-DPM-Solver++ 2M, 100 steps" "$samples" --sampler sde-dpm-solver++ --steps 100
     row "SDE-DPM-Solver++ 2M, 20 steps" "$fifth" --sampler sde-dpm-solver++ --steps 20

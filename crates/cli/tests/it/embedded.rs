@@ -11,7 +11,8 @@ fn every_embedded_model_opens_and_draws() {
         let inspected = run(["inspect", name, "--json"]);
         assert_eq!(code(&inspected), 0, "{name}: {}", stderr(&inspected));
         let found: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
-        assert!(found["config"]["node_counts"].is_object(), "{name} does not know the sizes of its samples");
+        let sizes = if found["config"]["family"] == "pard" { "first_sizes" } else { "node_counts" };
+        assert!(found["config"][sizes].is_object(), "{name} does not know the sizes of its samples");
         if found["config"]["task"] != "molecules" {
             let drawn =
                 run(["generate", "graphs", "--model", name, "--num", "20", "--steps", "20", "--json"]);

@@ -16,6 +16,7 @@ mod generate_graphs;
 mod geotdm;
 mod help;
 mod likelihood;
+mod pard;
 mod reference;
 mod samplers;
 mod set_distances;

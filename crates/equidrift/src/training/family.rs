@@ -79,6 +79,7 @@ impl FamilyConfig {
             ]),
             Self::Pard(config) => Ok(vec![
                 ("family", "pard".to_owned()),
+                ("max_hops", config.max_hops.to_string()),
                 ("network", json(serde_json::to_string(&config.network))?),
                 ("diffusion", json(serde_json::to_string(&config.diffusion))?),
                 ("loss", json(serde_json::to_string(&pard_settings(settings).loss))?),

@@ -1,0 +1,120 @@
+//! Models of family `pard` on the command line: trained, resumed, shown, sampled.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::command::{assert_drawn, assert_refused, code, equidrift, generate, stderr};
+use crate::train::{Workplace, log};
+
+/// Narrow networks, so that a run takes a second; `max_hops` decides the blocks.
+fn config(max_hops: usize) -> String {
+    format!(
+        "batch = 24\ncheckpoint_every = 2\nsteps = 6\n[pard]\nmax_hops = {max_hops}\nhidden = 8\nedge = 8\nlayers = 1\nheads = 2\n\
+         walks = 2\ndiffusion_steps = 30\n[pard.grid]\nname = \"polynomial\"\npower = 2.0\n"
+    )
+}
+
+fn place(max_hops: usize) -> Workplace {
+    let place = Workplace::new(8);
+    fs::write(place.path("run.toml"), config(max_hops)).unwrap();
+    place
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn a_model_is_trained_and_its_samples_depend_on_the_seed_alone() {
+    for max_hops in [0, 2] {
+        let place = place(max_hops);
+        let trained = place.train("model", "--epochs 4").output().unwrap();
+        assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+        let model = place.path("model");
+        let log = log(&model);
+        let losses = |epoch: usize| log[epoch]["losses"]["edges"].as_f64().unwrap();
+        assert!(log.len() == 4 && losses(3) < losses(0));
+        assert_eq!(log[0]["losses"].get("blocks").is_some(), max_hops > 0);
+        let settings: toml::Table = fs::read_to_string(model.join("training.toml")).unwrap().parse().unwrap();
+        assert_eq!(settings["pard"]["max_hops"].as_integer(), Some(max_hops as i64));
+        assert!(!settings.contains_key("paths") && !settings.contains_key("networks"));
+
+        let draw = |name: &str, line: &str| {
+            let path = place.path(name);
+            assert_drawn(&generate(&model, Some(&path), line).output().unwrap());
+            read(&path)
+        };
+        let whole = draw("a.smi", "--num 21 --seed 4");
+        assert!(whole == draw("b.smi", "--num 21 --seed 4 --batch 2 --threads 1"));
+        assert!(whole != draw("c.smi", "--num 21 --seed 5"));
+        let shards: Vec<u8> = (0..3)
+            .flat_map(|shard| draw(&format!("s{shard}.smi"), &format!("--num 21 --seed 4 --shard {shard}/3")))
+            .collect();
+        assert!(whole == shards);
+        assert!(whole != draw("d.smi", "--num 21 --seed 4 --steps 12"));
+
+        let shown = equidrift().args(["inspect", "--json"]).arg(&model).output().unwrap();
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        assert_eq!((&shown["config"]["family"], &shown["config"]["steps"]), (&"pard".into(), &6.into()));
+        let shown = equidrift().arg("inspect").arg(&model).output().unwrap();
+        assert!(String::from_utf8(shown.stdout).unwrap().contains("family        pard"));
+    }
+}
+
+#[test]
+fn a_stopped_run_ends_with_the_weights_of_an_undisturbed_one() {
+    let place = place(2);
+    // The same length of the cosine in both runs.
+    let line = "--cosine-epochs 5";
+    assert_eq!(code(&place.train("whole", &format!("{line} --epochs 5")).output().unwrap()), 0);
+    assert_eq!(code(&place.train("parts", &format!("{line} --epochs 2")).output().unwrap()), 0);
+    let resumed = place.train("parts", &format!("{line} --epochs 5 --resume")).output().unwrap();
+    assert_eq!(code(&resumed), 0, "{}", stderr(&resumed));
+    let weights = |name: &str| read(&place.path(name).join("model.safetensors"));
+    assert!(weights("whole") == weights("parts"));
+    fs::write(place.path("run.toml"), config(1)).unwrap();
+    let other = place.train("parts", &format!("{line} --epochs 6 --resume")).output().unwrap();
+    assert_refused(&other, 4, "max_hops");
+}
+
+#[test]
+fn what_belongs_to_other_families_is_refused() {
+    let place = place(0);
+    assert_eq!(code(&place.train("model", "--epochs 1").output().unwrap()), 0);
+    let model = place.path("model");
+    for (line, word) in [
+        ("--num 3 --sampler heun", "sampler"),
+        ("--num 3 --snr 0.2", "snr"),
+        ("--num 3 --engine fused", "engine"),
+        ("--num 3 --steps 31", "steps"),
+        ("--num 3 --steps 0", "steps"),
+    ] {
+        assert_refused(&generate(&model, Some(&place.path("out.smi")), line).output().unwrap(), 2, word);
+    }
+    let likelihood = equidrift()
+        .args(["evaluate", "likelihood", "--model"])
+        .arg(&model)
+        .arg("--data")
+        .arg(place.path("data.smi"))
+        .output()
+        .unwrap();
+    assert_refused(&likelihood, 4, "family pard");
+    let refused = place.train("other", "--epochs 1 --family gdss").output().unwrap();
+    assert_eq!(code(&refused), 0, "the family of the flag wins: {}", stderr(&refused));
+    let config: Value = serde_json::from_slice(&read(&place.path("other").join("config.json"))).unwrap();
+    assert_eq!(config["family"], "gdss");
+}
+
+#[test]
+fn hydrogens_and_aromatic_bonds_are_classes() {
+    let place = place(0);
+    let line = "--epochs 1 --hydrogens explicit --bonds aromatic";
+    let trained = place.train("model", line).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let config: Value = serde_json::from_slice(&read(&place.path("model").join("config.json"))).unwrap();
+    assert_eq!(config["vocabulary"]["atoms"], serde_json::json!(["H", "C", "N", "O", "F"]));
+    assert_eq!(config["network"]["edge_classes"], 6, "none, single, aromatic, double, triple, virtual");
+    assert_drawn(&generate(&place.path("model"), Some(&place.path("out.smi")), "--num 9").output().unwrap());
+}
