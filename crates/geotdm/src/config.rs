@@ -15,7 +15,7 @@ pub const FAMILY: &str = "geotdm";
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Largest number of frames or steps accepted in a configuration.
-const MOST_STEPS: usize = 1_000_000;
+pub(crate) const MOST_STEPS: usize = 1_000_000;
 
 /// A complete GeoTDM model, apart from its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use equidrift_sampler::SamplerConfig;
 use equidrift_sampler::plan::{Ancestral, AncestralChain, AncestralVariance};
 use serde::Deserialize;
 
-use crate::config::{FAMILY, FORMAT_VERSION, GeotdmConfig, LIBRARY};
+use crate::config::{FAMILY, FORMAT_VERSION, GeotdmConfig, LIBRARY, MOST_STEPS};
 use crate::denoising_loss::CountedNodes;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
@@ -87,6 +87,10 @@ impl Settings {
         }
         if model.act_fn != "silu" {
             return unsupported("denoise_model.act_fn", model.act_fn.clone(), "silu");
+        }
+        // A table of all levels is made; the number of a file must not decide how long it is.
+        if self.num_timesteps > MOST_STEPS {
+            return unsupported("num_timesteps", self.num_timesteps.to_string(), "at most 1000000");
         }
         let diffusion = match self.beta_schedule.as_str() {
             "linear" => TrajectoryDiffusion::linear(self.num_timesteps)?,

@@ -149,6 +149,7 @@ fn settings_that_cannot_be_converted_are_refused() {
     refused(&text.replace("\"linear\"", "\"square\""), "beta_schedule");
     refused(&text.replace("\"hidden_dim\": 16", "\"hidden_dim\": 17"), "needs shape");
     refused(&text.replace("\"frames\": 30", "\"frames\": 5"), "frames");
+    refused(&text.replace("\"num_timesteps\": 25", "\"num_timesteps\": 16000000"), "num_timesteps");
     let mut settings: Value = serde_json::from_str(&text).unwrap();
     settings["num_timesteps"] = 20.into();
     fs::write(&json, settings.to_string()).unwrap();

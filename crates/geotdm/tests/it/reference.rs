@@ -11,11 +11,20 @@ const GOLDEN: &str = ".golden.safetensors";
 
 /// The folder of GeoTDM vectors.
 pub(crate) fn geotdm_dir() -> Option<PathBuf> {
-    let root = std::env::var_os("EQUIDRIFT_REFERENCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference"),
+    folder("EQUIDRIFT_REFERENCE", "reference", "geotdm")
+}
+
+/// A folder of data.
+pub(crate) fn data_dir(name: &str) -> Option<PathBuf> {
+    folder("EQUIDRIFT_DATA", "data", name)
+}
+
+fn folder(variable: &str, shared: &str, name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os(variable).map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(shared),
         PathBuf::from,
     );
-    let dir = root.join("geotdm");
+    let dir = root.join(name);
     if dir.is_dir() {
         return Some(dir);
     }

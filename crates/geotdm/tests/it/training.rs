@@ -7,15 +7,16 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, GeotdmNetwork, Lengths, NetworkConfig, NoisedGroup, Prior, SystemGraph,
-    SystemGroup, TrainingEngine, TrainingExample, TrainingExamples, TrajectoryDiffusion, TrajectoryWindows,
-    initial_parameters, system_losses,
+    CountedNodes, DenoisingObjective, GeotdmNetwork, Lengths, MolecularEdges, NetworkConfig, NoisedGroup,
+    Prior, SystemGraph, SystemGroup, TrainingEngine, TrainingExample, TrainingExamples, TrajectoryDiffusion,
+    TrajectoryWindows, initial_parameters, system_losses,
 };
 use equidrift_train::{LearningRate, Objective, Silent, Trainer, TrainerConfig};
 use equidrift_trajectory::nbody::System as Bodies;
-use equidrift_trajectory::{Part, Windows};
+use equidrift_trajectory::pedestrians::{self, Recording, SPAN};
+use equidrift_trajectory::{Part, Windows, file};
 
-use crate::reference::{host, norm, relative_error};
+use crate::reference::{data_dir, host, norm, relative_error};
 
 fn network(prior: Prior) -> NetworkConfig {
     NetworkConfig {
@@ -215,4 +216,61 @@ fn training_learns() {
     let after = loss(&trainer.state().parameters);
     println!("loss {before:.3} before, {after:.3} after 120 steps");
     assert!(after < 0.7 * before, "{before} {after}");
+}
+
+/// Losses at the start of training are those of a network that sees no noise: near 1 a coordinate.
+fn starts_near_one(config: &NetworkConfig, counted: CountedNodes, examples: &dyn TrainingExamples) {
+    let parameters = initial_parameters(config, 3);
+    let losses = engines().map(|engine| {
+        let diffusion = TrajectoryDiffusion::linear(100).unwrap();
+        let threads = NonZeroUsize::new(2).unwrap();
+        let mut objective =
+            DenoisingObjective::new(config.clone(), diffusion, counted, examples, 1, engine, threads);
+        let some: Vec<usize> = (0..24).map(|k| k * (examples.count() / 24)).collect();
+        objective.evaluate_losses(&parameters, &some, 0).unwrap()[0]
+    });
+    println!("loss of random networks {losses:?}");
+    assert!((losses[0] - losses[1]).abs() < 1e-5 * losses[0] && (0.7..1.6).contains(&losses[0]));
+}
+
+#[test]
+fn molecules_from_a_file() {
+    let Some(folder) = data_dir("md") else { return };
+    let trajectory = file::read(&folder.join("ethanol.npz")).unwrap();
+    let graph = Arc::new(SystemGraph::of_molecule(trajectory.topology(), MolecularEdges::Near).unwrap());
+    let rule = Windows::published(Part::Train, 5);
+    let starts = rule.starts(trajectory.frames(), Part::Train);
+    let windows = TrajectoryWindows::new(graph, trajectory, rule, starts, 10).unwrap();
+    let example = windows.example(7).unwrap();
+    assert_eq!((example.system.given_frames(), example.system.frames, example.clean.len()), (10, 20, 9 * 60));
+    let config = NetworkConfig {
+        node_features: 30,
+        edge_features: 4,
+        ..network(Prior::Learned { layers: 1, frames: 20 })
+    };
+    starts_near_one(&config, CountedNodes::All, &windows);
+}
+
+#[test]
+fn walkers_from_a_file() {
+    let Some(folder) = data_dir("pedestrians") else { return };
+    let recording = Recording::read(&folder.join("biwi_eth.csv")).unwrap();
+    let mut examples = Vec::new();
+    for window in recording.windows(recording.range()) {
+        for target in 0..window.tracks.len() {
+            let group = window.group(target, 3);
+            let graph = Arc::new(SystemGraph::of_pedestrians(&group).unwrap());
+            let frame = |t: usize| group.iter().flat_map(move |track| track[t]).map(f64::from);
+            let positions: Vec<f64> = (0..SPAN).flat_map(frame).collect();
+            examples.push(TrainingExample::of_frames(graph, &positions, 2, pedestrians::GIVEN).unwrap());
+        }
+    }
+    assert!(examples.len() > 100);
+    let config = NetworkConfig {
+        node_features: 2,
+        edge_features: 0,
+        lengths: Lengths::Plain,
+        ..network(Prior::Learned { layers: 1, frames: 12 })
+    };
+    starts_near_one(&config, CountedNodes::First, &examples);
 }
