@@ -33,14 +33,11 @@ impl StepGrid {
             Self::Polynomial { power } => libm::pow(1.0 - u, power),
         };
         let ideal = |call: usize| libm::round(tau(call as f64 / calls as f64) * diffusion_steps as f64);
-        let mut grid: Vec<usize> = (0..=calls).map(|call| ideal(call) as usize).collect();
-        (grid[0], grid[calls]) = (diffusion_steps, 0);
-        // Whole numbers that fall on one another are moved apart, towards T first.
-        for call in (0..calls).rev() {
-            grid[call] = grid[call].max(grid[call + 1] + 1);
-        }
-        for call in 1..calls {
-            grid[call] = grid[call].min(grid[call - 1] - 1);
+        let mut grid = vec![diffusion_steps];
+        for call in 1..=calls {
+            // Whole numbers that fall on one another are moved apart; there must be room for those to come.
+            let last = grid[call - 1];
+            grid.push((ideal(call) as usize).max(calls - call).min(last - 1));
         }
         grid
     }
