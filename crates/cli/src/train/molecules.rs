@@ -10,9 +10,10 @@ use super::flags::{Bonds, LoopFlags, Unusable, insert, named};
 use super::{fit, settings};
 use crate::exit::CliResult;
 
-/// A GDSS model of molecules, from a SMILES file
+/// A model of molecules, from a SMILES file
 ///
-/// Trains both score networks by denoising score matching. The output folder is a model folder (use it with `generate
+/// Trains the score networks of GDSS by denoising score matching or, with `--family pard`, the networks of Pard, which draw
+/// classes of atoms and bonds in one block (max_hops = 0 in table [pard] of a configuration file) or block by block. The output folder is a model folder (use it with `generate
 /// molecules --model DIR`, also while the training goes on) and holds log.jsonl (losses per epoch), loss.svg (the same as
 /// curves), training.toml (the settings in force) and checkpoints/. A run that was interrupted or killed goes on with
 /// --resume and ends with the same weights as one that was not.
@@ -27,10 +28,12 @@ Examples:
   equidrift train molecules --data mine.smi --optimiser adamw --schedule cosine --lr-floor 1e-5 --warmup-steps 500 -o mine
   equidrift train molecules --data mine.smi --sample-every 10 --sample-sampler heun --sample-steps 50 --csv -o mine
   equidrift train molecules --data mine.smi --config training.toml --lr 0.002 -o other
+  equidrift train molecules --data mine.smi --family pard --epochs 20 -o my-pard
   equidrift generate molecules --model qm9-model --num 1000 -o molecules.smi
 
 A configuration file (TOML) has the same names as training.toml; it wins over the preset, and flags win over it. Only there:
-the layer sizes ([networks]), the noise paths ([paths]), the model's default sampler ([sampler]) and its steps (steps).")]
+the layer sizes ([networks]), the noise paths ([paths]), the model's default sampler ([sampler]) and its steps (steps); the settings of
+family pard ([pard]).")]
 pub(crate) struct TrainMoleculesArgs {
     /// SMILES file, one molecule a line, may be gzipped; or a prepared data set, FILE.eds or FILE.eds:SCHEME:PART (see
     /// `datasets prepare`)
