@@ -10,7 +10,7 @@ use super::flags::{LoopFlags, Unusable, insert, named};
 use super::{fit, settings};
 use crate::exit::CliResult;
 
-/// A GDSS model of graphs, from a graph file
+/// A model of graphs, from a graph file
 ///
 /// Trains both score networks by denoising score matching; node features are one-hot degrees, the adjacency is 0 and 1, nodes
 /// without an edge take no part. The output folder is a model folder (use it with `generate graphs --model DIR`, also while

@@ -54,14 +54,14 @@ fn assert_the_last_block_is_not_seen(
     for at in 0..batch.batch * n {
         let same = nodes[at * width..][..width] == before_nodes[at * width..][..width];
         influenced |= !same;
-        assert!(same || is_last(at), "{}: node {at}", name);
+        assert!(same || is_last(at), "{name}: node {at}");
         for j in 0..n {
             let pair = (at * n + j) * pair_width;
             let same = pairs[pair..][..pair_width] == before_pairs[pair..][..pair_width];
-            assert!(same || is_last(at) || is_last(at / n * n + j), "{}: pair {at} {j}", name);
+            assert!(same || is_last(at) || is_last(at / n * n + j), "{name}: pair {at} {j}");
         }
     }
-    assert!(influenced, "{}: the change was not seen at all", name);
+    assert!(influenced, "{name}: the change was not seen at all");
 }
 
 #[test]
