@@ -1,11 +1,15 @@
 //! A model on disk: `config.json`, `model.safetensors`, `README.md` and `SHA256SUMS` in one folder.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::atomic::write_atomically;
-use crate::checksum::{ChecksumError, read_sums, verify_bytes, write_sums};
+use crate::checksum::{ChecksumError, read_sums, sha256, verify_bytes, write_sums};
+use crate::weights::{ParameterSet, TensorFile, WeightsError};
 
 /// Name of the configuration inside a model folder.
 pub const CONFIG_FILE: &str = "config.json";
@@ -44,6 +48,12 @@ pub enum ModelFolderError {
     /// A file is not the one the folder was written with.
     #[error(transparent)]
     Checksum(#[from] ChecksumError),
+    /// A configuration that cannot be written as JSON.
+    #[error("{CONFIG_FILE}: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// Weights that cannot be written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 }
 
 /// The two files that make a model, as bytes whose checksums have been verified and that have not been parsed.
@@ -53,6 +63,35 @@ pub struct ModelBytes {
     pub config: Vec<u8>,
     /// Contents of [`WEIGHTS_FILE`].
     pub weights: Vec<u8>,
+}
+
+impl ModelBytes {
+    /// The files of a model. Equal models give equal bytes.
+    ///
+    /// # Errors
+    /// [`ModelFolderError::Encode`], [`ModelFolderError::Weights`].
+    pub fn new(config: &impl Serialize, parameters: &ParameterSet) -> Result<Self, ModelFolderError> {
+        let mut config = serde_json::to_vec_pretty(config)?;
+        config.push(b'\n');
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        let weights = TensorFile { tensors: parameters.clone(), metadata }.to_bytes()?;
+        Ok(Self { config, weights })
+    }
+
+    /// SHA-256 over the digests of both files: names the model in manifests.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        sha256(format!("{}{}", sha256(&self.config), sha256(&self.weights)).as_bytes())
+    }
+}
+
+/// Adds a table of two columns to a model card.
+pub fn card_table<'a>(card: &mut String, heads: (&str, &str), rows: impl Iterator<Item = (&'a str, String)>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(card, "| {} | {} |\n| --- | --- |", heads.0, heads.1);
+    for (name, value) in rows {
+        let _ = writeln!(card, "| {name} | {} |", value.replace('|', "\\|").replace('\n', " "));
+    }
 }
 
 /// Reads both files of a folder and verifies them against its `SHA256SUMS`. What is returned is what was verified: the

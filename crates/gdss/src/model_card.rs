@@ -1,7 +1,6 @@
 //! The `README.md` of a model folder.
 
-use std::fmt::Write as _;
-
+use equidrift_backend::model_folder::card_table;
 use equidrift_backend::weights::ParameterSet;
 use equidrift_sampler::PathConfig;
 
@@ -58,25 +57,17 @@ pub fn model_card(config: &GdssConfig, parameters: &ParameterSet, measured: &[(S
     ];
     let mut card =
         format!("# {}\n\nA GDSS model (score-based generation of graphs) for equidrift.\n\n", config.name);
-    table(&mut card, ("property", "value"), rows.into_iter());
+    card_table(&mut card, ("property", "value"), rows.into_iter());
     if !measured.is_empty() {
         card.push_str("\n## Measured\n\n");
         let rows = measured.iter().map(|(what, value)| (what.as_str(), value.clone()));
-        table(&mut card, ("what", "value"), rows);
+        card_table(&mut card, ("what", "value"), rows);
     }
     card.push_str(
         "\nReference: Jo, Lee, Hwang, \"Score-based Generative Modeling of Graphs via the System of Stochastic \
          Differential Equations\", ICML 2022, <https://arxiv.org/abs/2202.02514>.\n",
     );
     card
-}
-
-fn table<'a>(card: &mut String, heads: (&str, &str), rows: impl Iterator<Item = (&'a str, String)>) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(card, "| {} | {} |\n| --- | --- |", heads.0, heads.1);
-    for (name, value) in rows {
-        let _ = writeln!(card, "| {name} | {} |", value.replace('|', "\\|").replace('\n', " "));
-    }
 }
 
 fn describe(path: &PathConfig) -> String {

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::DType;
-use equidrift_backend::checksum::sha256;
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::model_folder::{self, CONFIG_FILE, ModelBytes, WEIGHTS_FILE};
 use equidrift_backend::weights::{ParameterSet, TensorFile};
@@ -88,17 +87,9 @@ impl GeotdmModel {
     /// The contents of `config.json` and `model.safetensors`. Equal models give equal bytes.
     ///
     /// # Errors
-    /// [`GeotdmError::Json`], [`GeotdmError::Weights`]; neither can happen for a checked model.
+    /// [`GeotdmError::Folder`]; cannot happen for a checked model.
     pub fn to_bytes(&self) -> Result<ModelBytes, GeotdmError> {
-        let mut config = serde_json::to_vec_pretty(&self.config).map_err(|source| GeotdmError::Json {
-            path: CONFIG_FILE.into(),
-            expected: "a configuration that can be written",
-            source,
-        })?;
-        config.push(b'\n');
-        let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let weights = TensorFile { tensors: self.parameters.clone(), metadata }.to_bytes()?;
-        Ok(ModelBytes { config, weights })
+        Ok(ModelBytes::new(&self.config, &self.parameters)?)
     }
 
     /// SHA-256 over the configuration's and the weights' digests: names the model in manifests.
@@ -106,8 +97,7 @@ impl GeotdmModel {
     /// # Errors
     /// As [`GeotdmModel::to_bytes`].
     pub fn digest(&self) -> Result<String, GeotdmError> {
-        let ModelBytes { config, weights } = self.to_bytes()?;
-        Ok(sha256(format!("{}{}", sha256(&config), sha256(&weights)).as_bytes()))
+        Ok(self.to_bytes()?.digest())
     }
 
     /// Its configuration.

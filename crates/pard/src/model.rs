@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use equidrift_backend::checksum::sha256;
 use equidrift_backend::model_folder::{self, CONFIG_FILE, ModelBytes, WEIGHTS_FILE};
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 
@@ -76,25 +75,16 @@ impl PardModel {
     /// # Errors
     /// [`PardError::Folder`] (unwritable, disk full); no half-written file is left.
     pub fn write(&self, folder: impl AsRef<Path>, measured: &[(String, String)]) -> Result<(), PardError> {
-        let (config, weights) = self.to_bytes()?;
         let card = model_card(&self.config, &self.parameters, measured);
-        Ok(model_folder::write(folder.as_ref(), &ModelBytes { config, weights }, &card)?)
+        Ok(model_folder::write(folder.as_ref(), &self.to_bytes()?, &card)?)
     }
 
     /// The contents of `config.json` and `model.safetensors`. Equal models give equal bytes.
     ///
     /// # Errors
-    /// [`PardError::Json`], [`PardError::Weights`]; neither can happen for a checked model.
-    pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>), PardError> {
-        let mut config = serde_json::to_vec_pretty(&self.config).map_err(|source| PardError::Json {
-            path: CONFIG_FILE.into(),
-            expected: "a configuration that can be written",
-            source,
-        })?;
-        config.push(b'\n');
-        let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let weights = TensorFile { tensors: self.parameters.clone(), metadata }.to_bytes()?;
-        Ok((config, weights))
+    /// [`PardError::Folder`]; cannot happen for a checked model.
+    pub fn to_bytes(&self) -> Result<ModelBytes, PardError> {
+        Ok(ModelBytes::new(&self.config, &self.parameters)?)
     }
 
     /// SHA-256 over the configuration's and the weights' digests: names the model in manifests.
@@ -102,8 +92,7 @@ impl PardModel {
     /// # Errors
     /// As [`PardModel::to_bytes`].
     pub fn digest(&self) -> Result<String, PardError> {
-        let (config, weights) = self.to_bytes()?;
-        Ok(sha256(format!("{}{}", sha256(&config), sha256(&weights)).as_bytes()))
+        Ok(self.to_bytes()?.digest())
     }
 
     /// Its configuration.

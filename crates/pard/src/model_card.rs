@@ -1,8 +1,7 @@
 //! The `README.md` of a model folder.
 
-use std::fmt::Write as _;
-
 use equidrift_backend::model_description::{SamplingWeights, Task};
+use equidrift_backend::model_folder::card_table;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 
 use crate::config::PardConfig;
@@ -58,23 +57,15 @@ pub fn model_card(config: &PardConfig, parameters: &ParameterSet, measured: &[(S
         "# {}\n\nA Pard model (categorical diffusion of graphs, block by block) for equidrift.\n\n",
         config.name
     );
-    table(&mut card, ("property", "value"), rows.into_iter());
+    card_table(&mut card, ("property", "value"), rows.into_iter());
     if !measured.is_empty() {
         card.push_str("\n## Measured\n\n");
         let rows = measured.iter().map(|(what, value)| (what.as_str(), value.clone()));
-        table(&mut card, ("what", "value"), rows);
+        card_table(&mut card, ("what", "value"), rows);
     }
     card.push_str(
         "\nReference: Zhao, Ding, Akoglu, \"Pard: Permutation-Invariant Autoregressive Diffusion for Graph \
          Generation\", NeurIPS 2024, <https://arxiv.org/abs/2402.03687>.\n",
     );
     card
-}
-
-fn table<'a>(card: &mut String, heads: (&str, &str), rows: impl Iterator<Item = (&'a str, String)>) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(card, "| {} | {} |\n| --- | --- |", heads.0, heads.1);
-    for (name, value) in rows {
-        let _ = writeln!(card, "| {name} | {} |", value.replace('|', "\\|").replace('\n', " "));
-    }
 }

@@ -295,7 +295,7 @@ fn model_config(settings: &TrainingSettings, data: TrainingData<'_>) -> Result<F
     if let Some(pard) = &settings.pard {
         let blocks = pard::in_blocks(graphs, task, pard)?;
         let config =
-            pard::pard_config(settings, pard, &blocks, (task, graphs.features()), || (vocabulary, origin))?;
+            pard::pard_config(settings, pard, &blocks, (task, graphs.features()), (vocabulary, origin))?;
         return Ok(FamilyConfig::Pard(Box::new(config)));
     }
     let mut networks = settings.networks.clone();

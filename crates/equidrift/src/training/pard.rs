@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use equidrift_backend::model_description::Task;
+use equidrift_backend::model_description::{Task, Vocabulary};
 use equidrift_gdss::GraphDataset;
 use equidrift_graph::BlockDegree;
 use equidrift_pard::config::{FAMILY, FORMAT_VERSION, LIBRARY};
@@ -126,7 +126,7 @@ pub(super) fn pard_config(
     pard: &PardSettings,
     graphs: &[BlockGraph],
     (task, node_classes): (Task, usize),
-    describe: impl FnOnce() -> (Option<equidrift_gdss::Vocabulary>, String),
+    (vocabulary, origin): (Option<Vocabulary>, String),
 ) -> Result<PardConfig, Error> {
     let largest =
         |of: fn(&BlockGraph) -> Option<&usize>| graphs.iter().filter_map(of).max().copied().unwrap_or(0);
@@ -168,7 +168,6 @@ pub(super) fn pard_config(
     }
     let nodes = graphs.iter().flat_map(|graph| graph.node_classes.iter().copied());
     let pairs = graphs.iter().flat_map(|graph| graph.pair_classes.iter().copied());
-    let (vocabulary, origin) = describe();
     let config = PardConfig {
         library: LIBRARY.to_owned(),
         format_version: FORMAT_VERSION,
