@@ -64,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "equidrift-pard",
             "equidrift-sampler",
             "equidrift-train",
+            "equidrift-trajectory",
             "equidrift-zoo",
         ],
     ),

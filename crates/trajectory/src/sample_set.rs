@@ -111,6 +111,24 @@ impl SampleSet {
         Ok(Self { path: path.to_owned(), trajectories, dimensions, time_step, windows, interactions })
     }
 
+    /// The same with each trajectory cut into samples of `frames` frames, for files that hold samples one behind the other.
+    ///
+    /// # Errors
+    /// [`TrajectoryError::Unfit`] if the frames are no multiple, or if the file says itself which samples it holds.
+    pub fn cut_every(self, frames: usize) -> Result<Self, TrajectoryError> {
+        let all = self.frames();
+        if frames == 0 || !all.is_multiple_of(frames) || self.windows.is_some() {
+            let reason = format!("{}: {all} frames cannot be cut into samples of {frames}", self.path.display());
+            return Err(TrajectoryError::Unfit { reason });
+        }
+        let pieces = |run: &Trajectory| -> Vec<Trajectory> {
+            (0..all / frames).map(|piece| run.window(piece * frames, (piece + 1) * frames)).collect()
+        };
+        let trajectories = self.trajectories.iter().flat_map(pieces).collect();
+        // Which sample is of which run is no longer said.
+        Ok(Self { trajectories, interactions: None, ..self })
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

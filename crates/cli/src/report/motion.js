@@ -37,7 +37,7 @@
     function place(points, i, scale, width, height) {
       var x = points[3 * i] - middle[0], y = points[3 * i + 1] - middle[1], z = points[3 * i + 2] - middle[2];
       var seen = turn.map(function (row) { return row[0] * x + row[1] * y + row[2] * z; });
-      var depth = 4 * reach / (4 * reach - seen[2]);
+      var depth = 4 * reach / Math.max(reach, 4 * reach - seen[2]);
       return { x: width / 2 + seen[0] * scale * depth, y: height / 2 - seen[1] * scale * depth, z: seen[2], depth: depth };
     }
     function shade(colour, light) {

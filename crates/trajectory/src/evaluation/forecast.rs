@@ -100,8 +100,9 @@ pub struct Member {
 }
 
 impl ForecastTask {
-    /// Which samples belong to which window of the reference. Without an array `window` they all continue the reference's only
-    /// run, or sample `k` run `k`, after its first given frames.
+    /// Which samples belong to which window of the reference. Without an array `window` the samples are in order of the windows,
+    /// equally many of each; the windows are `places` if they are given, and else those behind the first given frames of every
+    /// run.
     ///
     /// # Errors
     /// [`TrajectoryError::Unfit`] if they are samples of something else, lie outside the reference, or windows have different
@@ -110,22 +111,28 @@ impl ForecastTask {
         &self,
         samples: &SampleSet,
         reference: &SampleSet,
+        places: Option<&[Place]>,
     ) -> Result<Vec<Member>, TrajectoryError> {
         same_system(samples, reference)?;
         let unfit = |reason: String| TrajectoryError::Unfit { reason };
-        let before = (self.stretch.given * self.stretch.every.max(1)) as u64;
         let frames = reference.frames() as u64;
-        let numbers: Vec<u64> = match (samples.windows(), samples.samples(), reference.samples()) {
-            (Some(windows), _, _) => windows.to_vec(),
-            (None, count, 1) => vec![before; count],
-            (None, count, runs) if count == runs => {
-                (0..runs as u64).map(|run| run * frames + before).collect()
-            }
-            (None, count, runs) => {
-                return Err(unfit(format!(
-                    "{} has {count} samples and no array `window` that says which of {runs} runs each continues",
-                    samples.path().display()
-                )));
+        let numbers: Vec<u64> = match (samples.windows(), places) {
+            (Some(windows), _) => windows.to_vec(),
+            (None, places) => {
+                let before = self.stretch.given * self.stretch.every.max(1);
+                let first = || (0..reference.samples()).map(|run| Place { run, frame: before }).collect();
+                let places = places.map_or_else(first, <[Place]>::to_vec);
+                let count = samples.samples();
+                if places.is_empty() || !count.is_multiple_of(places.len()) {
+                    return Err(unfit(format!(
+                        "{} has no array `window`, and {count} samples are no multiple of {} windows",
+                        samples.path().display(),
+                        places.len()
+                    )));
+                }
+                let each = count / places.len();
+                let number = |place: &Place| place.run as u64 * frames + place.frame as u64;
+                places.iter().flat_map(|place| vec![number(place); each]).collect()
             }
         };
         let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();

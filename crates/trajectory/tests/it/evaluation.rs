@@ -38,7 +38,7 @@ fn forecasts_worked_out_by_hand() {
     });
     let stretch = Stretch { given: 3, predicted: 2, every: 1 };
     let task = ForecastTask { stretch, resampling: Resampling { replicates: 50, seed: 1 } };
-    let members = task.members(&samples, &reference).unwrap();
+    let members = task.members(&samples, &reference, None).unwrap();
     assert_eq!(members[1].place, Place { run: 0, frame: 5 });
     assert_eq!((&members[0].samples[..], &members[1].samples[..]), (&[0, 1][..], &[2, 3][..]));
     let places = windows_of(&reference, stretch, None, 100).unwrap();
@@ -72,7 +72,7 @@ fn samples_of_something_else_are_refused() {
     let stretch = Stretch { given: 3, predicted: 2, every: 1 };
     let task = ForecastTask { stretch, resampling: Resampling::default() };
     let error = |samples: &SampleSet, reference: &SampleSet| -> String {
-        let error = task.members(samples, reference).unwrap_err();
+        let error = task.members(samples, reference, None).unwrap_err();
         assert!(matches!(error, TrajectoryError::Unfit { .. }), "{error}");
         error.to_string()
     };
@@ -92,8 +92,15 @@ fn samples_of_something_else_are_refused() {
     let runs = write(&path("runs.npz"), &[2, 5, 1, 3], &[0.0; 30], |_| ());
     let three = write(&path("three.npz"), &[3, 2, 1, 3], &[0.0; 18], |_| ());
     assert!(error(&three, &runs).contains("no array `window`"));
+    // Six samples are three of each run, in order.
+    let six = write(&path("six.npz"), &[12, 1, 3], &[0.0; 36], |_| ()).cut_every(2).unwrap();
+    let members = task.members(&six, &runs, None).unwrap();
+    assert_eq!((members.len(), &members[1].samples[..]), (2, &[3, 4, 5][..]));
+    let places = [0, 1, 2].map(|k| Place { run: 0, frame: 3 + k });
+    assert_eq!(task.members(&six, &reference, Some(&places)).unwrap()[2].samples, [4, 5]);
+    assert!(six.cut_every(3).is_err());
     // Frames of a second run are counted on: run 1 begins at 5.
-    assert_eq!(task.members(&with("second.npz", &[8]), &runs).unwrap()[0].place, Place { run: 1, frame: 3 });
+    assert_eq!(task.members(&with("second.npz", &[8]), &runs, None).unwrap()[0].place, Place { run: 1, frame: 3 });
     assert!(error(&with("across.npz", &[5]), &runs).contains("frame 5"));
     assert!(windows_of(&runs, Stretch { predicted: 3, ..stretch }, None, 9).is_err());
     assert!(windows_of(&runs, stretch, Some(Part::Test), 9).is_err());
