@@ -87,7 +87,9 @@ pub(crate) fn run(args: &SimulateArgs) -> CliResult {
     let runs = args.runs.get();
     let numbers = runs.saturating_mul(3 * (frames * bodies).max(bodies * bodies) as u64);
     if numbers > MOST_NUMBERS {
-        let message = format!("{runs} runs are {numbers} numbers in a file, at most {MOST_NUMBERS} can be read; make several");
+        let message = format!(
+            "{runs} runs are {numbers} numbers in a file, at most {MOST_NUMBERS} can be read; make several"
+        );
         return Err(Failure::message(Exit::Usage, message));
     }
     let threads = args.threads.map_or_else(available_threads, NonZero::get);

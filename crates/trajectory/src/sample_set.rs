@@ -118,7 +118,8 @@ impl SampleSet {
     pub fn cut_every(self, frames: usize) -> Result<Self, TrajectoryError> {
         let all = self.frames();
         if frames == 0 || !all.is_multiple_of(frames) || self.windows.is_some() {
-            let reason = format!("{}: {all} frames cannot be cut into samples of {frames}", self.path.display());
+            let reason =
+                format!("{}: {all} frames cannot be cut into samples of {frames}", self.path.display());
             return Err(TrajectoryError::Unfit { reason });
         }
         let pieces = |run: &Trajectory| -> Vec<Trajectory> {

@@ -265,7 +265,9 @@ fn forecast(
         set.samples() > 1 || place.frame.saturating_sub(stretch.given * stretch.every) <= last
     };
     if same_file && members.iter().any(|member| seen(member.place)) {
-        progress::note("warning: the regression learns from frames that it is judged by; see --part and --train-part");
+        progress::note(
+            "warning: the regression learns from frames that it is judged by; see --part and --train-part",
+        );
     }
     let training = Some(TrainingWindows { set: &set, places: &places, every });
     task.evaluate(samples, reference, members, Baselines { training, sharing }).map_err(failure)
@@ -284,7 +286,8 @@ impl From<PartName> for Part {
 /// `A,B,C,D:E,F,G,H`
 fn two_torsions(text: &str) -> Result<PhiPsi, String> {
     let torsion = |text: &str| -> Option<[usize; 4]> {
-        let atoms: Vec<usize> = text.split(',').map(|atom| atom.trim().parse().ok()).collect::<Option<_>>()?;
+        let atoms: Vec<usize> =
+            text.split(',').map(|atom| atom.trim().parse().ok()).collect::<Option<_>>()?;
         let distinct = (0..atoms.len()).all(|k| !atoms[..k].contains(&atoms[k]));
         atoms.try_into().ok().filter(|_| distinct)
     };

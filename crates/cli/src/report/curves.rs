@@ -117,7 +117,9 @@ mod tests {
         };
         let svg = curves.svg();
         assert_eq!(svg.matches("outline").count(), 2);
-        assert!(svg.contains("memory &lt;1&gt;") && svg.contains(">10</text>") && svg.contains("class=\"axis\""));
+        assert!(
+            svg.contains("memory &lt;1&gt;") && svg.contains(">10</text>") && svg.contains("class=\"axis\"")
+        );
         // The top and the bottom of the range are ticks.
         assert!(svg.contains(&format!("M{LEFT:.1} {TOP:.1}")), "{svg}");
         let empty = Curves { lines: vec![], ..curves };

@@ -34,10 +34,8 @@ impl HeatMap {
         // Writing to a String cannot fail, so the results below are dropped.
         for (place, value) in self.values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
             let shade = ((value / self.most * SHADES as f64) as usize).min(SHADES - 1);
-            let (x, y) = (
-                LEFT + (place / bins) as f64 * cell,
-                TOP + SIDE - ((place % bins) as f64 + 1.0) * cell,
-            );
+            let (x, y) =
+                (LEFT + (place / bins) as f64 * cell, TOP + SIDE - ((place % bins) as f64 + 1.0) * cell);
             let _ = write!(shades[shade], "M{x:.1} {y:.1}h{cell:.2}v{cell:.2}h-{cell:.2}z");
         }
         let (width, height) = (LEFT + SIDE + 10.0, TOP + SIDE + BOTTOM);

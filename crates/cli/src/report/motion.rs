@@ -41,10 +41,10 @@ pub(super) fn write(page: &mut String, scenes: &[Scene]) {
     for scene in scenes {
         // A script element ends at the first "</": no "<" of a file's name may be in it.
         let data = serde_json::to_string(scene).unwrap_or_default().replace('<', "\\u003c");
-        let _ = write!(
+        let _ = writeln!(
             page,
             "<figure class=\"motion\"><figcaption>{}</figcaption><canvas tabindex=\"0\" aria-label=\"{0}\"></canvas>\
-             <div class=\"controls\"></div><script type=\"application/json\">{data}</script></figure>\n",
+             <div class=\"controls\"></div><script type=\"application/json\">{data}</script></figure>",
             escape(&scene.name)
         );
     }

@@ -193,7 +193,10 @@ const PAGES: &[(&[&str], &[&str])] = &[
             "window",
         ],
     ),
-    (&["simulate", "--help"], &["springs", "charged", "gravity", "--runs", "--seed", "--bodies", "--frames", "--output"]),
+    (
+        &["simulate", "--help"],
+        &["springs", "charged", "gravity", "--runs", "--seed", "--bodies", "--frames", "--output"],
+    ),
     (
         &["evaluate", "likelihood", "--help"],
         &["--model", "--data", "--rows", "--num", "--tolerance", "--probes", "--seed", "--json"],

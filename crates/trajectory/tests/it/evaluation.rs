@@ -100,7 +100,10 @@ fn samples_of_something_else_are_refused() {
     assert_eq!(task.members(&six, &reference, Some(&places)).unwrap()[2].samples, [4, 5]);
     assert!(six.cut_every(3).is_err());
     // Frames of a second run are counted on: run 1 begins at 5.
-    assert_eq!(task.members(&with("second.npz", &[8]), &runs, None).unwrap()[0].place, Place { run: 1, frame: 3 });
+    assert_eq!(
+        task.members(&with("second.npz", &[8]), &runs, None).unwrap()[0].place,
+        Place { run: 1, frame: 3 }
+    );
     assert!(error(&with("across.npz", &[5]), &runs).contains("frame 5"));
     assert!(windows_of(&runs, Stretch { predicted: 3, ..stretch }, None, 9).is_err());
     assert!(windows_of(&runs, stretch, Some(Part::Test), 9).is_err());

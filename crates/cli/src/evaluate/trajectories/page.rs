@@ -86,9 +86,9 @@ fn of_forecast(report: &mut Report, found: &ForecastEvaluation) {
         report.tiles.push(tile("FDE", first.fde, others(|row| row.fde)));
         let best = [("best ADE", first.best_ade), ("best FDE", first.best_fde)];
         let note = format!("of {} samples", first.samples_per_window);
-        report.tiles.extend(best.into_iter().filter_map(|(name, estimate)| {
-            Some(tile(name, estimate?, note.clone()))
-        }));
+        report.tiles.extend(
+            best.into_iter().filter_map(|(name, estimate)| Some(tile(name, estimate?, note.clone()))),
+        );
     }
     let drifts = found.energy_drift.as_ref();
     let mut columns = vec!["K", "ADE", "FDE", "best ADE", "best FDE"];
@@ -182,10 +182,7 @@ fn of_ensemble(report: &mut Report, found: &EnsembleEvaluation) {
             figures: vec![Some(Figure::plain(generated)), Some(Figure::plain(reference))],
             note,
         });
-        blocks.push(Block::Table(Table {
-            columns: columns(["samples", "reference"]),
-            rows: rows.collect(),
-        }));
+        blocks.push(Block::Table(Table { columns: columns(["samples", "reference"]), rows: rows.collect() }));
     }
     report.sections.push(Section {
         heading: "Figures".to_owned(),
@@ -253,8 +250,11 @@ fn of_ensemble(report: &mut Report, found: &EnsembleEvaluation) {
     }
     if let Some(internal) = &found.internal {
         let kinds = [("bond", &internal.bonds), ("angle", &internal.angles), ("torsion", &internal.torsions)];
-        let charts: Vec<Chart> =
-            kinds.into_iter().filter_map(|(name, kind)| Some(most_different(name, kind.as_ref()?))).flatten().collect();
+        let charts: Vec<Chart> = kinds
+            .into_iter()
+            .filter_map(|(name, kind)| Some(most_different(name, kind.as_ref()?)))
+            .flatten()
+            .collect();
         if !charts.is_empty() {
             report.sections.push(Section {
                 heading: "Internal coordinates".to_owned(),
@@ -297,14 +297,18 @@ fn most_different(kind: &str, internal: &InternalKind) -> Vec<Chart> {
 }
 
 fn colophon(evaluation: &Evaluation) -> Vec<(String, String)> {
-    let mut lines =
-        vec![("made by".to_owned(), format!("equidrift {} evaluate trajectories", env!("CARGO_PKG_VERSION")))];
+    let mut lines = vec![(
+        "made by".to_owned(),
+        format!("equidrift {} evaluate trajectories", env!("CARGO_PKG_VERSION")),
+    )];
     let files = [
         ("samples", evaluation.samples.as_ref()),
         ("reference", Some(&evaluation.reference)),
         ("training", evaluation.train.as_ref()),
     ];
-    lines.extend(files.into_iter().filter_map(|(name, file)| Some((name.to_owned(), file?.display().to_string()))));
+    lines.extend(
+        files.into_iter().filter_map(|(name, file)| Some((name.to_owned(), file?.display().to_string()))),
+    );
     if evaluation.forecast.is_some() {
         let bootstrap = evaluation.bootstrap;
         lines.push((
