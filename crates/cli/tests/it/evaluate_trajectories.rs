@@ -108,7 +108,7 @@ fn files_that_do_not_fit_are_refused() {
     refused("missing.npz --reference reference.npz", 3, "missing.npz");
     refused("samples.npz --reference samples.doc", 2, "samples.doc");
     refused("samples.npz --reference reference.npz --sample-frames 2", 4, "cannot be cut");
-    refused("samples.npz --reference reference.npz --select index~9", 2, "selection");
+    refused("samples.npz --reference reference.npz --select index~9", 2, "atom 9");
     refused("--reference reference.npz --kind ensemble", 2, "SAMPLES");
     refused("--reference reference.npz --frames 20", 3, "frames");
     refused("samples.npz --reference reference.npz --torsions 1,2,3", 2, "torsions");
@@ -212,7 +212,7 @@ fn the_data_sets_of_molecules() {
     let Some(frames) = data_file("md/formats/alanine_dipeptide100.xtc") else { return };
     let (frames, alanine) = (frames.display(), alanine.display());
     let line = format!(
-        "{frames} --kind ensemble --reference {alanine} --every 20 --report {}",
+        "{frames} --kind ensemble --reference {alanine} --report {}",
         folder.path().join("a.html").display()
     );
     let ensemble = figures(folder.path(), &line)["ensemble"].clone();

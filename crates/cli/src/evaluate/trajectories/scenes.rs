@@ -34,8 +34,13 @@ pub(super) fn of_forecast(
     let Some(errors) = found.rows.first().map(|row| &row.of_windows) else { return Vec::new() };
     let mut order: Vec<usize> = (0..found.members.len()).collect();
     order.sort_by(|a, b| errors[*a].ade.total_cmp(&errors[*b].ade));
-    let mut places = vec![("best", 0), ("middle", order.len() / 2), ("worst", order.len().saturating_sub(1))];
-    places.dedup_by_key(|(_, place)| *place);
+    let mut places = vec![("best", 0)];
+    if order.len() > 2 {
+        places.push(("middle", order.len() / 2));
+    }
+    if order.len() > 1 {
+        places.push(("worst", order.len() - 1));
+    }
     places
         .into_iter()
         .filter_map(|(name, place)| {
