@@ -74,7 +74,7 @@ pub(crate) struct TrajectoriesArgs {
     /// Frames of the reference from one frame of a window to the next [default: as the files' time steps say, or 1]
     #[arg(long, value_name = "N")]
     every: Option<usize>,
-    /// So many windows of a long reference, at even spacing, where SAMPLES do not say which [default, without SAMPLES: 1000]
+    /// So many windows of a long reference, at even spacing, where SAMPLES do not say which [default, without SAMPLES: 1000; of several runs all]
     #[arg(long, value_name = "N")]
     windows: Option<usize>,
     /// The part of a long reference, by time, in which these windows lie [default: all]
@@ -220,7 +220,9 @@ fn forecast(
     let resampling = Resampling { replicates: args.bootstrap, seed: args.seed };
     let task = ForecastTask { stretch, resampling };
     let part = args.part.map(Part::from);
-    let chosen = args.windows.or((args.part.is_some() || samples.is_none()).then_some(1000));
+    // Of several runs, which share no frames, every one is a window.
+    let usual = if reference.samples() > 1 { usize::MAX } else { 1000 };
+    let chosen = args.windows.or((args.part.is_some() || samples.is_none()).then_some(usual));
     let places =
         chosen.map(|most| windows_of(reference, stretch, part, most)).transpose().map_err(failure)?;
     let members = match samples {
