@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use equidrift_backend::kernels::PackError;
 use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_backend::weights::WeightsError;
 use equidrift_nn::LayerError;
@@ -102,6 +103,12 @@ pub enum PardError {
         /// What is in the way, and what to use instead.
         reason: &'static str,
     },
+    /// What the fused engine does not compute.
+    #[error("the fused engine does not know {what}; use the engine burn")]
+    NotFused {
+        /// What it is.
+        what: &'static str,
+    },
     /// A run was asked to end.
     #[error("generation was stopped")]
     Stopped,
@@ -114,4 +121,13 @@ pub enum PardError {
         /// Its name.
         input: &'static str,
     },
+}
+
+impl From<PackError> for PardError {
+    fn from(error: PackError) -> Self {
+        Self::Layer(match error {
+            PackError::Missing { name, expected } => LayerError::Missing { name, expected },
+            PackError::Shape { name, expected, found } => LayerError::Shape { name, expected, found },
+        })
+    }
 }

@@ -12,7 +12,7 @@ use crate::inputs::{Inputs, OneHot, QuestionInputs, index};
 use crate::network_config::NetworkConfig;
 
 /// Hidden units of the network of the input residual's weight.
-const PHI_UNITS: usize = 128;
+pub(crate) const PHI_UNITS: usize = 128;
 
 /// Linear map, masked norm, SiLU, linear map.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@
 //! | a graph with its nodes sorted by block | [`block_graph`] |
 //! | padded batches: single, doubled, prefixes | [`block_batch`] |
 //! | noise on a batch | [`corruption`] |
-//! | the networks | [`networks`] |
+//! | the networks | [`networks`], [`mod@fused`] |
 //! | losses | [`denoising_loss`], [`mod@block_loss`] |
 //! | training | [`block_denoising`], [`initialisation`] |
 //! | generation, block by block | [`generation`], [`draws`] |
@@ -38,6 +38,7 @@ pub mod cycle_features;
 pub mod denoising_loss;
 pub mod draws;
 mod error;
+pub mod fused;
 pub mod generation;
 pub mod heads;
 pub mod initialisation;
@@ -61,6 +62,7 @@ pub use cycle_features::cycle_features;
 pub use denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets};
 pub use draws::{Draws, KeyedDraws, Purpose, Question};
 pub use error::PardError;
+pub use fused::FusedDenoiser;
 pub use generation::{GeneratedGraph, Generation, Round, Unfinished, first_size};
 pub use heads::{BlockLogits, ClassLogits};
 pub use initialisation::initial_parameters;

@@ -194,6 +194,29 @@ impl Linear {
         Ok(Self::of(&weight, &bias, inputs, inputs, 0))
     }
 
+    /// Reads `{name}.weight` and `{name}.bias` as several maps of the same inputs: the outputs of the first, then those of the
+    /// second, and so on.
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn read_split(
+        parameters: &ParameterSet,
+        name: &str,
+        inputs: usize,
+        outputs: &[usize],
+    ) -> Result<Vec<Self>, PackError> {
+        let all = outputs.iter().sum();
+        let weight = lookup(parameters, format!("{name}.weight"), &[all, inputs])?;
+        let bias = lookup(parameters, format!("{name}.bias"), &[all])?;
+        let mut first = 0;
+        let map = |&count: &usize| {
+            let rows = first..first + count;
+            first += count;
+            Self::of(&weight[rows.start * inputs..rows.end * inputs], &bias[rows], inputs, inputs, 0)
+        };
+        Ok(outputs.iter().map(map).collect())
+    }
+
     /// Columns `first..first + inputs` of a weight `[outputs, columns]`.
     #[must_use]
     pub fn of(weight: &[f32], bias: &[f32], columns: usize, inputs: usize, first: usize) -> Self {
@@ -224,6 +247,22 @@ impl Linear {
     pub fn apply<S: Simd>(&self, simd: S, x: Rows<'_>, rows: usize, out: &mut [f32], out_stride: usize) {
         for row in out.chunks_mut(out_stride).take(rows) {
             row[..self.width()].copy_from_slice(&self.bias);
+        }
+        self.add(simd, x, rows, out, out_stride);
+    }
+
+    /// `out += W x + b`.
+    #[inline(always)]
+    pub fn add_with_bias<S: Simd>(
+        &self,
+        simd: S,
+        x: Rows<'_>,
+        rows: usize,
+        out: &mut [f32],
+        out_stride: usize,
+    ) {
+        for row in out.chunks_mut(out_stride).take(rows) {
+            add_scaled(simd, 1.0, &self.bias, &mut row[..self.width()]);
         }
         self.add(simd, x, rows, out, out_stride);
     }
@@ -274,13 +313,19 @@ impl LinearGradient {
     /// Adds that of `rows` rows with inputs `x`, as wide as the padded inputs, and gradients `dy` of the outputs.
     #[inline(always)]
     pub fn add<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
-        let columns = padded(self.inputs);
-        let extents = Extents { rows: self.outputs, inner: rows, columns };
-        add_product(simd, extents, Left::Transposed(dy), x, &mut self.weight, columns);
+        self.add_weight(simd, x, dy, rows);
         let width = self.bias.len();
         for row in 0..rows {
             add_scaled(simd, 1.0, &dy.values[row * dy.stride..][..width], &mut self.bias);
         }
+    }
+
+    /// Adds that of the weight alone.
+    #[inline(always)]
+    pub fn add_weight<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
+        let columns = padded(self.inputs);
+        let extents = Extents { rows: self.outputs, inner: rows, columns };
+        add_product(simd, extents, Left::Transposed(dy), x, &mut self.weight, columns);
     }
 
     /// The weight `[outputs, inputs]` into columns `first..` of one with `columns` columns.
@@ -299,10 +344,22 @@ impl LinearGradient {
 
     /// Under the names of the parameters.
     pub fn emit(&self, name: &str, into: &mut ParameterSet) {
-        let mut weight = vec![0.0; self.outputs * self.inputs];
-        self.weight_into(&mut weight, self.inputs, 0);
-        into.insert(format!("{name}.weight"), HostTensor::f32([self.outputs, self.inputs], weight));
-        into.insert(format!("{name}.bias"), HostTensor::f32([self.outputs], self.bias()));
+        Self::emit_split([self], name, into);
+    }
+
+    /// The gradient of maps that were [split](Linear::read_split), under the names of the parameters.
+    pub fn emit_split<'a>(parts: impl IntoIterator<Item = &'a Self>, name: &str, into: &mut ParameterSet) {
+        let (mut weight, mut bias, mut inputs) = (Vec::new(), Vec::new(), 0);
+        for part in parts {
+            inputs = part.inputs;
+            let first = weight.len();
+            weight.resize(first + part.outputs * inputs, 0.0);
+            part.weight_into(&mut weight[first..], inputs, 0);
+            bias.extend(part.bias());
+        }
+        let outputs = bias.len();
+        into.insert(format!("{name}.weight"), HostTensor::f32([outputs, inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([outputs], bias));
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A matrix has a row for each node, pair of nodes, or node and frame, and a column for each unit; vectors run along the
 //! columns, whose number is padded to a multiple of [`matrix::LANE_MULTIPLE`]. All arrays of one graph fit the caches.
-//! Every number of a row is computed in an order that does not depend on the rows beside it, and, with AVX2 as with AVX-512,
-//! by the same products and sums: so results do not depend on what else is computed at the same time.
+//! Every number of a row is computed in an order that does not depend on the rows beside it, so results do not depend on what
+//! else is computed at the same time. Means over the units of a row do depend, in the last bits, on the width of the vectors.
 
 mod buffers;
 pub mod elementwise;

@@ -38,7 +38,7 @@ pub(crate) fn config(max_hops: usize) -> NetworkConfig {
     }
 }
 
-fn diffusion() -> GraphDiffusion {
+pub(crate) fn diffusion() -> GraphDiffusion {
     let of = || CategoricalDiffusion::new(KeepSchedule::Linear, 20, vec![0.5, 0.5, 0.0]).unwrap();
     GraphDiffusion { nodes: of(), edges: of() }
 }
