@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use equidrift::training::{TrainRequest, TrainSummary, TrainingSettings, TrainingWatcher};
-use equidrift_gdss::EngineKind;
 use serde_json::{Value, json};
 
 use crate::exit::{CliResult, Exit, Failure};
@@ -69,7 +68,7 @@ fn settings(
     let mut settings = merge(preset, &over)?;
     let engine_given = over.iter().any(|table| table.get("engine").is_some());
     if !engine_given {
-        settings.engine = EngineKind::for_device(settings.device);
+        settings.engine = settings.usual_engine();
     }
     Ok(settings)
 }

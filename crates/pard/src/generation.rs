@@ -18,6 +18,7 @@ use crate::class_law::{reverse_law, softmax};
 use crate::denoising_loss::GraphDiffusion;
 use crate::draws::{Draws, Purpose, Question};
 use crate::error::PardError;
+use crate::fused::FusedDenoiser;
 use crate::heads::rows_on_host;
 use crate::networks::{DenoiserBatch, PardNetworks};
 
@@ -36,6 +37,8 @@ pub enum Unfinished {
 pub struct Generation<'a> {
     /// The networks, on a device without automatic differentiation.
     pub networks: &'a PardNetworks,
+    /// What computes the denoiser in their place, if anything does.
+    pub fused: Option<&'a FusedDenoiser>,
     /// The diffusions that the networks were trained with.
     pub diffusion: &'a GraphDiffusion,
     /// The steps at which the denoiser is called, from T down, and 0: see [`StepGrid::steps`](crate::StepGrid::steps).
@@ -199,8 +202,10 @@ impl Generation<'_> {
                 structure: None,
                 questions: None,
             };
-            let (logits, _) = self.networks.denoise(&input, Phase::Evaluation)?;
-            let [node_rows, pair_rows] = logits.at(&nodes, &pairs)?;
+            let [node_rows, pair_rows] = match self.fused {
+                Some(denoiser) => denoiser.classes(&input, &nodes, &pairs)?,
+                None => self.networks.denoise(&input, Phase::Evaluation)?.0.at(&nodes, &pairs)?,
+            };
             let mut step = |diffusion, rows: &[Vec<f64>], targets: &Targets, purpose, noisy: &mut [usize]| {
                 for (at, (logits, noisy)) in rows.iter().zip(noisy).enumerate() {
                     let law = reverse_law(diffusion, [t, s], *noisy, logits);

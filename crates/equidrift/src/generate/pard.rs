@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use equidrift_gdss::EngineKind;
+use equidrift_backend::device::DeviceKind;
+use equidrift_gdss::{EngineKind, GdssError};
 use equidrift_pard::{
-    Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks, Unfinished,
-    first_size,
+    FusedDenoiser, Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks,
+    Unfinished, first_size,
 };
 
 use super::Report;
@@ -20,6 +21,7 @@ struct PardSampler {
     seed: u64,
     config: PardConfig,
     networks: PardNetworks,
+    fused: Option<FusedDenoiser>,
     diffusion: GraphDiffusion,
     grid: Vec<usize>,
     first_sizes: Vec<f64>,
@@ -47,17 +49,27 @@ pub(super) fn open(
             return refuse(field);
         }
     }
-    if request.engine == Some(EngineKind::Fused) {
-        let reason = "the fused engine knows the networks of family gdss only";
-        return Err(Error::Request { field: "engine", reason });
-    }
     let config = model.config();
     let steps = request.steps.unwrap_or(config.steps);
     if steps > config.diffusion.steps {
         let reason = "more network calls than the model's diffusion has steps";
         return Err(Error::Request { field: "steps", reason });
     }
-    let request = GenerateRequest { steps: Some(steps), engine: Some(EngineKind::Burn), ..request.clone() };
+    let fused = match (request.engine, request.device) {
+        (Some(EngineKind::Burn), _) => None,
+        (Some(EngineKind::Fused), DeviceKind::Cpu) | (None, DeviceKind::Cpu) => model.fused_denoiser()?,
+        (Some(EngineKind::Fused), device) => {
+            let device = device.to_string();
+            return Err(GdssError::EngineDevice { engine: "fused", device }.into());
+        }
+        (None, _) => None,
+    };
+    if let (Some(EngineKind::Fused), None) = (request.engine, &fused) {
+        let reason = "the fused engine does not know the networks of this model";
+        return Err(Error::Request { field: "engine", reason });
+    }
+    let engine = if fused.is_some() { EngineKind::Fused } else { EngineKind::Burn };
+    let request = GenerateRequest { steps: Some(steps), engine: Some(engine), ..request.clone() };
     let device = request.device.open().map_err(|source| Error::Device { source })?;
     let grid = config.grid.steps(config.diffusion.steps, steps);
     let networks = model.networks(&device)?;
@@ -66,6 +78,7 @@ pub(super) fn open(
     let sampler = PardSampler {
         seed: request.seed,
         networks,
+        fused,
         diffusion: config.diffusion.build()?,
         grid,
         first_sizes: config.first_size_frequencies(),
@@ -98,6 +111,7 @@ impl BatchSampler for PardSampler {
         };
         let generation = Generation {
             networks: &self.networks,
+            fused: self.fused.as_ref(),
             diffusion: &self.diffusion,
             grid: &self.grid,
             first_sizes: &self.first_sizes,

@@ -127,7 +127,14 @@ impl FamilyConfig {
                 let device = settings.device.open().map_err(|source| Error::Device { source })?;
                 let loss = pard_settings(settings).loss;
                 let network = &config.network;
-                Ok(Box::new(BlockDenoising::new(network, diffusion, loss, graphs, settings.seed, &device)?))
+                let loss = BlockDenoising::new(network, diffusion, loss, graphs, settings.seed, &device)?;
+                Ok(Box::new(match settings.engine {
+                    EngineKind::Burn => loss,
+                    EngineKind::Fused if settings.device == DeviceKind::Cpu => {
+                        loss.fused(threads(settings))?
+                    }
+                    EngineKind::Fused => return Err(fused_elsewhere(settings)),
+                }))
             }
             _ => unreachable!("`data` makes the form of the same family"),
         }
@@ -185,6 +192,11 @@ fn threads(settings: &TrainingSettings) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
+/// The fused engines are for the processor.
+fn fused_elsewhere(settings: &TrainingSettings) -> Error {
+    GdssError::EngineDevice { engine: "fused", device: settings.device.to_string() }.into()
+}
+
 fn gradient_engine(
     settings: &TrainingSettings,
     networks: &NetworksConfig,
@@ -194,10 +206,7 @@ fn gradient_engine(
         EngineKind::Fused if settings.device == DeviceKind::Cpu => {
             Ok(Box::new(FusedEngine::new(networks, parameters, 1).map_err(GdssError::from)?))
         }
-        EngineKind::Fused => {
-            let device = settings.device.to_string();
-            Err(GdssError::EngineDevice { engine: "fused", device }.into())
-        }
+        EngineKind::Fused => Err(fused_elsewhere(settings)),
         EngineKind::Burn => {
             let device = settings.device.open().map_err(|source| Error::Device { source })?;
             Ok(Box::new(BurnEngine::new(networks, parameters, &device).map_err(GdssError::from)?))

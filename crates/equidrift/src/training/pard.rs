@@ -87,7 +87,6 @@ pub(super) fn usual_for_pard() -> Value {
         "warmup_steps": 200,
         "optimiser": "adamw",
         "schedule": {"name": "cosine"},
-        "engine": "burn",
         "weights": "ema",
         "steps": 50,
     })

@@ -121,6 +121,16 @@ pub struct TrainingSettings {
 pub const PRESETS: [&str; 2] = ["qm9", "zinc250k"];
 
 impl TrainingSettings {
+    /// The fastest engine that computes this loss on this device.
+    #[must_use]
+    pub fn usual_engine(&self) -> EngineKind {
+        // The fused engine of Pard knows the cross-entropy alone.
+        match &self.pard {
+            Some(pard) if pard.loss.bound != 0.0 => EngineKind::Burn,
+            _ => EngineKind::for_device(self.device),
+        }
+    }
+
     /// Merges `preset` (or the layer sizes of `qm9` with the elements of the data, if `None`), then the tables of
     /// `over` in their order: a later table wins, nested tables are merged key by key.
     ///

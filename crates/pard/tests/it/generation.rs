@@ -103,6 +103,7 @@ fn recorded_runs_are_reproduced_block_by_block() {
             let networks = networks(case, dtype);
             let generation = Generation {
                 networks: &networks,
+                fused: None,
                 diffusion: &diffusion,
                 grid: &StepGrid::default().steps(steps, steps),
                 first_sizes: &FIRST_SIZES,
@@ -146,6 +147,7 @@ fn a_seed_gives_the_same_graphs_whatever_the_batch() {
         let diffusion = in_steps(case, 5);
         let generation = Generation {
             networks: &networks,
+            fused: None,
             diffusion: &diffusion,
             grid: &StepGrid::default().steps(5, 5),
             first_sizes: &FIRST_SIZES,

@@ -187,6 +187,7 @@ fn a_law_of_two_blocks_is_learnt_and_drawn() {
     graphs.iter().for_each(|graph| first_sizes[graph.sizes[0]] += 1.0);
     let generation = Generation {
         networks: &networks,
+        fused: None,
         diffusion: &diffusion,
         grid: &StepGrid::default().steps(20, 20),
         first_sizes: &first_sizes,
