@@ -72,6 +72,9 @@ pub(crate) struct TrainMoleculesArgs {
     /// Whether hydrogens are atoms of the graphs [default: implicit]
     #[arg(long, value_enum)]
     hydrogens: Option<Hydrogens>,
+    /// Begin with the weights of a model of the same networks: the name of an embedded one, or a folder
+    #[arg(long, value_name = "MODEL")]
+    init: Option<String>,
     #[command(flatten)]
     settings: LoopFlags,
     /// Print a summary as JSON on standard output
@@ -105,6 +108,7 @@ pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
 /// The settings that were given as flags, under their names in the configuration.
 fn flags(args: &TrainMoleculesArgs) -> Value {
     let mut table = args.settings.table();
+    insert(&mut table, "init", args.init.as_ref().map(|name| json!(name)));
     let atoms = args.atoms.as_ref().map(|atoms| match atoms.as_slice() {
         [one] if one == "detect" => json!([]),
         list => json!(list.iter().map(|symbol| symbol.trim()).collect::<Vec<_>>()),

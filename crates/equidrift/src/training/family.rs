@@ -14,6 +14,7 @@ use equidrift_pard::{BlockDenoising, BlockGraph, GraphDiffusion, PardConfig, Par
 use equidrift_train::{Group, Objective, TrainingState};
 
 use crate::error::Error;
+use crate::model::{FamilyModel, Model};
 use crate::training::pard::{PardSettings, in_blocks};
 use crate::training::settings::TrainingSettings;
 
@@ -61,11 +62,36 @@ impl FamilyConfig {
         }
     }
 
-    pub(crate) fn initial_parameters(&self, seed: u64) -> Result<ParameterSet, Error> {
-        match self {
-            Self::Gdss(config) => Ok(equidrift_gdss::initial_parameters(&config.networks, seed)),
-            Self::Pard(config) => Ok(equidrift_pard::initial_parameters(&config.network, seed)?),
+    /// The parameters that training begins with: drawn by the seed, or those of another model.
+    ///
+    /// # Errors
+    /// A model that cannot be opened, is of another family, or has other networks.
+    pub(crate) fn initial_parameters(&self, settings: &TrainingSettings) -> Result<ParameterSet, Error> {
+        let Some(name) = &settings.init else {
+            return match self {
+                Self::Gdss(config) => Ok(equidrift_gdss::initial_parameters(&config.networks, settings.seed)),
+                Self::Pard(config) => Ok(equidrift_pard::initial_parameters(&config.network, settings.seed)?),
+            };
+        };
+        let model = Model::open(name)?;
+        match (self, model.family()) {
+            (Self::Gdss(config), FamilyModel::Gdss(model)) => {
+                Ok(GdssModel::new(GdssConfig::clone(config), model.parameters().clone())?
+                    .parameters()
+                    .clone())
+            }
+            (Self::Pard(config), FamilyModel::Pard(model)) => {
+                Ok(PardModel::new(PardConfig::clone(config), model.parameters().clone())?
+                    .parameters()
+                    .clone())
+            }
+            (Self::Gdss(_), other) => Err(Self::another_family(name, "gdss", other)),
+            (Self::Pard(_), other) => Err(Self::another_family(name, "pard", other)),
         }
+    }
+
+    fn another_family(model: &str, expected: &'static str, found: &FamilyModel) -> Error {
+        Error::Family { model: model.to_owned(), expected, found: found.name() }
     }
 
     /// What the weights depend on, apart from data and loop.

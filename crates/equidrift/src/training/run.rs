@@ -11,6 +11,7 @@ use equidrift_train::{
 };
 
 use crate::error::Error;
+use crate::model::Model;
 use crate::training::family::FamilyConfig;
 use crate::training::sample_metrics::SampleMetrics;
 use crate::training::settings::TrainingSettings;
@@ -86,7 +87,7 @@ impl GraphTraining<'_> {
         let groups = config.groups();
         let mut trainer = match state {
             Some(state) => Trainer::resume(settings.trainer(), groups, state)?,
-            None => Trainer::new(settings.trainer(), groups, config.initial_parameters(settings.seed)?)?,
+            None => Trainer::new(settings.trainer(), groups, config.initial_parameters(settings)?)?,
         };
         progress.begin(trainer.state().progress.epochs)?;
 
@@ -212,6 +213,9 @@ pub(crate) fn identity(
         ("seed", settings.seed.to_string()),
     ];
     entries.extend(config.identity(settings)?);
+    if let Some(name) = &settings.init {
+        entries.push(("init", Model::open(name)?.sha256().to_owned()));
+    }
     // Runs from before there was a choice have no entries for these.
     let usual = TrainingSettings::merge(None, &[])?;
     let mut unusual = |key, value: String, usual: String| {

@@ -62,6 +62,9 @@ pub struct TrainingSettings {
     pub average_decay: f64,
     /// Seed of initial weights, order, times and noise.
     pub seed: u64,
+    /// A model whose weights training begins with: the name of an embedded one, or a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// What computes the gradients.
     pub engine: EngineKind,
     /// Where, for engine `burn`.

@@ -214,11 +214,8 @@ impl<S: Simd> NullaryFnOnce for Gate<'_, S> {
                 [0, 1].map(|side| Terms::<S>::new(between, width, 2 * pair + side, ends, side));
             let (y, _) = S::as_mut_simd_f32s(y);
             for (v, y) in y.iter_mut().enumerate() {
-                let [there, back] = [&there, &back].map(|terms| {
-                    let x = terms.before(simd, v).0;
-                    simd.mul_f32s(x, sigmoid(simd, x))
-                });
-                *y = simd.add_f32s(there, back);
+                // No closure: it would be compiled for other instructions.
+                *y = simd.add_f32s(there.gated(simd, v), back.gated(simd, v));
             }
         }
     }
@@ -248,6 +245,13 @@ impl<'a, S: Simd> Terms<'a, S> {
             g: of(&between.g, at),
             fused: of(&between.fused, at),
         }
+    }
+
+    /// The gated sum.
+    #[inline(always)]
+    fn gated(&self, simd: S, v: usize) -> S::f32s {
+        let x = self.before(simd, v).0;
+        simd.mul_f32s(x, sigmoid(simd, x))
     }
 
     /// What the last SiLU is of; and `W_1 n` and `W_2 g`.

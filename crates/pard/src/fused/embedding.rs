@@ -170,7 +170,9 @@ impl Embedding {
             seen.time = self.time_row(t);
             let mut shift = buffers.zeros(wide);
             perceptron.add(simd, &seen.time, 1, &mut shift, buffers);
-            h.chunks_exact_mut(wide).for_each(|row| add_scaled(simd, 1.0, &shift, row));
+            for row in h.chunks_exact_mut(wide) {
+                add_scaled(simd, 1.0, &shift, row);
+            }
             buffers.give([shift]);
         }
         if let Some([of_nodes, of_pairs]) = &self.walks {

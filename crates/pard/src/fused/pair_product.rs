@@ -114,16 +114,20 @@ impl<S: Simd> NullaryFnOnce for Masked<'_, S> {
         let width = out.len() / pairs.len().max(1) / S::F32_LANES;
         let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
         let out = S::as_mut_simd_f32s(out).0;
-        pairs.for_each_third(|row, left, right| {
-            let [a_row, b_row, out_row] = match which {
-                Thirds::Product => [left, right, row],
-                Thirds::OfLeft => [row, right, left],
-                Thirds::OfRight => [left, row, right],
-            };
-            for v in 0..width {
-                let sum = &mut out[out_row * width + v];
-                *sum = simd.mul_add_e_f32s(a[a_row * width + v], b[b_row * width + v], *sum);
+        // No closure around the sum: it would be compiled for other instructions.
+        for (row, &[i, j]) in pairs.ends.iter().enumerate() {
+            for left in pairs.first[i]..pairs.first[i + 1] {
+                let Some(right) = pairs.through_third(left, j) else { continue };
+                let [a_row, b_row, out_row] = match which {
+                    Thirds::Product => [left, right, row],
+                    Thirds::OfLeft => [row, right, left],
+                    Thirds::OfRight => [left, row, right],
+                };
+                for v in 0..width {
+                    let sum = &mut out[out_row * width + v];
+                    *sum = simd.mul_add_e_f32s(a[a_row * width + v], b[b_row * width + v], *sum);
+                }
             }
-        });
+        }
     }
 }

@@ -57,19 +57,11 @@ impl PairRows {
         Some(self.row_of[i * self.nodes + j]).filter(|&row| row != NO_ROW)
     }
 
-    /// Calls `visit(row, row of (i, k), row of (k, j))` for every row (i, j) and every third node k that i or j sees, in order.
+    /// The row of (k, j), where `left` is the row of (i, k) and i or j sees k.
     #[inline(always)]
-    pub(super) fn for_each_third(&self, mut visit: impl FnMut(usize, usize, usize)) {
-        for (row, &[i, j]) in self.ends.iter().enumerate() {
-            for left in self.first[i]..self.first[i + 1] {
-                let k = self.ends[left][1];
-                if let Some(right) = self.row(k, j)
-                    && (self.sees[left] || self.sees[self.reverse[right]])
-                {
-                    visit(row, left, right);
-                }
-            }
-        }
+    pub(super) fn through_third(&self, left: usize, j: usize) -> Option<usize> {
+        let right = self.row(self.ends[left][1], j)?;
+        (self.sees[left] || self.sees[self.reverse[right]]).then_some(right)
     }
 }
 

@@ -155,7 +155,9 @@ impl Transformer {
             for (head, &share) in shares.iter().enumerate() {
                 let value = &values[j * wide + head * width..][..width];
                 let target = &mut taken[i * wide + head * width..][..width];
-                target.iter_mut().zip(value).for_each(|(target, value)| *target += share * value);
+                for (target, value) in target.iter_mut().zip(value) {
+                    *target += share * value;
+                }
                 let target = &mut pooled[(head * n + i) * deep..][..deep];
                 add_scaled(simd, share, &z[row * deep..][..deep], target);
             }

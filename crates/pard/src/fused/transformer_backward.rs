@@ -86,7 +86,7 @@ impl Transformer {
         gradient: &mut TransformerGradient,
         buffers: &mut Buffers,
     ) {
-        let HigherOrderShape { hidden, edge, heads, .. } = self.shape;
+        let HigherOrderShape { hidden, edge, .. } = self.shape;
         let (n, rows) = (pairs.nodes, pairs.len());
         let (wide, deep) = (padded(hidden), padded(edge));
 
@@ -136,7 +136,6 @@ impl Transformer {
         self.v_node.back(simd, Rows::new(&dvalues, wide), n, &mut dxn, wide);
         self.node_norm.back(simd, &tape.h, &dxn, dh, &mut gradient.node_norm);
         between.give_back(buffers);
-        let _ = heads;
         buffers.give([dmiddle, dtaken, dz, dvalues, dgate, dq, dk, den, dxn]);
     }
 
@@ -174,7 +173,9 @@ impl Transformer {
                 let back = &dtaken[i * wide + head * width..][..width];
                 let places = j * wide + head * width..j * wide + (head + 1) * width;
                 let mut along = inner(simd, back, &between.values[places.clone()]);
-                dvalues[places].iter_mut().zip(back).for_each(|(target, back)| *target += share * back);
+                for (target, back) in dvalues[places].iter_mut().zip(back) {
+                    *target += share * back;
+                }
                 let back = &dpooled[(head * n + i) * deep..][..deep];
                 along += dot(simd, back, z);
                 add_scaled(simd, share, back, &mut dz[row * deep..][..deep]);
