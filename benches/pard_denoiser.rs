@@ -16,7 +16,7 @@ use equidrift_backend::kernels::Instructions;
 use equidrift_graph::BlockDegree;
 use equidrift_nn::PairMean;
 use equidrift_pard::{
-    BlockBatch, BlockDenoising, BlockGraph, DenoiserBatch, FusedDenoiser, GraphDiffusion, LossWeights,
+    BlockBatch, BlockDenoising, BlockGraph, DenoiserBatch, FusedNetworks, GraphDiffusion, LossWeights,
     NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding, initial_parameters,
 };
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
@@ -90,7 +90,7 @@ fn call(criterion: &mut Criterion) {
         let (nodes, pairs) = batch.targets_of_virtual_nodes();
         group.throughput(Throughput::Elements(count as u64));
         for (name, instructions) in [("fused", Instructions::Detect), ("fused, AVX2", Instructions::Avx2)] {
-            let fused = FusedDenoiser::new(&network, &parameters, NonZeroUsize::MIN, instructions);
+            let fused = FusedNetworks::new(&network, &parameters, NonZeroUsize::MIN, instructions);
             // A machine may lack the instructions.
             let Ok(fused) = fused else { continue };
             group.bench_with_input(BenchmarkId::new(name, count), &input, |bencher, input| {

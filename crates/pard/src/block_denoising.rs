@@ -29,7 +29,7 @@ use crate::block_loss::block_loss;
 use crate::corruption::{CorruptionDraw, corrupt};
 use crate::denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets, cross_entropies};
 use crate::error::PardError;
-use crate::fused::{CrossEntropies, FusedDenoiser};
+use crate::fused::{FusedLosses, FusedNetworks};
 use crate::network_config::{NetworkConfig, Norm, Sequence, Tasks};
 use crate::networks::{DenoiserBatch, PardNetworks};
 
@@ -103,13 +103,12 @@ impl<'a> BlockDenoising<'a> {
         Ok(Self { config, diffusion, weights, data, seed, device: device.clone(), fused: None })
     }
 
-    /// The same, with the denoiser's part by the fused engine on so many threads. The model of blocks, which is a small part of
-    /// the work, stays with the tensor library.
+    /// The same by the fused engine, on so many threads.
     ///
     /// # Errors
     /// [`PardError::NotFused`] if the networks or the loss have what that engine does not compute.
     pub fn fused(mut self, threads: NonZeroUsize) -> Result<Self, PardError> {
-        if let Some(what) = FusedDenoiser::missing(self.config) {
+        if let Some(what) = FusedNetworks::missing(self.config) {
             return Err(PardError::NotFused { what });
         }
         if self.weights.bound != 0.0 {
@@ -236,20 +235,14 @@ impl<'a> BlockDenoising<'a> {
             return Ok(Evaluation { losses: numbers(losses)?, gradient });
         };
         let weight = self.weights.cross_entropy;
-        let denoiser = FusedDenoiser::new(self.config, parameters, threads, Instructions::Detect)?;
-        let CrossEntropies { losses, mut gradient } =
-            denoiser.cross_entropies(&self.input(&noisy), &noisy.nodes, &noisy.pairs, weight, wanted)?;
+        let networks = FusedNetworks::new(self.config, parameters, threads, Instructions::Detect)?;
+        let FusedLosses { losses, mut gradient } =
+            networks.class_losses(&self.input(&noisy), &noisy.nodes, &noisy.pairs, weight, wanted)?;
         let mut losses = losses.map(|loss| weight * loss).to_vec();
-        if self.config.tasks == Tasks::Separate {
-            let networks = PardNetworks::read(self.config, parameters, &device, DType::F32)?;
-            let moments = BatchMoments::default();
-            let of_blocks = self.loss_of_blocks(&networks, &noisy, Phase::Training(&moments))?;
-            if let Some(loss) = of_blocks {
-                if wanted {
-                    gradient.extend(networks.gradients(&mut loss.clone().backward())?);
-                }
-                losses.extend(numbers(vec![loss])?);
-            }
+        if networks.has_block_heads() {
+            let of_blocks = networks.block_losses(&noisy.whole, &noisy.whole.questions(), wanted)?;
+            gradient.extend(of_blocks.gradient);
+            losses.extend(of_blocks.losses);
         }
         Ok(Evaluation { losses, gradient })
     }

@@ -10,7 +10,7 @@ use equidrift_backend::weights::{ParameterSet, TensorFile};
 
 use crate::config::PardConfig;
 use crate::error::PardError;
-use crate::fused::FusedDenoiser;
+use crate::fused::FusedNetworks;
 use crate::model_card::model_card;
 use crate::networks::PardNetworks;
 
@@ -118,16 +118,16 @@ impl PardModel {
         PardNetworks::read(&self.config.network, &self.parameters, device, DType::F32)
     }
 
-    /// Its denoiser in the fused engine, for one thread; none for networks that the engine does not know.
+    /// Its networks in the fused engine, for one thread; none if they are such that the engine does not know.
     ///
     /// # Errors
     /// [`PardError::Layer`]; cannot happen for a checked model.
-    pub fn fused_denoiser(&self) -> Result<Option<FusedDenoiser>, PardError> {
+    pub fn fused_networks(&self) -> Result<Option<FusedNetworks>, PardError> {
         let network = &self.config.network;
-        if FusedDenoiser::missing(network).is_some() {
+        if FusedNetworks::missing(network).is_some() {
             return Ok(None);
         }
         let (threads, instructions) = (NonZeroUsize::MIN, Instructions::Detect);
-        FusedDenoiser::new(network, &self.parameters, threads, instructions).map(Some)
+        FusedNetworks::new(network, &self.parameters, threads, instructions).map(Some)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, GdssError};
 use equidrift_pard::{
-    FusedDenoiser, Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks,
-    Unfinished, first_size,
+    Engine, FusedNetworks, Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel,
+    PardNetworks, Tasks, Unfinished, first_size,
 };
 
 use super::Report;
@@ -20,12 +20,49 @@ use crate::workers::StopSignal;
 struct PardSampler {
     seed: u64,
     config: PardConfig,
-    networks: PardNetworks,
-    fused: Option<FusedDenoiser>,
+    networks: Networks,
     diffusion: GraphDiffusion,
     grid: Vec<usize>,
     first_sizes: Vec<f64>,
     one_block: bool,
+}
+
+/// The networks in one of the engines.
+enum Networks {
+    Burn(Box<PardNetworks>),
+    Fused(Box<FusedNetworks>),
+}
+
+impl Networks {
+    /// In the engine that was asked for, or the fastest that knows them.
+    fn open(request: &GenerateRequest, model: &PardModel) -> Result<Self, Error> {
+        let fused = match (request.engine, request.device) {
+            (Some(EngineKind::Fused) | None, DeviceKind::Cpu) => model.fused_networks()?,
+            (Some(EngineKind::Fused), device) => {
+                let device = device.to_string();
+                return Err(GdssError::EngineDevice { engine: "fused", device }.into());
+            }
+            _ => None,
+        };
+        match (fused, request.engine) {
+            (Some(networks), _) => Ok(Self::Fused(Box::new(networks))),
+            (None, Some(EngineKind::Fused)) => {
+                let reason = "the fused engine does not know the networks of this model";
+                Err(Error::Request { field: "engine", reason })
+            }
+            (None, _) => {
+                let device = request.device.open().map_err(|source| Error::Device { source })?;
+                Ok(Self::Burn(Box::new(model.networks(&device)?)))
+            }
+        }
+    }
+
+    fn kind(&self) -> EngineKind {
+        match self {
+            Self::Burn(_) => EngineKind::Burn,
+            Self::Fused(_) => EngineKind::Fused,
+        }
+    }
 }
 
 /// The request with everything filled in, its course, and what draws its batches.
@@ -55,30 +92,14 @@ pub(super) fn open(
         let reason = "more network calls than the model's diffusion has steps";
         return Err(Error::Request { field: "steps", reason });
     }
-    let fused = match (request.engine, request.device) {
-        (Some(EngineKind::Burn), _) => None,
-        (Some(EngineKind::Fused), DeviceKind::Cpu) | (None, DeviceKind::Cpu) => model.fused_denoiser()?,
-        (Some(EngineKind::Fused), device) => {
-            let device = device.to_string();
-            return Err(GdssError::EngineDevice { engine: "fused", device }.into());
-        }
-        (None, _) => None,
-    };
-    if let (Some(EngineKind::Fused), None) = (request.engine, &fused) {
-        let reason = "the fused engine does not know the networks of this model";
-        return Err(Error::Request { field: "engine", reason });
-    }
-    let engine = if fused.is_some() { EngineKind::Fused } else { EngineKind::Burn };
-    let request = GenerateRequest { steps: Some(steps), engine: Some(engine), ..request.clone() };
-    let device = request.device.open().map_err(|source| Error::Device { source })?;
+    let networks = Networks::open(request, model)?;
+    let request = GenerateRequest { steps: Some(steps), engine: Some(networks.kind()), ..request.clone() };
     let grid = config.grid.steps(config.diffusion.steps, steps);
-    let networks = model.networks(&device)?;
-    let one_block = !networks.has_block_heads();
+    let one_block = config.network.tasks == Tasks::DenoiserOnly;
     let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), one_block });
     let sampler = PardSampler {
         seed: request.seed,
         networks,
-        fused,
         diffusion: config.diffusion.build()?,
         grid,
         first_sizes: config.first_size_frequencies(),
@@ -110,8 +131,10 @@ impl BatchSampler for PardSampler {
             !stop.at_once().load(Ordering::Relaxed)
         };
         let generation = Generation {
-            networks: &self.networks,
-            fused: self.fused.as_ref(),
+            networks: match &self.networks {
+                Networks::Burn(networks) => Engine::Burn(networks),
+                Networks::Fused(networks) => Engine::Fused(networks),
+            },
             diffusion: &self.diffusion,
             grid: &self.grid,
             first_sizes: &self.first_sizes,

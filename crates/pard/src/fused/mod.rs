@@ -1,5 +1,5 @@
-//! The denoiser on the processor, in single precision: one graph at a time, so that everything stays in the caches, with
-//! vectors of the machine's width along the units of nodes and pairs.
+//! The networks on the processor, in single precision: one graph at a time, so that everything stays in the caches, with vectors
+//! of the machine's width along the units of nodes and pairs.
 //!
 //! The same mathematics as [`PardNetworks`](crate::PardNetworks), but only what has influence on the result is computed: pairs
 //! of which one end sees the other, logits of the elements that are asked for, and both directions of a pair together where
@@ -13,12 +13,17 @@
 //! Memory of a call: about 20 numbers for each pair and unit of a pair, of one graph for each thread; for gradients besides 4 for
 //! each pair, unit and layer.
 
+mod block_model;
 mod class_head;
 mod combiner;
+mod denoiser;
 mod embedding;
 mod graph_view;
+mod node_transform;
+mod normed_mlp;
 mod pair_product;
 mod pair_rows;
+mod parallel;
 mod perceptron;
 mod phi;
 mod ppgn;
@@ -28,51 +33,41 @@ mod transformer_backward;
 mod trunk;
 mod walks;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use equidrift_backend::kernels::matrix::padded;
-pub use equidrift_backend::kernels::{Buffers, Instructions};
-use equidrift_backend::weights::{HostTensor, ParameterSet};
-use pulp::{Arch, Simd, WithSimd};
+pub use equidrift_backend::kernels::Instructions;
+use equidrift_backend::weights::ParameterSet;
+use pulp::Arch;
 
-use self::class_head::{Asked, ClassHead, ClassHeadGradient, Logits};
-use self::graph_view::GraphView;
-use self::trunk::{Trunk, TrunkGradient, TrunkTape};
-use crate::block_batch::Targets;
+use self::block_model::BlockModel;
+use self::denoiser::Denoiser;
+use crate::block_batch::{BlockBatch, BlockQuestions, Targets};
 use crate::error::PardError;
-use crate::input_embedding::Role;
 use crate::inputs::check_known;
 use crate::network_config::{NetworkConfig, Norm, ResidualOf, Sequence, Tasks};
 use crate::networks::DenoiserBatch;
 
-/// Graphs whose gradients one thread sums up in single precision.
-const GRAPHS_PER_CHUNK: usize = 32;
-/// Chunks whose gradients are held at the same time.
-const CHUNKS_PER_WAVE: usize = 64;
-
-/// The denoiser with its parameters in packed form.
+/// The networks of a model with their parameters in packed form.
 #[derive(Debug, Clone)]
-pub struct FusedDenoiser {
+pub struct FusedNetworks {
     config: NetworkConfig,
-    trunk: Trunk,
-    head: ClassHead,
+    denoiser: Denoiser,
+    /// None for a denoiser alone.
+    block_model: Option<BlockModel>,
     arch: Arch,
     threads: NonZeroUsize,
 }
 
-/// Cross-entropies of a batch, and their gradient.
+/// Losses of a batch, and their gradient.
 #[derive(Debug, Clone)]
-pub struct CrossEntropies {
-    /// Of nodes and of pairs, summed over targets and divided by the number of graphs.
-    pub losses: [f64; 2],
-    /// Of the sum of both, by name; empty where none was asked for.
+pub struct FusedLosses<const K: usize> {
+    /// Cross-entropies, as sums over what is asked, divided by the number of graphs.
+    pub losses: [f64; K],
+    /// By name; empty where none was asked for.
     pub gradient: ParameterSet,
 }
 
-impl FusedDenoiser {
+impl FusedNetworks {
     /// What networks of this configuration have that this engine does not compute.
     #[must_use]
     pub fn missing(config: &NetworkConfig) -> Option<&'static str> {
@@ -91,7 +86,7 @@ impl FusedDenoiser {
         (config.edge == 0).then_some("networks of pairs alone")
     }
 
-    /// Packs the denoiser's parameters. `threads` share the graphs of a call.
+    /// Packs the parameters. `threads` share the graphs of a call.
     ///
     /// # Errors
     /// [`PardError::NotFused`] if the networks have what is [missing](Self::missing) here, or the machine lacks the
@@ -108,8 +103,11 @@ impl FusedDenoiser {
         }
         let arch = instructions.arch().ok_or(PardError::NotFused { what: "these vector instructions" })?;
         Ok(Self {
-            trunk: Trunk::read(parameters, config, Role::Denoiser)?,
-            head: ClassHead::read(parameters, config)?,
+            denoiser: Denoiser::read(parameters, config)?,
+            block_model: match config.tasks {
+                Tasks::DenoiserOnly => None,
+                _ => Some(BlockModel::read(parameters, config)?),
+            },
             config: config.clone(),
             arch,
             threads,
@@ -120,6 +118,20 @@ impl FusedDenoiser {
     #[must_use]
     pub fn config(&self) -> &NetworkConfig {
         &self.config
+    }
+
+    /// Whether there are heads for sizes and degrees of blocks.
+    #[must_use]
+    pub fn has_block_heads(&self) -> bool {
+        self.block_model.is_some()
+    }
+
+    fn how(&self) -> (Arch, NonZeroUsize) {
+        (self.arch, self.threads)
+    }
+
+    fn block_model(&self) -> Result<&BlockModel, PardError> {
+        self.block_model.as_ref().ok_or(PardError::NoBlockModel)
     }
 
     /// Logits of the clean classes of target nodes and pairs, one row each.
@@ -133,286 +145,77 @@ impl FusedDenoiser {
         pairs: &Targets,
     ) -> Result<[Vec<Vec<f64>>; 2], PardError> {
         check_known(&self.config, noisy.batch)?;
-        let questions = Questions::new(noisy, nodes, pairs);
-        let graphs = noisy.batch.batch;
-        let mut done = self.in_parallel(graphs, |graph, memory| {
-            let question = questions.of(graph);
-            let logits = self.arch.dispatch(Classes { denoiser: self, question: &question, memory });
-            let rows = |values: &[f32], count: usize, classes: usize| -> Vec<Vec<f64>> {
-                let rows = values.chunks_exact(padded(classes)).take(count);
-                rows.map(|row| row[..classes].iter().map(|&x| f64::from(x)).collect()).collect()
-            };
-            let [of_nodes, of_pairs] = [self.config.node_classes, self.config.edge_classes];
-            let rows = [
-                rows(&logits.nodes, question.nodes.len(), of_nodes),
-                rows(&logits.pairs, question.pairs.len(), of_pairs),
-            ];
-            memory.buffers.give([logits.nodes, logits.pairs]);
-            rows
-        });
-        let mut all = [Vec::with_capacity(nodes.len()), Vec::with_capacity(pairs.len())];
-        for rows in &mut done {
-            for (all, rows) in all.iter_mut().zip(rows) {
-                all.append(rows);
-            }
-        }
-        Ok(all)
+        Ok(self.denoiser.classes(self.how(), noisy, [nodes, pairs]))
     }
 
-    /// Cross-entropies of the targets' clean classes and, if it is `wanted`, the gradient of their sum times `weight`.
+    /// Cross-entropies of the clean classes of target nodes and pairs and, if it is `wanted`, the gradient of their sum times
+    /// `weight`.
     ///
     /// # Errors
-    /// As [`FusedDenoiser::classes`].
-    pub fn cross_entropies(
+    /// As [`FusedNetworks::classes`].
+    pub fn class_losses(
         &self,
         noisy: &DenoiserBatch<'_>,
         nodes: &Targets,
         pairs: &Targets,
         weight: f64,
         wanted: bool,
-    ) -> Result<CrossEntropies, PardError> {
+    ) -> Result<FusedLosses<2>, PardError> {
         check_known(&self.config, noisy.batch)?;
-        let questions = Questions::new(noisy, nodes, pairs);
-        let graphs = noisy.batch.batch;
-        let share = 1.0 / graphs.max(1) as f64;
-        let chunks: Vec<Range<usize>> = (0..graphs)
-            .step_by(GRAPHS_PER_CHUNK)
-            .map(|first| first..(first + GRAPHS_PER_CHUNK).min(graphs))
-            .collect();
-        let mut losses = [0.0; 2];
-        let mut total = GradientSum::default();
-        for wave in chunks.chunks(CHUNKS_PER_WAVE) {
-            let done = self.in_parallel(wave.len(), |chunk, memory| {
-                let mut gradient = wanted.then(|| DenoiserGradient {
-                    trunk: self.trunk.no_gradient(),
-                    head: self.head.no_gradient(),
-                });
-                let mut losses = [0.0; 2];
-                for graph in wave[chunk].clone() {
-                    let question = questions.of(graph);
-                    let found = self.arch.dispatch(Differentiate {
-                        denoiser: self,
-                        question: &question,
-                        weight: (weight * share) as f32,
-                        gradient: gradient.as_mut(),
-                        memory,
-                    });
-                    losses.iter_mut().zip(found).for_each(|(sum, loss)| *sum += loss);
-                }
-                let gradient = gradient.map(|gradient| {
-                    let mut set = ParameterSet::new();
-                    gradient.trunk.emit(&self.trunk, &mut set);
-                    gradient.head.emit(&self.head, &mut set);
-                    set
-                });
-                (losses, gradient)
-            });
-            for (found, gradient) in done {
-                losses.iter_mut().zip(found).for_each(|(sum, loss)| *sum += loss * share);
-                if let Some(gradient) = gradient {
-                    total.add(&gradient);
-                }
-            }
-        }
-        Ok(CrossEntropies { losses, gradient: total.finish() })
+        let (losses, gradient) =
+            self.denoiser.cross_entropies(self.how(), noisy, [nodes, pairs], weight, wanted);
+        Ok(FusedLosses { losses, gradient })
     }
 
-    /// The results of `work` for jobs 0..jobs, in order, on as many threads as there are jobs for.
-    fn in_parallel<R: Send>(&self, jobs: usize, work: impl Fn(usize, &mut Memory) -> R + Sync) -> Vec<R> {
-        let next = AtomicUsize::new(0);
-        let run = || {
-            let (mut memory, mut done) = (Memory::default(), Vec::new());
-            loop {
-                let job = next.fetch_add(1, Ordering::Relaxed);
-                if job >= jobs {
-                    return done;
-                }
-                done.push((job, work(job, &mut memory)));
-            }
-        };
-        let helpers = self.threads.get().min(jobs).saturating_sub(1);
-        let mut done = std::thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(run)).collect();
-            let mut done = run();
-            for helper in helpers {
-                done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            done
-        });
-        done.sort_by_key(|(job, _)| *job);
-        done.into_iter().map(|(_, result)| result).collect()
+    /// The size of the next block of each graph and its degree, chosen by `choose_size` and `choose_degree` from logits: a row
+    /// and its logits to a class.
+    ///
+    /// # Errors
+    /// As [`FusedNetworks::classes`]; [`PardError::NoBlockModel`].
+    pub fn next_blocks(
+        &self,
+        batch: &BlockBatch,
+        mut choose_size: impl FnMut(usize, &[f64]) -> usize,
+        mut choose_degree: impl FnMut(usize, &[f64]) -> usize,
+    ) -> Result<Vec<(usize, usize)>, PardError> {
+        check_known(&self.config, batch)?;
+        Ok(self.block_model()?.next_blocks(self.how(), batch, &mut choose_size, &mut choose_degree))
     }
-}
 
-/// What a thread uses again and again.
-#[derive(Debug, Default)]
-struct Memory {
-    buffers: Buffers,
-    tape: TrunkTape,
-}
+    /// Logits of the degree of a first block of each of these sizes.
+    ///
+    /// # Errors
+    /// [`PardError::Unknown`] for another size, [`PardError::NoBlockModel`].
+    pub fn first_degree(&self, sizes: &[usize]) -> Result<Vec<Vec<f64>>, PardError> {
+        self.check_sizes(sizes)?;
+        Ok(self.block_model()?.first_degree(self.arch, sizes))
+    }
 
-#[derive(Debug)]
-struct DenoiserGradient {
-    trunk: TrunkGradient,
-    head: ClassHeadGradient,
-}
-
-/// A sum of gradients, in double precision.
-#[derive(Debug, Default)]
-struct GradientSum(BTreeMap<String, (Vec<usize>, Vec<f64>)>);
-
-impl GradientSum {
-    fn add(&mut self, gradient: &ParameterSet) {
-        for (name, tensor) in gradient {
-            let values = tensor.to_f32();
-            match self.0.get_mut(name) {
-                Some((_, sum)) => sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += f64::from(x)),
-                None => {
-                    let values = values.into_iter().map(f64::from).collect();
-                    self.0.insert(name.clone(), (tensor.shape.clone(), values));
-                }
-            }
+    fn check_sizes(&self, sizes: &[usize]) -> Result<(), PardError> {
+        let known = self.config.block_sizes;
+        match sizes.iter().find(|&&size| size >= known) {
+            Some(&value) => Err(PardError::Unknown { what: "block size", value, known }),
+            None => Ok(()),
         }
     }
 
-    fn finish(self) -> ParameterSet {
-        let tensor = |(name, (shape, sum)): (String, (Vec<usize>, Vec<f64>))| {
-            (name, HostTensor::f32(shape, sum.into_iter().map(|x| x as f32).collect()))
-        };
-        self.0.into_iter().map(tensor).collect()
-    }
-}
-
-/// The targets of a batch, by graph.
-struct Questions<'a> {
-    noisy: &'a DenoiserBatch<'a>,
-    targets: [&'a Targets; 2],
-}
-
-/// A graph and what is asked of it.
-struct Question<'a> {
-    graph: GraphView<'a>,
-    nodes: Vec<usize>,
-    pairs: Vec<[usize; 2]>,
-    node_classes: Vec<i32>,
-    pair_classes: Vec<i32>,
-    /// Clean classes of both.
-    clean: [&'a [usize]; 2],
-    remaining: f32,
-}
-
-impl<'a> Questions<'a> {
-    fn new(noisy: &'a DenoiserBatch<'a>, nodes: &'a Targets, pairs: &'a Targets) -> Self {
-        Self { noisy, targets: [nodes, pairs] }
-    }
-
-    fn of(&self, row: usize) -> Question<'a> {
-        let Self { noisy, targets } = *self;
-        let (batch, n, t) = (noisy.batch, noisy.batch.nodes, noisy.times[row]);
-        let [nodes, pairs] = targets.map(|targets| {
-            let first = targets.graph.partition_point(|&graph| graph < row);
-            let last = targets.graph.partition_point(|&graph| graph <= row);
-            (first..last, &targets.place[first..last])
-        });
-        Question {
-            graph: GraphView::new(batch, row, Some(t)),
-            nodes: nodes.1.iter().map(|place| place - row * n).collect(),
-            pairs: pairs.1.iter().map(|place| [place / n - row * n, place % n]).collect(),
-            node_classes: nodes.1.iter().map(|&place| batch.node_class[place]).collect(),
-            pair_classes: pairs.1.iter().map(|&place| batch.edge_class[place]).collect(),
-            clean: [&targets[0].clean[nodes.0], &targets[1].clean[pairs.0]],
-            remaining: (1.0 - t as f64 / noisy.steps as f64) as f32,
+    /// The [loss](mod@crate::block_loss) of the model of blocks and, if it is `wanted`, its gradient.
+    ///
+    /// # Errors
+    /// As [`FusedNetworks::next_blocks`].
+    pub fn block_losses(
+        &self,
+        batch: &BlockBatch,
+        questions: &BlockQuestions,
+        wanted: bool,
+    ) -> Result<FusedLosses<1>, PardError> {
+        check_known(&self.config, batch)?;
+        self.check_sizes(&questions.next_size)?;
+        let known = self.config.block_degrees;
+        if let Some(&value) = questions.next_degree.iter().find(|&&degree| degree >= known) {
+            return Err(PardError::Unknown { what: "block degree", value, known });
         }
+        let (loss, gradient) = self.block_model()?.cross_entropies(self.how(), batch, questions, wanted);
+        Ok(FusedLosses { losses: [loss], gradient })
     }
-}
-
-impl Question<'_> {
-    fn asked(&self) -> Asked<'_> {
-        Asked {
-            nodes: &self.nodes,
-            pairs: &self.pairs,
-            node_classes: &self.node_classes,
-            pair_classes: &self.pair_classes,
-            remaining: self.remaining,
-        }
-    }
-}
-
-/// Logits of one graph.
-struct Classes<'a> {
-    denoiser: &'a FusedDenoiser,
-    question: &'a Question<'a>,
-    memory: &'a mut Memory,
-}
-
-impl WithSimd for Classes<'_> {
-    type Output = Logits;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Logits {
-        let Self { denoiser: FusedDenoiser { trunk, head, .. }, question, memory } = self;
-        let (graph, buffers) = (&question.graph, &mut memory.buffers);
-        let (h, e) = trunk.forward(simd, graph, None, buffers);
-        let logits = head.forward(simd, &graph.pairs, (&h, &e), question.asked(), buffers);
-        buffers.give([h, e]);
-        logits
-    }
-}
-
-/// Cross-entropies of one graph, and their gradient.
-struct Differentiate<'a> {
-    denoiser: &'a FusedDenoiser,
-    question: &'a Question<'a>,
-    /// Factor of the gradient.
-    weight: f32,
-    gradient: Option<&'a mut DenoiserGradient>,
-    memory: &'a mut Memory,
-}
-
-impl WithSimd for Differentiate<'_> {
-    type Output = [f64; 2];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> [f64; 2] {
-        let Self { denoiser, question, weight, gradient, memory } = self;
-        let FusedDenoiser { config, trunk, head, .. } = denoiser;
-        let Memory { buffers, tape } = memory;
-        let (graph, asked) = (&question.graph, question.asked());
-        let seen = gradient.is_some().then_some(&mut *tape);
-        let (h, e) = trunk.forward(simd, graph, seen, buffers);
-        let mut logits = head.forward(simd, &graph.pairs, (&h, &e), asked, buffers);
-        let known = [config.node_classes, config.edge_classes];
-        let mut losses = [0.0; 2];
-        for (which, logits) in [&mut logits.nodes, &mut logits.pairs].into_iter().enumerate() {
-            let rows = logits.chunks_exact_mut(padded(known[which])).zip(question.clean[which]);
-            losses[which] = rows.map(|(row, &clean)| into_gradient(row, known[which], clean, weight)).sum();
-        }
-        if let Some(gradient) = gradient {
-            let (mut dh, mut de) = (buffers.zeros(h.len()), buffers.zeros(e.len()));
-            let (back, into) = (&logits, &mut gradient.head);
-            head.backward(simd, &graph.pairs, (&h, &e), asked, back, (&mut dh, &mut de), into, buffers);
-            trunk.backward(simd, graph, tape, &mut dh, &mut de, &mut gradient.trunk, buffers);
-            buffers.give([dh, de]);
-        }
-        buffers.give([h, e, logits.nodes, logits.pairs]);
-        losses
-    }
-}
-
-/// The cross-entropy of a row of logits; the row becomes its gradient times `weight`.
-fn into_gradient(row: &mut [f32], classes: usize, clean: usize, weight: f32) -> f64 {
-    let (row, padding) = row.split_at_mut(classes);
-    padding.fill(0.0);
-    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let of_clean = row[clean] - highest;
-    let mut sum = 0.0;
-    for x in row.iter_mut() {
-        *x = libm::expf(*x - highest);
-        sum += *x;
-    }
-    for x in row.iter_mut() {
-        *x *= weight / sum;
-    }
-    row[clean] -= weight;
-    f64::from(libm::logf(sum) - of_clean)
 }

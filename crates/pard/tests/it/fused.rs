@@ -7,7 +7,7 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::{PairMean, Phase};
 use equidrift_pard::fused::Instructions;
 use equidrift_pard::{
-    BlockBatch, BlockDenoising, BlockGraph, DenoiserBatch, FusedDenoiser, LossWeights, NetworkConfig, Norm,
+    BlockBatch, BlockDenoising, BlockGraph, DenoiserBatch, FusedNetworks, LossWeights, NetworkConfig, Norm,
     PardError, PardNetworks, Targets, Tasks, initial_parameters,
 };
 use equidrift_train::Objective;
@@ -57,11 +57,11 @@ fn batch(graphs: &[BlockGraph]) -> (BlockBatch, Targets, Targets) {
     (batch, nodes, pairs)
 }
 
-fn fused(config: &NetworkConfig, count: usize, instructions: Instructions) -> FusedDenoiser {
-    FusedDenoiser::new(config, &parameters(config), threads(count), instructions).unwrap()
+fn fused(config: &NetworkConfig, count: usize, instructions: Instructions) -> FusedNetworks {
+    FusedNetworks::new(config, &parameters(config), threads(count), instructions).unwrap()
 }
 
-fn logits(denoiser: &FusedDenoiser, graphs: &[BlockGraph], times: &[usize]) -> [Vec<Vec<f64>>; 2] {
+fn logits(denoiser: &FusedNetworks, graphs: &[BlockGraph], times: &[usize]) -> [Vec<Vec<f64>>; 2] {
     let (batch, nodes, pairs) = batch(graphs);
     denoiser.classes(&input(&batch, times), &nodes, &pairs).unwrap()
 }
@@ -95,6 +95,35 @@ fn logits_are_those_of_the_tensor_library() {
             let error = largest_difference(&found, &exact);
             assert!(error < 1e-5, "{error:e} with {instructions:?}, {config:?}");
         }
+    }
+}
+
+#[test]
+fn logits_about_blocks_are_those_of_the_tensor_library() {
+    for (max_hops, config) in configs().into_iter().filter(|(max_hops, _)| *max_hops > 0) {
+        let batch = BlockBatch::single(&graphs(max_hops));
+        let networks =
+            PardNetworks::read(&config, &parameters(&config), &Device::flex(), DType::F64).unwrap();
+        let fused = fused(&config, 2, Instructions::Detect);
+        let rows: std::cell::RefCell<[Vec<Vec<f64>>; 2]> = Default::default();
+        let choose = |engine: usize| {
+            let rows = &rows;
+            move |row: usize, logits: &[f64]| {
+                rows.borrow_mut()[engine].push(logits.to_vec());
+                // Some class, the same for both.
+                (row + 1) % logits.len()
+            }
+        };
+        let expected = networks.next_blocks(&batch, None, choose(0), choose(0)).unwrap();
+        let found = fused.next_blocks(&batch, choose(1), choose(1)).unwrap();
+        assert_eq!(found, expected);
+        let sizes = [1, 3, 2];
+        let first = networks.first_degree(&sizes).unwrap().try_into_vec_as::<f64>().unwrap();
+        let [mut expected, mut found] = rows.into_inner();
+        expected.extend(first.chunks(config.block_degrees).map(<[f64]>::to_vec));
+        found.extend(fused.first_degree(&sizes).unwrap());
+        let error = largest_difference(&[found, vec![]], &[expected, vec![]]);
+        assert!(error < 1e-5, "{error:e}, {config:?}");
     }
 }
 
@@ -164,10 +193,10 @@ fn threads_change_no_bit_of_a_gradient() {
 fn what_the_engine_does_not_know_is_refused_by_name() {
     let config = NetworkConfig { norm: Norm::Batch, ..config(0) };
     let parameters = ParameterSet::new();
-    let refused = FusedDenoiser::new(&config, &parameters, threads(1), Instructions::Detect);
+    let refused = FusedNetworks::new(&config, &parameters, threads(1), Instructions::Detect);
     assert!(matches!(refused, Err(PardError::NotFused { what: "batch norm" })));
     let combined = NetworkConfig { tasks: Tasks::Combined, norm: Norm::Layer, ..config };
-    assert!(FusedDenoiser::missing(&combined).is_some());
+    assert!(FusedNetworks::missing(&combined).is_some());
     let (config, diffusion, graphs) = (crate::training::config(0), diffusion(), graphs(0));
     let bound = LossWeights { bound: 1.0, cross_entropy: 1.0 };
     let objective = BlockDenoising::new(&config, &diffusion, bound, &graphs, 5, &Device::flex()).unwrap();
