@@ -252,12 +252,16 @@ pub(crate) fn kind_of(error: &GdssError) -> ErrorKind {
 /// The same for Pard.
 pub(crate) fn kind_of_pard(error: &PardError) -> ErrorKind {
     match error {
-        PardError::Config { .. } | PardError::Layer(_) | PardError::UnusedParameter { .. } => {
-            ErrorKind::Mismatch
-        }
+        PardError::Config { .. }
+        | PardError::Layer(_)
+        | PardError::UnusedParameter { .. }
+        | PardError::NoFirstSizes { .. } => ErrorKind::Mismatch,
         PardError::Model { source, .. } => kind_of_pard(source),
-        PardError::Setting { .. } | PardError::NotTrainable { .. } => ErrorKind::Usage,
-        PardError::Device { .. } | PardError::MissingInput { .. } | PardError::Stopped => ErrorKind::Failure,
+        PardError::Setting { .. } | PardError::NotTrainable { .. } | PardError::Grid { .. } => ErrorKind::Usage,
+        PardError::Device { .. }
+        | PardError::MissingInput { .. }
+        | PardError::Stopped
+        | PardError::Memory { .. } => ErrorKind::Failure,
         _ => ErrorKind::BadInput,
     }
 }

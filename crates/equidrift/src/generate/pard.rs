@@ -68,7 +68,7 @@ pub(super) fn open(
         networks,
         diffusion: config.diffusion.build()?,
         grid,
-        first_sizes: config.first_size_frequencies(),
+        first_sizes: config.first_size_frequencies()?,
         one_block,
         config: config.clone(),
     };

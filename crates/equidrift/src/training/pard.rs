@@ -190,6 +190,7 @@ pub(super) fn pard_config(
         steps: settings.steps,
         grid: pard.grid,
         sampling_weights: settings.weights,
+        loss: Some(pard.loss),
         origin: Some(origin),
     };
     config.check()?;
