@@ -23,6 +23,7 @@ mod frame;
 mod generate;
 mod graph_input;
 pub mod likelihood;
+pub mod likelihood_bound;
 mod manifest;
 mod merge;
 mod model;
@@ -46,6 +47,7 @@ pub use generate::{
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
+pub use likelihood_bound::{BoundReport, BoundRequest, likelihood_bound};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;
 pub use model::{FamilyModel, Model};

@@ -86,7 +86,8 @@ impl FileBatch {
             let present = blocks.iter().filter(|&&block| block != PADDING).count();
             let half = present / 2;
             let wrong = (0..n).find(|&i| {
-                let expected = if i < half { blocks[i] } else { blocks.get(i - half).copied().unwrap_or(PADDING) };
+                let expected =
+                    if i < half { blocks[i] } else { blocks.get(i - half).copied().unwrap_or(PADDING) };
                 let padding = i >= 2 * half;
                 (blocks[i] == PADDING) != padding
                     || (!padding && (blocks[i] != expected || copies[i] != (i >= half)))
@@ -181,12 +182,14 @@ impl<'a> Input<'a> {
         };
         let [b, n] = two("in.nodes_blockid")?;
         let [_, m] = two("in.block_size")?;
-        let (sizes, degrees) = (self.whole("in.block_size", &[b, m])?, self.whole("in.block_degree", &[b, m])?);
+        let (sizes, degrees) =
+            (self.whole("in.block_size", &[b, m])?, self.whole("in.block_degree", &[b, m])?);
         let found = self.shaped("in.nodes_blockid", &[b, n])?.to_f64();
         let mut block = Vec::with_capacity(b * n);
         for (at, &number) in found.iter().enumerate() {
             let row = &sizes[at / n * m..][..m];
-            let real = number >= 0.0 && number.fract() == 0.0 && row.get(number as usize).is_some_and(|&s| s > 0);
+            let real =
+                number >= 0.0 && number.fract() == 0.0 && row.get(number as usize).is_some_and(|&s| s > 0);
             if !real && number != -1.0 {
                 let expected = "-1, or a block whose size in `in.block_size` is above 0";
                 return Err(self.value("in.nodes_blockid", expected, number, at));
@@ -304,7 +307,12 @@ impl<'a> Input<'a> {
     }
 
     /// The noisy classes of targets.
-    fn noisy(&self, batch: &BlockBatch, nodes: &Targets, pairs: &Targets) -> Result<[Vec<usize>; 2], PardError> {
+    fn noisy(
+        &self,
+        batch: &BlockBatch,
+        nodes: &Targets,
+        pairs: &Targets,
+    ) -> Result<[Vec<usize>; 2], PardError> {
         let of = |name, targets: &Targets, classes: &[i32]| {
             let noisy = targets.place.iter().map(|&place| {
                 let wrong = || self.value(name, "a class for every target", f64::from(classes[place]), place);

@@ -58,22 +58,23 @@ impl ReleasedModel {
     /// # Errors
     /// [`PardError::Unsupported`].
     pub fn vocabulary(&self) -> Result<Option<Vocabulary>, PardError> {
-        let atoms: &[&str] = match (self.data.as_str(), self.networks.node_classes, self.networks.edge_classes) {
-            ("qm9_h", 6, 5) => &["H", "C", "N", "O", "F"],
-            ("zinc250k", 10, 5) => &["C", "N", "O", "F", "P", "S", "Cl", "Br", "I"],
-            (_, 2, 3) => return Ok(None),
-            _ => {
-                return Err(PardError::Unsupported {
-                    path: self.path.clone(),
-                    field: "data",
-                    found: format!(
-                        "{} with {} classes of nodes and {} of edges",
-                        self.data, self.networks.node_classes, self.networks.edge_classes
-                    ),
-                    expected: "qm9_h (6, 5), zinc250k (10, 5), or plain graphs (2, 3)",
-                });
-            }
-        };
+        let atoms: &[&str] =
+            match (self.data.as_str(), self.networks.node_classes, self.networks.edge_classes) {
+                ("qm9_h", 6, 5) => &["H", "C", "N", "O", "F"],
+                ("zinc250k", 10, 5) => &["C", "N", "O", "F", "P", "S", "Cl", "Br", "I"],
+                (_, 2, 3) => return Ok(None),
+                _ => {
+                    return Err(PardError::Unsupported {
+                        path: self.path.clone(),
+                        field: "data",
+                        found: format!(
+                            "{} with {} classes of nodes and {} of edges",
+                            self.data, self.networks.node_classes, self.networks.edge_classes
+                        ),
+                        expected: "qm9_h (6, 5), zinc250k (10, 5), or plain graphs (2, 3)",
+                    });
+                }
+            };
         Ok(Some(Vocabulary { atoms: atoms.iter().map(|&atom| atom.to_owned()).collect() }))
     }
 

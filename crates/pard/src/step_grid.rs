@@ -106,11 +106,13 @@ mod tests {
         }
         assert_eq!(StepGrid::Uniform {}.steps(500, 5), [500, 400, 300, 200, 100, 0]);
         assert_eq!(StepGrid::Polynomial { power: 2.0 }.steps(500, 5), [500, 320, 180, 80, 20, 0]);
-        for (text, grid) in [("uniform", StepGrid::Uniform {}), ("polynomial:2", StepGrid::Polynomial { power: 2.0 })]
+        for (text, grid) in
+            [("uniform", StepGrid::Uniform {}), ("polynomial:2", StepGrid::Polynomial { power: 2.0 })]
         {
             assert_eq!((text.parse::<StepGrid>().unwrap(), grid.to_string().as_str()), (grid, text));
         }
-        for text in ["", "polynomial", "polynomial:", "polynomial:0", "polynomial:nan", "uniform:2", "cosine"] {
+        for text in ["", "polynomial", "polynomial:", "polynomial:0", "polynomial:nan", "uniform:2", "cosine"]
+        {
             let error = text.parse::<StepGrid>().unwrap_err().to_string();
             assert!(error.contains("polynomial:P"), "{error}");
         }

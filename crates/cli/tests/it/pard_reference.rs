@@ -75,7 +75,10 @@ fn converted_checkpoints_evaluate_to_the_golden_vectors() {
                 }
                 compared += 1;
             }
-            println!("{name} {flags:?}: {compared} tensors, largest relative error {:.1e} ({})", worst.0, worst.1);
+            println!(
+                "{name} {flags:?}: {compared} tensors, largest relative error {:.1e} ({})",
+                worst.0, worst.1
+            );
             assert!(worst.0 <= allowed && compared >= 10, "{name} {flags:?}: {worst:?}, {compared} tensors");
         }
     }
@@ -113,7 +116,10 @@ fn a_converted_checkpoint_is_shown_and_generates_when_first_sizes_are_known() {
     let flags = ["--sizes-from", smiles.to_str().unwrap()];
     assert_eq!(code(&convert(&json, &model, &flags)), 0);
     let config: Value = serde_json::from_slice(&fs::read(model.join("config.json")).unwrap()).unwrap();
-    assert_eq!((&config["max_nodes"], &config["first_sizes"]), (&9.into(), &serde_json::json!({"1": 1, "2": 1})));
+    assert_eq!(
+        (&config["max_nodes"], &config["first_sizes"]),
+        (&9.into(), &serde_json::json!({"1": 1, "2": 1}))
+    );
     if let Some(graphs) = data_file("graphs/comm20.json") {
         let graphs = format!("{}:digress:train", graphs.display());
         let result = convert(&reference.join("small_ln.json"), &model, &["--sizes-from", &graphs]);

@@ -37,6 +37,8 @@ fn classes_may_be_numbers_or_one_hot_rows() {
     let run = |file: &TensorFile| forward(&model, file, &dir, Precision::F32, &Device::flex()).unwrap();
     let one_hot = run(&case.golden);
     let mut numbers = case.golden.clone();
-    assert!(numbers.tensors.remove("in.nodes_x_t").is_some() && numbers.tensors.remove("in.edges_x_t").is_some());
+    assert!(
+        numbers.tensors.remove("in.nodes_x_t").is_some() && numbers.tensors.remove("in.edges_x_t").is_some()
+    );
     assert_eq!(one_hot, run(&numbers));
 }
