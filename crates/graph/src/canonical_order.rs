@@ -102,7 +102,7 @@ impl Search<'_> {
                 next[*node] = colour;
             }
             colours = next;
-            if colour + 1 <= count || colours.is_empty() {
+            if colour < count || colours.is_empty() {
                 return colours;
             }
             count = colour + 1;

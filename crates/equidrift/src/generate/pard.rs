@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use equidrift_gdss::EngineKind;
 use equidrift_pard::{
-    Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks, Unfinished,
-    first_size,
+    Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks, Sequence,
+    Unfinished, first_size,
 };
+use equidrift_sampler::SamplerConfig;
 
 use super::Report;
 use super::sampling::{BatchSampler, Drawn};
@@ -32,11 +33,13 @@ pub(super) fn open(
     model: &PardModel,
 ) -> Result<(GenerateRequest, Course, Box<dyn BatchSampler>), Error> {
     let refuse = |field| {
-        let reason = "models of this family draw classes: they have steps, and no sampler of real numbers";
+        let reason = "models of family pard draw classes of nodes and edges: their sampler is `ancestral`, with steps (--steps) \
+                      and a grid of them (--grid uniform or polynomial:P)";
         Err(Error::Request { field, reason })
     };
+    let usual = SamplerConfig::by_name("ancestral")?;
     for (field, given) in [
-        ("sampler", request.sampler.is_some()),
+        ("sampler", request.sampler.as_ref().is_some_and(|sampler| *sampler != usual)),
         ("adaptive", request.adaptive.is_some()),
         ("plan", request.plan.is_some()),
         ("match_prior", request.match_prior),
@@ -57,9 +60,20 @@ pub(super) fn open(
         let reason = "more network calls than the model's diffusion has steps";
         return Err(Error::Request { field: "steps", reason });
     }
-    let request = GenerateRequest { steps: Some(steps), engine: Some(EngineKind::Burn), ..request.clone() };
+    if config.network.sequence == Sequence::Prefixes {
+        let reason =
+            "models on prefixes take eigenvectors of growing graphs as an input, which are not computed here";
+        return Err(Error::Request { field: "model", reason });
+    }
+    // The only sampler, whether it was named or not.
+    let request = GenerateRequest {
+        sampler: None,
+        steps: Some(steps),
+        engine: Some(EngineKind::Burn),
+        ..request.clone()
+    };
     let device = request.device.open().map_err(|source| Error::Device { source })?;
-    let grid = config.grid.steps(config.diffusion.steps, steps);
+    let grid = request.grid.unwrap_or(config.grid).steps(config.diffusion.steps, steps);
     let networks = model.networks(&device)?;
     let one_block = !networks.has_block_heads();
     let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), one_block });
