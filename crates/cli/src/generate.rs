@@ -85,6 +85,10 @@ struct RunArgs {
     /// Worker threads; changes speed, never a sample [default: one per processor]
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
+    /// Memory that the batches of a model of family pard may use together, in MiB; a graph that needs more is refused [default:
+    /// three quarters of what is free]
+    #[arg(long, value_name = "MiB", value_parser = clap::value_parser!(u32).range(1..))]
+    max_memory: Option<u32>,
     /// Device: cpu, tch, cuda[:i], wgpu[:i] (as compiled in) [default: cpu]
     #[arg(long)]
     device: Option<DeviceKind>,
@@ -151,6 +155,7 @@ impl RunArgs {
         request.match_prior |= self.match_prior;
         set(&mut request.batch, self.batch.map(|batch| batch as usize));
         set(&mut request.threads, self.threads.map(|threads| threads as usize));
+        request.max_memory = self.max_memory.map(|mib| u64::from(mib) << 20).or(request.max_memory);
         set(&mut request.device, self.device);
         request.engine = self.engine.or(request.engine);
         set(&mut request.shard, self.shard);

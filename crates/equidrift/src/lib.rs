@@ -43,7 +43,7 @@ pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{
     Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
-    generate_graphs,
+    generate_graphs, pard_graph_bytes,
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};

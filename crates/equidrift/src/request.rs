@@ -79,6 +79,10 @@ pub struct GenerateRequest {
     pub batch: usize,
     /// Worker threads; 0 means one per processor. Changes speed and memory, never a sample.
     pub threads: usize,
+    /// Bytes that the batches of a model of family `pard` may use together; none means three quarters of what is free. Batches and
+    /// workers are cut to it; a graph that does not fit is refused. Never changes a sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<u64>,
 }
 
 impl Default for GenerateRequest {
@@ -101,6 +105,7 @@ impl Default for GenerateRequest {
             device: DeviceKind::Cpu,
             batch: 128,
             threads: 0,
+            max_memory: None,
         }
     }
 }
@@ -201,7 +206,14 @@ impl GenerateRequest {
     pub fn digest(&self) -> Result<String, Error> {
         // Norms taken over the batch, as in the published programmes, make its size matter.
         let batch = if self.norm() == NormScope::PerSample { 0 } else { self.batch };
-        let neutral = Self { model: String::new(), shard: Shard::WHOLE, batch, threads: 0, ..self.clone() };
+        let neutral = Self {
+            model: String::new(),
+            shard: Shard::WHOLE,
+            batch,
+            threads: 0,
+            max_memory: None,
+            ..self.clone()
+        };
         sha256_of_json(&neutral)
     }
 }
@@ -273,6 +285,7 @@ mod tests {
         let same = GenerateRequest {
             batch: 7,
             threads: 3,
+            max_memory: Some(1 << 30),
             shard: "1/3".parse().unwrap(),
             model: "elsewhere".into(),
             ..request.clone()

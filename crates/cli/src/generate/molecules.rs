@@ -30,7 +30,8 @@ Examples:
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 
 A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, grid, adaptive,
-plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
+plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads, max_memory
+(bytes); flags win over it.")]
 pub(super) struct MoleculesArgs {
     /// Output file; its suffix names the format: .smi, .sdf, .jsonl. Without it, results go to standard output
     #[arg(short, long, value_name = "FILE")]

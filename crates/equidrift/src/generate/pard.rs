@@ -10,6 +10,7 @@ use equidrift_pard::{
 use equidrift_sampler::SamplerConfig;
 
 use super::Report;
+use super::pard_memory::{allowed_bytes, workers_and_pairs};
 use super::sampling::{BatchSampler, Drawn};
 use crate::batching::Batch;
 use crate::course::{Ancestral, Course};
@@ -25,6 +26,7 @@ struct PardSampler {
     grid: Vec<usize>,
     first_sizes: Vec<f64>,
     one_block: bool,
+    max_memory: Option<u64>,
 }
 
 /// The request with everything filled in, its course, and what draws its batches.
@@ -84,6 +86,7 @@ pub(super) fn open(
         grid,
         first_sizes: config.first_size_frequencies()?,
         one_block,
+        max_memory: request.max_memory,
         config: config.clone(),
     };
     Ok((request, course, Box::new(sampler)))
@@ -96,6 +99,13 @@ impl BatchSampler for PardSampler {
         } else {
             self.config.max_nodes
         }
+    }
+
+    fn within_memory(&self, wanted: (usize, usize)) -> Result<(usize, usize), Error> {
+        // A graph of one block is never larger than the largest of them.
+        let largest = self.first_sizes.len().saturating_sub(1);
+        let nodes = if self.one_block { largest } else { self.config.max_nodes };
+        Ok(workers_and_pairs(&self.config.network, nodes, allowed_bytes(self.max_memory), wanted)?)
     }
 
     fn draw(
