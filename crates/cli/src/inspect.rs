@@ -127,7 +127,10 @@ fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> Cl
         ("blocks", format!("degrees over {} hops", config.max_hops)),
         ("diffusion", json(serde_json::to_string(&config.diffusion))?),
         ("steps", format!("{} per block, {}", config.steps, json(serde_json::to_string(&config.grid))?)),
-        ("first blocks", sizes.join(", ")),
+        (
+            "first blocks",
+            if sizes.is_empty() { "not known; it generates nothing".to_owned() } else { sizes.join(", ") },
+        ),
         ("weights", format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase()),
     ];
     if let Some(vocabulary) = &config.vocabulary {

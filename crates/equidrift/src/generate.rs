@@ -8,6 +8,7 @@ mod gdss;
 mod graphs;
 mod molecules;
 mod pard;
+mod pard_memory;
 mod sampling;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use equidrift_molecule::Chemistry;
 
 pub use self::graphs::{GraphGenerator, GraphJob, generate_graphs};
 pub use self::molecules::{Generator, Job, generate};
+pub use self::pard_memory::pard_graph_bytes;
 use self::sampling::{Decoder, Sampling};
 use crate::error::Error;
 use crate::frame::Frame;

@@ -23,6 +23,7 @@ mod frame;
 mod generate;
 mod graph_input;
 pub mod likelihood;
+pub mod likelihood_bound;
 mod manifest;
 mod merge;
 mod model;
@@ -42,10 +43,11 @@ pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{
     Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
-    generate_graphs,
+    generate_graphs, pard_graph_bytes,
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
+pub use likelihood_bound::{BoundReport, BoundRequest, likelihood_bound};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;
 pub use model::{FamilyModel, Model};

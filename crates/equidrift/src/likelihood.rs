@@ -104,7 +104,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
         let n = values.clone().count() as f64;
         let mean = values.clone().sum::<f64>() / n;
         let squares: f64 = values.map(|value| (value - mean) * (value - mean)).sum();

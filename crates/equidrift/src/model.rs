@@ -142,6 +142,26 @@ impl Model {
         }
     }
 
+    /// The model itself, of family `pard`.
+    ///
+    /// # Errors
+    /// [`Error::Family`].
+    pub fn pard(&self) -> Result<&PardModel, Error> {
+        match &self.family {
+            FamilyModel::Pard(model) => Ok(model),
+            other => {
+                let (found, expected) = (other.name(), equidrift_pard::config::FAMILY);
+                Err(Error::Family { model: self.name.clone(), expected, found })
+            }
+        }
+    }
+
+    /// What it makes.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        self.family.task()
+    }
+
     /// Mean and variance of the training data's node features and edges. The features are one-hot, so theirs are known
     /// without data; those of the edges stand in the configuration, or are not known. Both are of the scaled data.
     fn data_moments(config: &GdssConfig) -> (DataMoments, Option<DataMoments>) {
@@ -252,12 +272,18 @@ pub(crate) fn kind_of(error: &GdssError) -> ErrorKind {
 /// The same for Pard.
 pub(crate) fn kind_of_pard(error: &PardError) -> ErrorKind {
     match error {
-        PardError::Config { .. } | PardError::Layer(_) | PardError::UnusedParameter { .. } => {
-            ErrorKind::Mismatch
-        }
+        PardError::Config { .. }
+        | PardError::Layer(_)
+        | PardError::UnusedParameter { .. }
+        | PardError::NoFirstSizes { .. } => ErrorKind::Mismatch,
         PardError::Model { source, .. } => kind_of_pard(source),
-        PardError::Setting { .. } | PardError::NotTrainable { .. } => ErrorKind::Usage,
-        PardError::Device { .. } | PardError::MissingInput { .. } | PardError::Stopped => ErrorKind::Failure,
+        PardError::Setting { .. } | PardError::NotTrainable { .. } | PardError::Grid { .. } => {
+            ErrorKind::Usage
+        }
+        PardError::Device { .. }
+        | PardError::MissingInput { .. }
+        | PardError::Stopped
+        | PardError::Memory { .. } => ErrorKind::Failure,
         _ => ErrorKind::BadInput,
     }
 }

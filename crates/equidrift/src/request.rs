@@ -5,6 +5,7 @@ use std::ops::Range;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
+use equidrift_pard::StepGrid;
 use equidrift_sampler::plan::{AdaptiveConfig, NormScope, PerComponent};
 use equidrift_sampler::{Op, Plan, SamplerConfig};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -48,6 +49,10 @@ pub struct GenerateRequest {
     pub sampler: Option<SamplerConfig>,
     /// Its number of steps; none means the model's own default.
     pub steps: Option<usize>,
+    /// At which steps of the diffusion a model of family `pard` calls its denoiser: `uniform`, or `polynomial:2` for steps that
+    /// become smaller towards the data; none means the model's own default.
+    #[serde(with = "grid_text", skip_serializing_if = "Option::is_none")]
+    pub grid: Option<StepGrid>,
     /// A sampler that chooses its steps sample by sample, in place of `sampler` and `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveConfig>,
@@ -74,6 +79,10 @@ pub struct GenerateRequest {
     pub batch: usize,
     /// Worker threads; 0 means one per processor. Changes speed and memory, never a sample.
     pub threads: usize,
+    /// Bytes that the batches of a model of family `pard` may use together; none means three quarters of what is free. Batches and
+    /// workers are cut to it; a graph that does not fit is refused. Never changes a sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<u64>,
 }
 
 impl Default for GenerateRequest {
@@ -84,6 +93,7 @@ impl Default for GenerateRequest {
             model: DEFAULT_MODEL.to_owned(),
             sampler: None,
             steps: None,
+            grid: None,
             adaptive: None,
             plan: None,
             match_prior: false,
@@ -95,6 +105,7 @@ impl Default for GenerateRequest {
             device: DeviceKind::Cpu,
             batch: 128,
             threads: 0,
+            max_memory: None,
         }
     }
 }
@@ -111,6 +122,11 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::Request`] where an option is given that the sampler does not have.
     pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
+        if self.grid.is_some() {
+            let reason =
+                "only models of family pard have a grid of steps; other samplers have options of their own";
+            return Err(Error::Request { field: "grid", reason });
+        }
         let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
         let options = self.snr.is_some() || self.scale_eps.is_some();
         let planned = options || self.sampler.is_some() || self.steps.is_some();
@@ -190,7 +206,14 @@ impl GenerateRequest {
     pub fn digest(&self) -> Result<String, Error> {
         // Norms taken over the batch, as in the published programmes, make its size matter.
         let batch = if self.norm() == NormScope::PerSample { 0 } else { self.batch };
-        let neutral = Self { model: String::new(), shard: Shard::WHOLE, batch, threads: 0, ..self.clone() };
+        let neutral = Self {
+            model: String::new(),
+            shard: Shard::WHOLE,
+            batch,
+            threads: 0,
+            max_memory: None,
+            ..self.clone()
+        };
         sha256_of_json(&neutral)
     }
 }
@@ -205,6 +228,24 @@ fn name_or_options<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Sampler
             SamplerConfig::by_name(&name).map(Some).map_err(D::Error::custom)
         }
         Some(options) => serde_json::from_value(options).map(Some).map_err(D::Error::custom),
+    }
+}
+
+/// A grid of steps as the command line has it.
+mod grid_text {
+    use equidrift_pard::StepGrid;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(grid: &Option<StepGrid>, output: S) -> Result<S::Ok, S::Error> {
+        match grid {
+            Some(grid) => output.collect_str(grid),
+            None => output.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<StepGrid>, D::Error> {
+        let text = Option::<String>::deserialize(input)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }
 
@@ -229,8 +270,10 @@ mod tests {
             num: 12,
             shard: "1/3".parse().unwrap(),
             sampler: SamplerConfig::by_name("s4").ok(),
+            grid: "polynomial:1.5".parse().ok(),
             ..GenerateRequest::default()
         };
+        assert!(request.grid.is_some());
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<GenerateRequest>(&text).unwrap(), request);
     }
@@ -242,6 +285,7 @@ mod tests {
         let same = GenerateRequest {
             batch: 7,
             threads: 3,
+            max_memory: Some(1 << 30),
             shard: "1/3".parse().unwrap(),
             model: "elsewhere".into(),
             ..request.clone()
@@ -253,6 +297,7 @@ mod tests {
             GenerateRequest { steps: Some(10), ..request.clone() },
             GenerateRequest { correction: Correction::None, ..request.clone() },
             GenerateRequest { device: DeviceKind::Tch, ..request.clone() },
+            GenerateRequest { grid: "polynomial:2".parse().ok(), ..request.clone() },
         ] {
             assert_ne!(other.digest().unwrap(), digest);
         }

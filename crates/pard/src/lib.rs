@@ -20,7 +20,7 @@
 //! | generation, block by block | [`generation`], [`draws`] |
 //! | likelihood | [`likelihood`] |
 //! | model folders | [`config`], [`model`] |
-//! | reading reference checkpoints | [`released`] |
+//! | reading reference checkpoints, checking them | [`released`], [`mod@forward`], [`file_batch`] |
 //!
 //! The published programme and the repaired one differ in [`NetworkConfig`] and [`equidrift_graph::BlockDegree`] only.
 
@@ -38,6 +38,8 @@ pub mod cycle_features;
 pub mod denoising_loss;
 pub mod draws;
 mod error;
+pub mod file_batch;
+pub mod forward;
 pub mod fused;
 pub mod generation;
 pub mod heads;
@@ -62,6 +64,8 @@ pub use cycle_features::cycle_features;
 pub use denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets};
 pub use draws::{Draws, KeyedDraws, Purpose, Question};
 pub use error::PardError;
+pub use file_batch::FileBatch;
+pub use forward::{Precision, forward};
 pub use fused::FusedNetworks;
 pub use generation::{Engine, GeneratedGraph, Generation, Round, Unfinished, first_size};
 pub use heads::{BlockLogits, ClassLogits};
@@ -71,5 +75,5 @@ pub use likelihood::{LikelihoodBound, LikelihoodDraw, Presentation, likelihood_b
 pub use model::PardModel;
 pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
 pub use networks::{DenoiserBatch, PardNetworks};
-pub use released::{ReleasedModel, convert_pard};
+pub use released::{FirstBlocks, ReleasedModel, convert_pard};
 pub use step_grid::StepGrid;

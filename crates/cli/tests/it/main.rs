@@ -17,6 +17,7 @@ mod geotdm;
 mod help;
 mod likelihood;
 mod pard;
+mod pard_reference;
 mod reference;
 mod samplers;
 mod set_distances;

@@ -6,10 +6,12 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, GdssError};
 use equidrift_pard::{
     Engine, FusedNetworks, Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel,
-    PardNetworks, Tasks, Unfinished, first_size,
+    PardNetworks, Sequence, Tasks, Unfinished, first_size,
 };
+use equidrift_sampler::SamplerConfig;
 
 use super::Report;
+use super::pard_memory::{allowed_bytes, workers_and_pairs};
 use super::sampling::{BatchSampler, Drawn};
 use crate::batching::Batch;
 use crate::course::{Ancestral, Course};
@@ -25,6 +27,7 @@ struct PardSampler {
     grid: Vec<usize>,
     first_sizes: Vec<f64>,
     one_block: bool,
+    max_memory: Option<u64>,
 }
 
 /// The networks in one of the engines.
@@ -71,11 +74,13 @@ pub(super) fn open(
     model: &PardModel,
 ) -> Result<(GenerateRequest, Course, Box<dyn BatchSampler>), Error> {
     let refuse = |field| {
-        let reason = "models of this family draw classes: they have steps, and no sampler of real numbers";
+        let reason = "models of family pard draw classes of nodes and edges: their sampler is `ancestral`, with steps (--steps) \
+                      and a grid of them (--grid uniform or polynomial:P)";
         Err(Error::Request { field, reason })
     };
+    let usual = SamplerConfig::by_name("ancestral")?;
     for (field, given) in [
-        ("sampler", request.sampler.is_some()),
+        ("sampler", request.sampler.as_ref().is_some_and(|sampler| *sampler != usual)),
         ("adaptive", request.adaptive.is_some()),
         ("plan", request.plan.is_some()),
         ("match_prior", request.match_prior),
@@ -92,9 +97,20 @@ pub(super) fn open(
         let reason = "more network calls than the model's diffusion has steps";
         return Err(Error::Request { field: "steps", reason });
     }
+    if config.network.sequence == Sequence::Prefixes {
+        let reason =
+            "models on prefixes take eigenvectors of growing graphs as an input, which are not computed here";
+        return Err(Error::Request { field: "model", reason });
+    }
     let networks = Networks::open(request, model)?;
-    let request = GenerateRequest { steps: Some(steps), engine: Some(networks.kind()), ..request.clone() };
-    let grid = config.grid.steps(config.diffusion.steps, steps);
+    // The only sampler, whether it was named or not.
+    let request = GenerateRequest {
+        sampler: None,
+        steps: Some(steps),
+        engine: Some(networks.kind()),
+        ..request.clone()
+    };
+    let grid = request.grid.unwrap_or(config.grid).steps(config.diffusion.steps, steps);
     let one_block = config.network.tasks == Tasks::DenoiserOnly;
     let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), one_block });
     let sampler = PardSampler {
@@ -102,8 +118,9 @@ pub(super) fn open(
         networks,
         diffusion: config.diffusion.build()?,
         grid,
-        first_sizes: config.first_size_frequencies(),
+        first_sizes: config.first_size_frequencies()?,
         one_block,
+        max_memory: request.max_memory,
         config: config.clone(),
     };
     Ok((request, course, Box::new(sampler)))
@@ -116,6 +133,13 @@ impl BatchSampler for PardSampler {
         } else {
             self.config.max_nodes
         }
+    }
+
+    fn within_memory(&self, wanted: (usize, usize)) -> Result<(usize, usize), Error> {
+        // A graph of one block is never larger than the largest of them.
+        let largest = self.first_sizes.len().saturating_sub(1);
+        let nodes = if self.one_block { largest } else { self.config.max_nodes };
+        Ok(workers_and_pairs(&self.config.network, nodes, allowed_bytes(self.max_memory), wanted)?)
     }
 
     fn draw(

@@ -69,6 +69,12 @@ pub(crate) trait BatchSampler: Send + Sync {
         1
     }
 
+    /// How many workers may draw at the same time and how many pairs of nodes a batch of each may hold, where `workers` and
+    /// `pairs` are what is wanted.
+    fn within_memory(&self, wanted: (usize, usize)) -> Result<(usize, usize), Error> {
+        Ok(wanted)
+    }
+
     /// The samples of a batch in its order; `None` where it was given up because of `stop`.
     fn draw(
         &self,
@@ -85,6 +91,7 @@ pub(crate) struct Sampling {
     pub(crate) course: Course,
     sampler: Box<dyn BatchSampler>,
     threads: usize,
+    most_pairs: usize,
 }
 
 impl Sampling {
@@ -103,7 +110,8 @@ impl Sampling {
             (0, _) => 1,
             (threads, _) => threads,
         };
-        Ok(Self { request, model, course, sampler, threads })
+        let (threads, most_pairs) = sampler.within_memory((threads, MOST_PAIRS))?;
+        Ok(Self { request, model, course, sampler, threads, most_pairs })
     }
 
     /// Draws the samples of the request from id `first` on and hands them to `deliver` in order of id, as they come.
@@ -118,7 +126,7 @@ impl Sampling {
         let ids = first..self.request.ids().end;
         let batches = Batches::new(ids.clone(), self.request.batch, |id| self.sampler.nodes(id))
             .with_lanes(self.sampler.lanes())
-            .with_most_pairs(MOST_PAIRS);
+            .with_most_pairs(self.most_pairs);
         in_order(
             ids,
             batches,

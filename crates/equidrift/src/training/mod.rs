@@ -18,6 +18,7 @@ mod graphs;
 mod held_out;
 mod molecules;
 mod pard;
+mod pard_presets;
 mod prepared;
 mod run;
 mod sample_metrics;

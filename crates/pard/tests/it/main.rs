@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod diffusion;
+mod forward;
 mod fused;
 mod generation;
 mod laws;
