@@ -36,7 +36,7 @@ Examples:
   equidrift forward --model qm9/ --inputs golden.safetensors --output out.safetensors --precision f64")]
 pub(crate) struct ForwardArgs {
     /// Embedded model or model folder
-    #[arg(short, long, value_name = "NAME|DIR", default_value = equidrift::DEFAULT_MODEL)]
+    #[arg(short, long, value_name = "NAME|DIR", default_value = equidrift::DEFAULT_SCORE_MODEL)]
     model: String,
     /// Safetensors file with the inputs
     #[arg(long, value_name = "FILE")]

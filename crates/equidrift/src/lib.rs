@@ -55,7 +55,7 @@ pub use model_statistics::{StatisticsRequest, measure_statistics};
 pub use molecule_graphs::Skipped;
 pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
-pub use request::{DEFAULT_MODEL, GenerateRequest, embedded_plan, embedded_plans};
+pub use request::{DEFAULT_MODEL, DEFAULT_SCORE_MODEL, GenerateRequest, embedded_plan, embedded_plans};
 pub use shard::{Shard, ShardError};
 pub use summary::{GraphSummary, RunSummary, Summary, Tally};
 pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};

@@ -65,7 +65,7 @@ pub struct LikelihoodRequest {
 impl Default for LikelihoodRequest {
     fn default() -> Self {
         Self {
-            model: crate::request::DEFAULT_MODEL.to_owned(),
+            model: crate::request::DEFAULT_SCORE_MODEL.to_owned(),
             data: PathBuf::new(),
             rows: None,
             num: None,

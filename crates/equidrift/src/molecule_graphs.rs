@@ -148,7 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data.smi");
         fs::write(&data, "CCO\nC\nnothing\nCC#N\nCCCl\nCCCCCCCCCCCC\nC1CC1\nCC(=O)NC\n").unwrap();
-        let model = Model::open(crate::request::DEFAULT_MODEL).unwrap();
+        let model = Model::open(crate::request::DEFAULT_SCORE_MODEL).unwrap();
         let (graphs, skipped) = read(&data, None, None, &model).unwrap();
         assert_eq!(graphs.iter().map(|graph| graph.line).collect::<Vec<_>>(), [1, 4, 7, 8]);
         assert_eq!(skipped.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [2, 3, 5, 6]);

@@ -14,8 +14,11 @@ use crate::error::Error;
 use crate::output::sha256_of_json;
 use crate::shard::Shard;
 
-/// The model a request names when it names none.
-pub const DEFAULT_MODEL: &str = "qm9-gdss";
+/// The model of a request that names none.
+pub const DEFAULT_MODEL: &str = "qm9-pard";
+
+/// The model of a request that names none, but a sampler or a plan: those are for models of real numbers.
+pub const DEFAULT_SCORE_MODEL: &str = "qm9-gdss";
 
 /// The embedded plan of this name (`qm9-gdss-20` samples `qm9-gdss` with 20 network calls), if there is one.
 pub fn embedded_plan(name: &str) -> Option<Plan> {
@@ -42,7 +45,7 @@ pub struct GenerateRequest {
     pub num: u64,
     /// The seed. Sample `id` is a function of (seed, id) and of nothing else in the run.
     pub seed: u64,
-    /// Name of an embedded model, or a model folder.
+    /// Name of an embedded model, or a model folder. If it is empty, [`GenerateRequest::model_name`] has the default.
     pub model: String,
     /// The sampler: its name, or `{"name": ..}` with options; none means the model's own default.
     #[serde(deserialize_with = "name_or_options")]
@@ -90,7 +93,7 @@ impl Default for GenerateRequest {
         Self {
             num: 100,
             seed: 0,
-            model: DEFAULT_MODEL.to_owned(),
+            model: String::new(),
             sampler: None,
             steps: None,
             grid: None,
@@ -111,6 +114,23 @@ impl Default for GenerateRequest {
 }
 
 impl GenerateRequest {
+    /// The model, or what is meant by none: [`DEFAULT_MODEL`] with its own sampler, and [`DEFAULT_SCORE_MODEL`] where a sampler,
+    /// a plan or an option of theirs is asked for.
+    #[must_use]
+    pub fn model_name(&self) -> &str {
+        let real = self.sampler.is_some()
+            || self.adaptive.is_some()
+            || self.plan.is_some()
+            || self.match_prior
+            || self.snr.is_some()
+            || self.scale_eps.is_some();
+        match (self.model.as_str(), real && self.grid.is_none()) {
+            ("", true) => DEFAULT_SCORE_MODEL,
+            ("", false) => DEFAULT_MODEL,
+            (named, _) => named,
+        }
+    }
+
     /// The ids of this request's shard.
     pub fn ids(&self) -> Range<u64> {
         self.shard.ids(self.num)

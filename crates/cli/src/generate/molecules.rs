@@ -23,7 +23,7 @@ Examples:
   equidrift generate molecules --num 20 | head -3
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
   equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
-  equidrift generate molecules --model qm9-pard --num 1000 --sampler ancestral --steps 50 --grid polynomial:2 -o pard.smi
+  equidrift generate molecules --num 1000 --steps 100 --grid polynomial:2 -o more-steps.smi
   equidrift generate molecules --num 100000 --plan qm9-gdss-20 -o fast.smi
   equidrift generate molecules --num 1000 --sampler '{\"name\": \"sde-dpm-solver++\", \"eta\": 1.3}' --steps 50
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
@@ -39,7 +39,7 @@ pub(super) struct MoleculesArgs {
     /// Format, where no file name tells it [default: smi]
     #[arg(long, value_enum)]
     format: Option<FormatName>,
-    /// Embedded model or model folder [default: qm9-gdss]
+    /// Embedded model or model folder [default: qm9-pard, or qm9-gdss where a sampler or a plan is named]
     #[arg(short, long, value_name = "NAME|DIR")]
     model: Option<String>,
     #[command(flatten)]

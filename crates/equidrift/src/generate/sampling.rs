@@ -98,6 +98,7 @@ impl Sampling {
     /// Opens the model, which must be one of `task`, and makes the plan.
     pub(crate) fn open(request: &GenerateRequest, task: Task) -> Result<Self, Error> {
         request.check()?;
+        let request = &GenerateRequest { model: request.model_name().to_owned(), ..request.clone() };
         let model = Model::open(&request.model)?;
         model.expect_task(task)?;
         let (request, course, sampler) = match model.family() {
