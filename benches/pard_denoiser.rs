@@ -4,13 +4,14 @@
 //! cargo bench --bench pard_denoiser
 //! ```
 //!
+//! `-- --rate call|step BATCH THREADS SECONDS` prints graphs per second of the fused engine alone, for `benches/peer/pard_denoiser.py`.
 //! The weights are random: the time does not depend on them. A call is 18 million floating-point operations a graph (9.1 million
 //! products and sums: 1.1 million in the pairs and 0.28 million in the nodes of each of six layers, 0.8 million in the head).
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::kernels::Instructions;
 use equidrift_graph::BlockDegree;
@@ -132,4 +133,55 @@ fn training_step(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, call, training_step);
-criterion_main!(benches);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.as_slice() {
+        [flag, what, batch, threads, seconds] if flag == "--rate" => {
+            let number = |text: &String| text.parse::<usize>().expect("a number");
+            let seconds: f64 = seconds.parse().expect("a number of seconds");
+            let threads = NonZeroUsize::new(number(threads)).expect("at least one thread");
+            println!("{}", rate(what, number(batch), threads, seconds));
+        }
+        _ => {
+            benches();
+            Criterion::default().configure_from_args().final_summary();
+        }
+    }
+}
+
+/// Graphs per second of the fused engine: calls, or training steps.
+fn rate(what: &str, count: usize, threads: NonZeroUsize, seconds: f64) -> f64 {
+    let (network, diffusion, graphs) = (network(), diffusion(), graphs(count));
+    let parameters = initial_parameters(&network, 1).expect("sizes make a network");
+    let device = DeviceKind::Cpu.open().expect("the cpu is always there");
+    let examples: Vec<usize> = (0..count).collect();
+    let fused =
+        FusedNetworks::new(&network, &parameters, threads, Instructions::Detect).expect("its own parameters");
+    let batch = BlockBatch::for_training(&graphs);
+    let times = vec![STEPS / 2; count];
+    let input = DenoiserBatch {
+        batch: &batch,
+        times: &times,
+        steps: STEPS,
+        mean: PairMean::All,
+        structure: None,
+        questions: None,
+    };
+    let (nodes, pairs) = batch.targets_of_virtual_nodes();
+    let mut objective =
+        BlockDenoising::new(&network, &diffusion, LossWeights::default(), &graphs, 1, &device)
+            .and_then(|objective| objective.fused(threads))
+            .expect("the engine knows these networks");
+    let mut work = || match what {
+        "step" => drop(objective.evaluate(&parameters, &examples, 0).expect("the batch is sound")),
+        _ => drop(fused.classes(&input, &nodes, &pairs).expect("the batch is sound")),
+    };
+    work();
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed().as_secs_f64() < seconds {
+        work();
+        done += count;
+    }
+    done as f64 / start.elapsed().as_secs_f64()
+}
