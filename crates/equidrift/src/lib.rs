@@ -34,6 +34,7 @@ mod request;
 mod shard;
 mod summary;
 pub mod training;
+mod trajectories;
 mod workers;
 mod written;
 
@@ -41,8 +42,8 @@ pub use batching::{Batch, Batches};
 pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{
-    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
-    generate_graphs,
+    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, TrajectoryGenerator,
+    TrajectoryJob, chemistry, generate, generate_graphs, generate_trajectories,
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
@@ -55,6 +56,7 @@ pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, GenerateRequest, embedded_plan, embedded_plans};
 pub use shard::{Shard, ShardError};
-pub use summary::{GraphSummary, RunSummary, Summary, Tally};
+pub use summary::{GraphSummary, RunSummary, Summary, Tally, TrajectorySummary};
 pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};
+pub use trajectories::{TrajectoryRequest, TrajectorySource};
 pub use workers::{Ending, StopSignal, in_order};
