@@ -88,7 +88,7 @@ pub enum Error {
     Pard(#[from] PardError),
     /// A GeoTDM model folder is not usable, or its network cannot be set up or evaluated.
     #[error(transparent)]
-    Geotdm(#[from] GeotdmError),
+    Geotdm(Box<GeotdmError>),
     /// A trajectory file or a trajectory.
     #[error(transparent)]
     Trajectory(#[from] TrajectoryError),
@@ -441,6 +441,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl From<GeotdmError> for Error {
+    fn from(error: GeotdmError) -> Self {
+        Self::Geotdm(Box::new(error))
+    }
 }
 
 /// Whose fault an error is, as far as a caller may act on it.
