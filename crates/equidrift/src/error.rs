@@ -100,6 +100,14 @@ pub enum Error {
         /// What is wrong.
         source: Box<Error>,
     },
+    /// Samples that cannot be written in the format asked for.
+    #[error("{source}; the samples are kept in {}", partial.display())]
+    Unwritten {
+        /// The unfinished file.
+        partial: PathBuf,
+        /// What is in the way.
+        source: TrajectoryError,
+    },
     /// A file of trajectories that does not say what its atoms are.
     #[error("{}: no atom has an element; name a file that has them with --topology (.pdb, .extxyz, .npz)", path.display())]
     NoElements {

@@ -16,6 +16,12 @@ use crate::training::held_out::setting;
 use crate::training::settings::{overlay, spelt_out};
 use crate::training::tables::{Keep, Optimiser, ScheduleSettings};
 
+/// Most levels of a diffusion.
+const MOST_LEVELS: usize = 1_000_000;
+
+/// Most held-out runs, which are simulated in addition.
+const MOST_RUNS: u64 = 1 << 20;
+
 /// What the diffusion of a model ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -260,10 +266,15 @@ impl TrajectorySettings {
 
     /// The diffusion.
     pub(crate) fn diffusion(&self) -> Result<TrajectoryDiffusion, Error> {
-        Ok(match self.noise_schedule {
-            NoiseSchedule::Linear => TrajectoryDiffusion::linear(self.noise_levels)?,
-            NoiseSchedule::Cosine => TrajectoryDiffusion::cosine(self.noise_levels)?,
-        })
+        // A table of all levels is made.
+        if self.noise_levels > MOST_LEVELS {
+            return Err(setting(&format!("noise_levels must be at most {MOST_LEVELS}")));
+        }
+        let made = match self.noise_schedule {
+            NoiseSchedule::Linear => TrajectoryDiffusion::linear(self.noise_levels),
+            NoiseSchedule::Cosine => TrajectoryDiffusion::cosine(self.noise_levels),
+        };
+        made.map_err(|error| setting(&format!("noise_levels: {error} (linear needs at least 21)")))
     }
 
     /// Checks the ranges of what is not about networks and samplers.
@@ -281,6 +292,9 @@ impl TrajectorySettings {
             if value == 0 {
                 return Err(setting(&format!("{name} must be at least 1")));
             }
+        }
+        if self.validation.runs > MOST_RUNS {
+            return Err(setting(&format!("validation.runs must be at most {MOST_RUNS}")));
         }
         let unconditional = self.prior == TrajectoryPrior::Unconditional;
         match (self.frames_in, self.frames_out) {

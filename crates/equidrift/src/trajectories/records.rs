@@ -42,7 +42,9 @@ pub(crate) fn write_trajectories(
 ) -> Result<(), Error> {
     let read = |source| Error::Read { path: partial.to_owned(), source };
     let mut records = BufReader::new(File::open(partial).map_err(read)?);
-    let mut writer = TrajectoryWriter::create(path, &starts.topology, &WriteOptions::default())?;
+    let unwritten = |source| Error::Unwritten { partial: partial.to_owned(), source };
+    let mut writer =
+        TrajectoryWriter::create(path, &starts.topology, &WriteOptions::default()).map_err(unwritten)?;
     let mut row = vec![0; 12 * starts.topology.atoms()];
     for window in windows_of_samples {
         let mut count = [0; 4];
@@ -51,10 +53,11 @@ pub(crate) fn write_trajectories(
             records.read_exact(&mut row).map_err(read)?;
             let numbers: Vec<f32> = row.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
             let (time, cell) = starts.moment(window, first + i64::from(t));
-            writer.write(&Frame { time, cell, positions: numbers.as_chunks::<3>().0.to_vec() })?;
+            let positions = numbers.as_chunks::<3>().0.to_vec();
+            writer.write(&Frame { time, cell, positions }).map_err(unwritten)?;
         }
     }
-    writer.finish()?;
+    writer.finish().map_err(unwritten)?;
     Ok(())
 }
 

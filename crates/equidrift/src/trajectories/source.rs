@@ -19,6 +19,9 @@ const BOND_REACH: f64 = 1.6;
 /// Seed of simulations, where none is asked for.
 const SIMULATION_SEED: u64 = 43;
 
+/// More simulated runs than this are refused: all are held in memory.
+const MOST_RUNS: u64 = 1 << 20;
+
 /// Where trajectories come from: `files`, or a simulation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -83,6 +86,9 @@ impl TrajectorySource {
             (None, true) => refuse("source", "name a trajectory file, or forces to simulate"),
             (Some(_), false) => refuse("source", "name files or forces to simulate, not both"),
             (Some(_), true) if self.runs == 0 => refuse("runs", "at least one run is needed"),
+            (Some(_), true) if self.runs > MOST_RUNS => {
+                refuse("runs", "at most 1,048,576 runs are simulated")
+            }
             (Some(_), true) if self.topology.is_some() => refuse("topology", "simulated bodies have none"),
             (Some(_), true) if self.atoms.is_some() => refuse("atoms", "simulated bodies are no atoms"),
             (None, false) if self.bodies.is_some() => refuse("bodies", "only simulations have them"),
