@@ -1,7 +1,8 @@
-//! `equidrift generate molecules|graphs`: what both have in common.
+//! `equidrift generate molecules|graphs|trajectories`: what all have in common.
 
 mod graphs;
 mod molecules;
+mod trajectories;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,12 +31,14 @@ pub(crate) struct GenerateArgs {
 enum What {
     Molecules(Box<molecules::MoleculesArgs>),
     Graphs(Box<graphs::GraphsArgs>),
+    Trajectories(Box<trajectories::TrajectoriesArgs>),
 }
 
 pub(crate) fn run(args: &GenerateArgs) -> CliResult {
     match &args.what {
         What::Molecules(args) => molecules::run(args),
         What::Graphs(args) => graphs::run(args),
+        What::Trajectories(args) => trajectories::run(args),
     }
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn run(args: &LikelihoodArgs) -> CliResult {
         return Err(Failure::message(Exit::Usage, "which DATA are to be judged?"));
     };
     match Model::open(&args.model)?.family() {
-        FamilyModel::Gdss(_) => density(args, data),
+        // A model of trajectories is refused there by its family.
+        FamilyModel::Gdss(_) | FamilyModel::Geotdm(_) => density(args, data),
         FamilyModel::Pard(_) => bound(args, data),
     }
 }

@@ -35,6 +35,7 @@ mod request;
 mod shard;
 mod summary;
 pub mod training;
+mod trajectories;
 mod workers;
 mod written;
 
@@ -42,8 +43,8 @@ pub use batching::{Batch, Batches};
 pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{
-    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
-    generate_graphs, pard_graph_bytes,
+    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, TrajectoryGenerator,
+    TrajectoryJob, chemistry, generate, generate_graphs, generate_trajectories, pard_graph_bytes,
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
@@ -57,6 +58,7 @@ pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, DEFAULT_SCORE_MODEL, GenerateRequest, embedded_plan, embedded_plans};
 pub use shard::{Shard, ShardError};
-pub use summary::{GraphSummary, RunSummary, Summary, Tally};
+pub use summary::{GraphSummary, RunSummary, Summary, Tally, TrajectorySummary};
 pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};
+pub use trajectories::{TrajectoryRequest, TrajectorySource};
 pub use workers::{Ending, StopSignal, in_order};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::Error;
 use crate::output::sha256_of_json;
 use crate::shard::Shard;
+use crate::trajectories::TrajectoryRequest;
 
 /// The model of a request that names none.
 pub const DEFAULT_MODEL: &str = "qm9-pard";
@@ -70,6 +71,9 @@ pub struct GenerateRequest {
     pub snr: Option<f64>,
     /// Scale of the Langevin corrector's noise, in place of the sampler's.
     pub scale_eps: Option<f64>,
+    /// Of trajectories: what is continued, and how far. There, `num` is the number of samples for each starting window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trajectories: Option<TrajectoryRequest>,
     /// What to do with molecules over a valence limit.
     pub correction: Correction,
     /// The part of the run to do.
@@ -102,6 +106,7 @@ impl Default for GenerateRequest {
             match_prior: false,
             snr: None,
             scale_eps: None,
+            trajectories: None,
             correction: Correction::Repair,
             shard: Shard::WHOLE,
             engine: None,
@@ -133,7 +138,13 @@ impl GenerateRequest {
 
     /// The ids of this request's shard.
     pub fn ids(&self) -> Range<u64> {
-        self.shard.ids(self.num)
+        self.shard.ids(self.total())
+    }
+
+    /// Samples over all shards and, where the source of trajectories has been read, all starting windows.
+    fn total(&self) -> u64 {
+        let starts = self.trajectories.as_ref().and_then(|asked| asked.starts).unwrap_or(1);
+        self.num.saturating_mul(starts)
     }
 
     /// Fills in what the request left to the model: afterwards `engine` and one of `plan`, `adaptive`, or `sampler` (with
@@ -196,7 +207,7 @@ impl GenerateRequest {
         let refuse = |field, reason| Err(Error::Request { field, reason });
         if self.num == 0 {
             refuse("num", "at least one sample must be asked for")
-        } else if self.num > MAX_SAMPLES {
+        } else if self.total() > MAX_SAMPLES {
             refuse("num", "sample ids have 48 bits, so a run has at most 281474976710656 samples")
         } else if self.batch == 0 {
             refuse("batch", "a batch holds at least one sample")
@@ -226,11 +237,13 @@ impl GenerateRequest {
     pub fn digest(&self) -> Result<String, Error> {
         // Norms taken over the batch, as in the published programmes, make its size matter.
         let batch = if self.norm() == NormScope::PerSample { 0 } else { self.batch };
+        let trajectories = self.trajectories.as_ref().map(TrajectoryRequest::neutral);
         let neutral = Self {
             model: String::new(),
             shard: Shard::WHOLE,
             batch,
             threads: 0,
+            trajectories,
             max_memory: None,
             ..self.clone()
         };

@@ -26,4 +26,5 @@ mod train;
 mod train_graphs;
 mod training_kills;
 mod training_settings;
+mod trajectories;
 mod verbs;

@@ -257,7 +257,7 @@ fn published(name: &str) -> Result<Value, Error> {
 }
 
 /// A table whose schedules and samplers that are only named have become tables, so that options can be laid over them.
-fn spelt_out(table: &Value) -> Value {
+pub(super) fn spelt_out(table: &Value) -> Value {
     let mut table = table.clone();
     for key in ["schedule", "sampler"] {
         if let Some(name @ Value::String(_)) = table.get(key) {
@@ -270,7 +270,7 @@ fn spelt_out(table: &Value) -> Value {
     table
 }
 
-fn overlay(base: &mut Value, over: &Value) {
+pub(super) fn overlay(base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             // Another kind of sampler, path or network has other fields: it replaces the whole table.
@@ -298,7 +298,7 @@ fn overlay(base: &mut Value, over: &Value) {
 }
 
 /// What the published settings leave open, as their programmes have it: plain Adam, no validation.
-fn usual() -> Value {
+pub(super) fn usual() -> Value {
     json!({
         "accumulate": 1,
         "warmup_steps": 0,
