@@ -6,6 +6,7 @@ use crate::exit::CliResult;
 
 mod graphs;
 mod molecules;
+pub(crate) mod trajectories;
 
 /// Judge generated samples, or a model by held-out molecules
 #[derive(Debug, Args)]
@@ -18,6 +19,7 @@ pub(crate) struct EvaluateArgs {
 enum What {
     Molecules(molecules::MoleculesArgs),
     Graphs(graphs::GraphsArgs),
+    Trajectories(trajectories::TrajectoriesArgs),
     Likelihood(crate::likelihood::LikelihoodArgs),
 }
 
@@ -25,6 +27,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> CliResult {
     match &args.what {
         What::Molecules(args) => molecules::run(args),
         What::Graphs(args) => graphs::run(args),
+        What::Trajectories(args) => trajectories::run(args),
         What::Likelihood(args) => crate::likelihood::run(args),
     }
 }

@@ -24,6 +24,7 @@ mod report;
 mod sampler_argument;
 mod samplers;
 mod signal;
+mod simulate;
 mod source_flags;
 mod stdout;
 mod train;
@@ -60,6 +61,7 @@ enum Verb {
     Forward(forward::ForwardArgs),
     Inspect(inspect::InspectArgs),
     Samplers(samplers::SamplersArgs),
+    Simulate(simulate::SimulateArgs),
     Merge(merge::MergeArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Verb::Forward(args) => forward::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Samplers(args) => samplers::run(args),
+        Verb::Simulate(args) => simulate::run(args),
         Verb::Merge(args) => merge::run(args),
         Verb::Completions(args) => completions::run(args, <Arguments as clap::CommandFactory>::command()),
     };

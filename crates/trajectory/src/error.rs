@@ -61,6 +61,13 @@ pub enum TrajectoryError {
         found: usize,
     },
 
+    /// Samples that are not samples of the reference they are to be compared with.
+    #[error("the samples do not fit the reference: {reason}")]
+    Unfit {
+        /// What does not fit.
+        reason: String,
+    },
+
     /// A number out of the range of what is to be computed or written.
     #[error("{what} is {value}; expected {expected}")]
     Value {

@@ -20,13 +20,14 @@ use crate::selection::Selection;
 use crate::topology::Topology;
 use crate::trajectory::{Frame, Trajectory};
 
+mod array_file;
 mod atomic_file;
 mod extxyz;
 mod extxyz_comment;
 mod h5md;
 mod h5md_writer;
 mod npy;
-mod npz;
+pub(crate) mod npz;
 mod npz_writer;
 mod pdb;
 mod pdb_writer;
@@ -34,7 +35,9 @@ mod text_lines;
 mod xtc;
 mod xtc_stream;
 mod zip;
+mod zip_writer;
 
+pub use array_file::NumpyWriter;
 pub use npz::NumpyArchive;
 
 /// More atoms than this are not read or written.

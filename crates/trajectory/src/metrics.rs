@@ -21,7 +21,10 @@ pub mod marginal;
 pub mod radial_distribution;
 pub mod torsion_map;
 
-pub use autocorrelation::{decorrelation_time, torsion_autocorrelation, velocity_autocorrelation};
+pub use autocorrelation::{
+    decorrelation_time, torsion_autocorrelation, torsion_autocorrelation_of_set, velocity_autocorrelation,
+    velocity_autocorrelation_of_set,
+};
 pub use displacement::{Displacement, DisplacementSummary, displacement};
 pub use histogram::{Histogram, jensen_shannon};
 pub use internal_coordinates::{InternalComparison, InternalCoordinates};

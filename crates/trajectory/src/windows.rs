@@ -53,10 +53,16 @@ impl Windows {
             Part::Validation => (train, validation),
             Part::Test => (validation, kept),
         };
-        let available = (to - from + 1).saturating_sub(self.span.max(1));
+        self.starts_within(from, to)
+    }
+
+    /// The same for windows within `from..to`, in frames kept (every `every`-th of the file).
+    #[must_use]
+    pub fn starts_within(&self, from: usize, to: usize) -> Vec<usize> {
+        let available = (to.saturating_sub(from) + 1).saturating_sub(self.span.max(1));
         let count = self.most.min(available);
         let stride = available.checked_div(count).unwrap_or(0);
-        (0..count).map(|window| (from + window * stride) * every).collect()
+        (0..count).map(|window| (from + window * stride) * self.every.max(1)).collect()
     }
 
     /// The window that begins at a frame.

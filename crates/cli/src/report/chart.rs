@@ -202,7 +202,7 @@ fn ticks_up_to(most: f64) -> (f64, usize) {
 }
 
 /// A number with the digits that a step of this size needs.
-fn number(value: f64, step: f64) -> String {
+pub(super) fn number(value: f64, step: f64) -> String {
     let digits = (-(step * (1.0 + 1e-9)).log10().floor()).clamp(0.0, 6.0) as usize;
     // Not "-0".
     format!("{:.digits$}", if value.abs() < step * 1e-6 { 0.0 } else { value }).replace('-', "\u{2212}")

@@ -1,9 +1,9 @@
-//! The page: HTML with its style and pictures inside, no script, nothing fetched.
+//! The page: HTML with its style and pictures inside, nothing fetched, and no script but that of [`super::motion`].
 
 use std::fmt::Write as _;
 
 use super::style::STYLE;
-use super::{Bar, Block, Chart, Figure, Picture, Report, Section, Table};
+use super::{Bar, Block, Chart, Curves, Figure, Picture, Report, Section, Table, motion};
 
 /// Text that is safe inside an element and inside a quoted attribute.
 pub(super) fn escape(text: &str) -> String {
@@ -80,7 +80,13 @@ impl Section {
             match block {
                 Block::Table(table) => table.write(page),
                 Block::Charts(charts) => write_charts(page, charts),
+                Block::Curves(curves) => write_curves(page, curves),
+                Block::HeatMaps(maps) => {
+                    let maps: Vec<_> = maps.iter().map(|map| (map.title.as_str(), map.svg())).collect();
+                    write_side_by_side(page, &[], &maps);
+                }
                 Block::Pictures(pictures) => write_pictures(page, pictures),
+                Block::Motions(scenes) => motion::write(page, scenes),
             }
         }
         page.push_str("</section>\n");
@@ -140,20 +146,37 @@ fn bar(Bar { value, low, high }: Bar) -> String {
 }
 
 fn write_charts(page: &mut String, charts: &[Chart]) {
+    let names = charts.iter().flat_map(|chart| &chart.series).map(|series| series.name.as_str());
+    let drawings: Vec<_> = charts.iter().map(|chart| (chart.title.as_str(), chart.svg())).collect();
+    write_side_by_side(page, &distinct(names), &drawings);
+}
+
+fn write_curves(page: &mut String, curves: &[Curves]) {
+    let names = curves.iter().flat_map(|curves| &curves.lines).map(|line| line.name.as_str());
+    let drawings: Vec<_> = curves.iter().map(|curves| (curves.title.as_str(), curves.svg())).collect();
+    write_side_by_side(page, &distinct(names), &drawings);
+}
+
+/// Names in order of their first appearance.
+fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for series in charts.iter().flat_map(|chart| &chart.series) {
-        if !names.contains(&series.name.as_str()) {
-            names.push(&series.name);
+    for name in all {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
+    names
+}
+
+/// A legend and drawings with their titles.
+fn write_side_by_side(page: &mut String, names: &[&str], drawings: &[(&str, String)]) {
     page.push_str("<div class=\"legend\">");
     for (place, name) in names.iter().enumerate() {
         let _ = write!(page, "<span><i class=\"s{place}\"></i>{}</span>", escape(name));
     }
     page.push_str("</div><div class=\"charts\">");
-    for chart in charts {
-        let _ =
-            write!(page, "<figure><figcaption>{}</figcaption>{}</figure>", escape(&chart.title), chart.svg());
+    for (title, svg) in drawings {
+        let _ = write!(page, "<figure><figcaption>{}</figcaption>{svg}</figure>", escape(title));
     }
     page.push_str("</div>\n");
 }

@@ -1,7 +1,7 @@
 //! A report on figures as one self-contained page: what it holds is said here, how it looks in [`html`].
 //!
-//! Nothing here knows molecules or graphs: a page is a title, the most important figures, and sections of tables, charts
-//! and pictures.
+//! Nothing here knows molecules or graphs: a page is a title, the most important figures, and sections of tables, charts,
+//! pictures and motions.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,10 +12,16 @@ use crate::exit::{Exit, Failure};
 
 mod bins;
 mod chart;
+mod curves;
+mod heat_map;
 mod html;
+mod motion;
 mod style;
 
 pub(crate) use chart::{Chart, Scale, Series};
+pub(crate) use curves::{Curves, Line};
+pub(crate) use heat_map::HeatMap;
+pub(crate) use motion::{Motion, Scene};
 
 /// A page.
 #[derive(Debug, Default)]
@@ -78,8 +84,14 @@ pub(crate) enum Block {
     Table(Table),
     /// Side by side, with one legend.
     Charts(Vec<Chart>),
+    /// Side by side, with one legend.
+    Curves(Vec<Curves>),
+    /// Side by side.
+    HeatMaps(Vec<HeatMap>),
     /// A grid.
     Pictures(Vec<Picture>),
+    /// One below the other; the only part of a page that has a script.
+    Motions(Vec<Scene>),
 }
 
 #[derive(Debug)]

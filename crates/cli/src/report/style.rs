@@ -28,7 +28,7 @@ td .bar{width:110px;margin:3px 0 0 auto}
 .s0.fill{fill:var(--c0)}.s1.fill{fill:var(--c1)}.s2.fill{fill:var(--c2)}.s3.fill{fill:var(--c3)}
 .chart .fill{opacity:.72}
 .outline{fill:none;stroke-width:1.8;stroke-linejoin:round}
-.s1.outline{stroke:var(--c1)}.s2.outline{stroke:var(--c2)}.s3.outline{stroke:var(--c3)}
+.s0.outline{stroke:var(--c0)}.s1.outline{stroke:var(--c1)}.s2.outline{stroke:var(--c2)}.s3.outline{stroke:var(--c3)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:7px 12px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -45,6 +45,13 @@ i.s0{background:var(--c0)}i.s1{background:var(--c1)}i.s2{background:var(--c2)}i.
 .charts figure{margin:0;padding:10px 12px 6px}
 .charts figcaption{font-weight:500;font-size:13.5px;margin-bottom:4px}
 .chart{display:block;width:100%;height:auto}
+.frame{fill:none;stroke:var(--line)}.shade{fill:var(--c0)}
+.motion{margin:12px 0 0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
+.motion figcaption{font-weight:500;font-size:13.5px}
+.motion canvas{display:block;width:100%;height:380px;cursor:grab;touch-action:none}
+.controls{display:flex;flex-wrap:wrap;gap:6px 14px;align-items:center;color:var(--soft);font-size:13px}
+.controls input[type=range]{flex:1;min-width:140px}
+.controls label{display:flex;gap:4px}
 .grid{stroke:var(--line)}.axis{stroke:var(--soft)}
 .tick{fill:var(--soft);font-size:10.5px}
 .hover{fill:transparent}.hover:hover{fill:var(--ink);fill-opacity:.07}

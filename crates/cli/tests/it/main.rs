@@ -11,6 +11,7 @@ mod evaluate_graphs;
 mod evaluate_input;
 mod evaluate_report;
 mod evaluate_suites;
+mod evaluate_trajectories;
 mod folder;
 mod generate_graphs;
 mod geotdm;

@@ -3,7 +3,7 @@
 //! | array | shape | |
 //! | --- | --- | --- |
 //! | `R` (or `coords`, `positions`) | `[T, N, 3]`, or `[run, T, N, 3]` | ångström |
-//! | `z` (or `nuclear_charges`) | `[N]` | atomic numbers |
+//! | `z` (or `nuclear_charges`, `elements`) | `[N]` | atomic numbers |
 //! | `bonds` | `[B, 2]` | atoms from 0 |
 //! | `dt_fs` or `dt_ps` | scalar | time from frame to frame |
 //! | `cell` | `[T, 3, 3]` or `[3, 3]` | edge vectors as rows, ångström |
@@ -78,6 +78,21 @@ impl NumpyArchive {
         self.read_array(name).map_err(|error| self.in_array(name, error))
     }
 
+    /// The same in single precision, which takes half the memory.
+    ///
+    /// # Errors
+    /// As [`NumpyArchive::array`].
+    pub fn floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), TrajectoryError> {
+        let mut numbers = Vec::new();
+        let shape = self.numbers(name, &mut |value| numbers.push(value as f32));
+        Ok((shape.map_err(|error| self.in_array(name, error))?, numbers))
+    }
+
+    /// An error of this array's content.
+    pub(crate) fn wrong(&self, name: &str, reason: impl Into<String>) -> TrajectoryError {
+        self.in_array(name, TrajectoryError::malformed(reason))
+    }
+
     fn member(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|member| member.name.strip_suffix(".npy") == Some(name))
     }
@@ -87,16 +102,20 @@ impl NumpyArchive {
     }
 
     fn read_array(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>), TrajectoryError> {
+        let mut numbers = Vec::new();
+        let shape = self.numbers(name, &mut |value| numbers.push(value))?;
+        Ok((shape, numbers))
+    }
+
+    fn numbers(&self, name: &str, take: &mut dyn FnMut(f64)) -> Result<Vec<usize>, TrajectoryError> {
         let mut stream = self.stream(name)?;
         let bytes = stream.header.data_bytes().unwrap_or(u64::MAX);
         if bytes > LARGEST_ARRAY {
             return Err(TrajectoryError::TooMany { what: "bytes", found: bytes, maximum: LARGEST_ARRAY });
         }
-        let mut numbers = Vec::new();
-        stream.read(bytes, &mut |value| numbers.push(value))?;
+        stream.read(bytes, take)?;
         stream.verify()?;
-        let shape = stream.header.shape.iter().map(|axis| *axis as usize).collect();
-        Ok((shape, numbers))
+        Ok(stream.header.shape.iter().map(|axis| *axis as usize).collect())
     }
 
     fn stream(&self, name: &str) -> Result<ArrayStream, TrajectoryError> {
@@ -222,10 +241,7 @@ impl NpzSource {
         stream.read(run * run_bytes, &mut |_| ()).map_err(in_positions)?;
         let numbers_behind = (runs - 1 - run) * run_bytes;
         let topology = topology(&archive, atoms)?;
-        let time_step = match (scalar(&archive, "dt_fs")?, scalar(&archive, "dt_ps")?) {
-            (Some(step), _) => Some(step),
-            (None, step) => step.map(|step| step * FS_PER_PS),
-        };
+        let time_step = time_step(&archive)?;
         let cells = cells(&archive, frames)?;
         Ok(Self { topology, stream, time_step, cells, frames, next: 0, numbers_behind, verified: false })
     }
@@ -281,9 +297,10 @@ impl FrameSource for NpzSource {
     }
 }
 
-fn topology(archive: &NumpyArchive, atoms: usize) -> Result<Topology, TrajectoryError> {
+/// Elements and bonds, where the archive has them.
+pub(crate) fn topology(archive: &NumpyArchive, atoms: usize) -> Result<Topology, TrajectoryError> {
     let mut topology = Topology::unknown(atoms);
-    if let Some(name) = ["z", "nuclear_charges"].into_iter().find(|name| archive.has(name)) {
+    if let Some(name) = ["z", "nuclear_charges", "elements"].into_iter().find(|name| archive.has(name)) {
         let (_, numbers) = archive.array(name)?;
         let elements: Option<Vec<Element>> = numbers
             .iter()
@@ -310,6 +327,14 @@ fn topology(archive: &NumpyArchive, atoms: usize) -> Result<Topology, Trajectory
         topology.set_bonds(bonds).map_err(|error| archive.in_array("bonds", error))?;
     }
     Ok(topology)
+}
+
+/// Femtoseconds from frame to frame.
+pub(crate) fn time_step(archive: &NumpyArchive) -> Result<Option<f64>, TrajectoryError> {
+    Ok(match (scalar(archive, "dt_fs")?, scalar(archive, "dt_ps")?) {
+        (Some(step), _) => Some(step),
+        (None, step) => step.map(|step| step * FS_PER_PS),
+    })
 }
 
 fn scalar(archive: &NumpyArchive, name: &str) -> Result<Option<f64>, TrajectoryError> {

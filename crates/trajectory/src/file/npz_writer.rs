@@ -8,17 +8,14 @@ use flate2::Crc;
 use super::FrameSink;
 use super::atomic_file::AtomicFile;
 use super::npy::header_bytes;
+use super::zip_writer::{LARGE_FIELD, LOCAL_HEADER, ZipTable, local_header};
 use crate::error::TrajectoryError;
 use crate::topology::Topology;
 use crate::trajectory::{Frame, even_step};
 
-/// Bytes of a local header before the name, of the name `R.npy`, of its 64-bit field, and of the array's own header.
-const LOCAL_HEADER: u64 = 30;
-const LARGE_FIELD: u16 = 20;
+/// Bytes of the header of an array.
 const ARRAY_HEADER: u64 = 128;
 const POSITIONS: &str = "R.npy";
-/// 1980-01-01, so that equal trajectories make equal files.
-const DATE: u16 = 0x0021;
 
 pub(super) struct NpzSink {
     out: AtomicFile,
@@ -28,9 +25,7 @@ pub(super) struct NpzSink {
     frames: u64,
     times: Vec<f64>,
     cells: Vec<f64>,
-    /// Central directory entries.
-    table: Vec<u8>,
-    entries: u16,
+    table: ZipTable,
 }
 
 impl NpzSink {
@@ -46,8 +41,7 @@ impl NpzSink {
             frames: 0,
             times: Vec::new(),
             cells: Vec::new(),
-            table: Vec::new(),
-            entries: 0,
+            table: ZipTable::default(),
         })
     }
 
@@ -60,49 +54,8 @@ impl NpzSink {
     ) -> Result<(), TrajectoryError> {
         let mut bytes = header_bytes(description, shape);
         bytes.extend_from_slice(data);
-        let mut checksum = Crc::new();
-        checksum.update(&bytes);
-        let place = self.out.stream_position()?;
-        self.out.write_all(&local_header(name, checksum.sum(), bytes.len() as u64))?;
-        self.out.write_all(&bytes)?;
-        self.enter(name, checksum.sum(), bytes.len() as u64, place);
-        Ok(())
+        self.table.add(&mut self.out, name, &bytes)
     }
-
-    /// Enters a member in the table.
-    fn enter(&mut self, name: &str, checksum: u32, size: u64, place: u64) {
-        let table = &mut self.table;
-        table.extend_from_slice(b"PK\x01\x02");
-        words16(table, &[45, 45, 0, 0, 0, DATE]);
-        table.extend_from_slice(&checksum.to_le_bytes());
-        table.extend_from_slice(&[0xff; 8]);
-        words16(table, &[name.len() as u16, 28, 0, 0, 0, 0, 0]);
-        table.extend_from_slice(&[0xff; 4]);
-        table.extend_from_slice(name.as_bytes());
-        words16(table, &[1, 24]);
-        for number in [size, size, place] {
-            table.extend_from_slice(&number.to_le_bytes());
-        }
-        self.entries += 1;
-    }
-}
-
-/// A member that is stored as it is, with 64-bit sizes.
-fn local_header(name: &str, checksum: u32, size: u64) -> Vec<u8> {
-    let mut header = b"PK\x03\x04".to_vec();
-    words16(&mut header, &[45, 0, 0, 0, DATE]);
-    header.extend_from_slice(&checksum.to_le_bytes());
-    header.extend_from_slice(&[0xff; 8]);
-    words16(&mut header, &[name.len() as u16, LARGE_FIELD]);
-    header.extend_from_slice(name.as_bytes());
-    words16(&mut header, &[1, 16]);
-    header.extend_from_slice(&size.to_le_bytes());
-    header.extend_from_slice(&size.to_le_bytes());
-    header
-}
-
-fn words16(bytes: &mut Vec<u8>, words: &[u16]) {
-    words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
 }
 
 fn doubles(numbers: &[f64]) -> Vec<u8> {
@@ -129,7 +82,7 @@ impl FrameSink for NpzSink {
         checksum.update(&array_header);
         checksum.combine(&self.checksum);
         let size = ARRAY_HEADER + 12 * self.frames * atoms;
-        self.enter(POSITIONS, checksum.sum(), size, 0);
+        self.table.enter(POSITIONS, checksum.sum(), size, 0);
         let elements: Vec<u8> = self.topology.elements().iter().map(|element| element.0).collect();
         self.add("z.npy", "|u1", &[atoms], &elements)?;
         let bonds: Vec<u8> =
@@ -143,25 +96,7 @@ impl FrameSink for NpzSink {
             let cells = doubles(&self.cells);
             self.add("cell.npy", "<f8", &[self.frames, 3, 3], &cells)?;
         }
-        let place = self.out.stream_position()?;
-        let size_of_table = self.table.len() as u64;
-        let entries = u64::from(self.entries);
-        let mut end = std::mem::take(&mut self.table);
-        // The 64-bit end record, its locator, and the old end record, which points to them.
-        let record = place + size_of_table;
-        end.extend_from_slice(b"PK\x06\x06");
-        end.extend_from_slice(&44_u64.to_le_bytes());
-        words16(&mut end, &[45, 45, 0, 0, 0, 0]);
-        for number in [entries, entries, size_of_table, place] {
-            end.extend_from_slice(&number.to_le_bytes());
-        }
-        end.extend_from_slice(b"PK\x06\x07\0\0\0\0");
-        end.extend_from_slice(&record.to_le_bytes());
-        end.extend_from_slice(&1_u32.to_le_bytes());
-        end.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-        end.extend_from_slice(&[0xff; 12]);
-        words16(&mut end, &[0]);
-        self.out.write_all(&end)?;
+        std::mem::take(&mut self.table).write_end(&mut self.out)?;
         self.out.seek(SeekFrom::Start(0))?;
         self.out.write_all(&local_header(POSITIONS, checksum.sum(), size))?;
         self.out.write_all(&array_header)?;

@@ -11,24 +11,48 @@ use crate::trajectory::Trajectory;
 /// # Errors
 /// [`TrajectoryError::TooFew`] if there are fewer than `lags + 2` frames; [`TrajectoryError::Value`] if nothing moves.
 pub fn velocity_autocorrelation(trajectory: &Trajectory, lags: usize) -> Result<Vec<f64>, TrajectoryError> {
-    let frames = trajectory.frames();
+    velocity_autocorrelation_of_set(std::slice::from_ref(trajectory), lags)
+}
+
+/// The same of several trajectories: products are taken within each, the mean over all.
+///
+/// # Errors
+/// [`TrajectoryError::TooFew`] if one has fewer than `lags + 2` frames or there is none; [`TrajectoryError::Value`] if nothing
+/// moves.
+pub fn velocity_autocorrelation_of_set(set: &[Trajectory], lags: usize) -> Result<Vec<f64>, TrajectoryError> {
+    let frames = set.iter().map(Trajectory::frames).min().unwrap_or(0);
     if frames < lags + 2 {
         let what = "a velocity autocorrelation of this many lags";
         return Err(TrajectoryError::TooFew { what, points: "frames", needed: lags + 2, found: frames });
     }
-    let velocities: Vec<Vec<f64>> = (1..frames)
-        .map(|t| {
-            let (now, before) = (trajectory.frame(t).as_flattened(), trajectory.frame(t - 1).as_flattened());
-            now.iter().zip(before).map(|(now, before)| f64::from(*now) - f64::from(*before)).collect()
+    let series: Vec<Vec<Vec<f64>>> = set
+        .iter()
+        .map(|trajectory| {
+            let velocity = |t: usize| {
+                let (now, before) =
+                    (trajectory.frame(t).as_flattened(), trajectory.frame(t - 1).as_flattened());
+                now.iter().zip(before).map(|(now, before)| f64::from(*now) - f64::from(*before)).collect()
+            };
+            (1..trajectory.frames()).map(velocity).collect()
         })
         .collect();
+    normalised(mean_products(&series, lags), "the mean squared velocity")
+}
+
+/// For each lag the mean over all starts of all series of the scalar product of vectors that far apart.
+fn mean_products(series: &[Vec<Vec<f64>>], lags: usize) -> Vec<f64> {
     let at_lag = |lag: usize| -> f64 {
-        let starts = velocities.len() - lag;
-        let product =
-            |t: usize| -> f64 { velocities[t].iter().zip(&velocities[t + lag]).map(|(a, b)| a * b).sum() };
-        (0..starts).map(product).sum::<f64>() / starts as f64
+        let product = |vectors: &[Vec<f64>], t: usize| -> f64 {
+            vectors[t].iter().zip(&vectors[t + lag]).map(|(a, b)| a * b).sum()
+        };
+        let starts: usize = series.iter().map(|vectors| vectors.len() - lag).sum();
+        let sum: f64 = series
+            .iter()
+            .map(|vectors| (0..vectors.len() - lag).map(|t| product(vectors, t)).sum::<f64>())
+            .sum();
+        sum / starts as f64
     };
-    normalised((0..=lags).map(at_lag).collect(), "the mean squared velocity")
+    (0..=lags).map(at_lag).collect()
 }
 
 /// Normalised autocorrelation of a torsion (four atoms): of the unit vector `(cos, sin)` less its mean, so that the jump
@@ -49,6 +73,39 @@ pub fn torsion_autocorrelation(
     let angles = (0..trajectory.frames()).map(|t| dihedral(torsion.map(|atom| trajectory.frame(t)[atom])));
     let (cosines, sines): (Vec<f64>, Vec<f64>) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
     autocorrelation(&[cosines, sines], lags)
+}
+
+/// The same of several trajectories: products are taken within each; the mean that is taken away is that of all.
+///
+/// # Errors
+/// As [`torsion_autocorrelation`], of the shortest.
+pub fn torsion_autocorrelation_of_set(
+    set: &[Trajectory],
+    torsion: [usize; 4],
+    lags: usize,
+) -> Result<Vec<f64>, TrajectoryError> {
+    let atoms = set.iter().map(Trajectory::atoms).min().unwrap_or(0);
+    if let Some(atom) = torsion.into_iter().find(|atom| *atom >= atoms) {
+        return Err(TrajectoryError::NoSuchAtom { atom, atoms });
+    }
+    let frames = set.iter().map(Trajectory::frames).min().unwrap_or(0);
+    if frames < lags + 1 {
+        let what = "an autocorrelation of this many lags";
+        return Err(TrajectoryError::TooFew { what, points: "frames", needed: lags + 1, found: frames });
+    }
+    let mut series: Vec<Vec<Vec<f64>>> = set
+        .iter()
+        .map(|trajectory| {
+            let angle = |t: usize| dihedral(torsion.map(|atom| trajectory.frame(t)[atom]));
+            (0..trajectory.frames()).map(angle).map(|angle| vec![angle.cos(), angle.sin()]).collect()
+        })
+        .collect();
+    for component in 0..2 {
+        let count = series.iter().map(Vec::len).sum::<usize>() as f64;
+        let mean = series.iter().flatten().map(|vector| vector[component]).sum::<f64>() / count;
+        series.iter_mut().flatten().for_each(|vector| vector[component] -= mean);
+    }
+    normalised(mean_products(&series, lags), "the variance")
 }
 
 /// Normalised autocorrelation of the components of a vector, each less its mean.

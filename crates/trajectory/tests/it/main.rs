@@ -4,6 +4,7 @@
 
 mod baselines;
 mod data_files;
+mod evaluation;
 mod features;
 mod files;
 mod hostile;
