@@ -102,7 +102,9 @@ fn what_belongs_to_other_families_is_refused() {
     ] {
         assert_refused(&generate(&model, Some(&place.path("out.smi")), line).output().unwrap(), 2, word);
     }
-    for (flags, word) in [(["--tolerance", "1e-3"], "gdss"), (["--probes", "2"], "gdss"), (["--draws", "0"], "draws")] {
+    for (flags, word) in
+        [(["--tolerance", "1e-3"], "gdss"), (["--probes", "2"], "gdss"), (["--draws", "0"], "draws")]
+    {
         let refused = likelihood(&model, &place.path("data.smi"), &flags);
         assert_refused(&refused, 2, word);
     }
