@@ -8,9 +8,11 @@ use std::fs;
 use equidrift_pard::{NetworkConfig, PardError};
 
 /// Numbers that are kept for each pair and channel of the pairs at the same time, at most.
-const COPIES: u64 = 16;
+const COPIES: u64 = 8;
 /// Bytes for each pair that do not depend on widths: classes, targets, laws and draws on the host.
 const HOST: u64 = 512;
+/// What a batch takes however small its graphs are.
+const FIXED: u64 = 4 << 20;
 /// Share of the free memory that is taken where no limit is given, in hundredths.
 const SHARE: u64 = 75;
 /// What may be used where the system does not say how much is free.
@@ -20,7 +22,7 @@ const UNKNOWN: u64 = 4 << 30;
 #[must_use]
 pub fn pard_graph_bytes(network: &NetworkConfig, nodes: usize) -> u64 {
     let pairs = (nodes as u64).saturating_mul(nodes as u64);
-    pairs.saturating_mul(pair_bytes(network))
+    pairs.saturating_mul(pair_bytes(network)).saturating_add(FIXED)
 }
 
 /// The same for one pair of nodes.
@@ -63,7 +65,7 @@ pub(super) fn workers_and_pairs(
         return Err(PardError::Memory { nodes, needed, allowed });
     }
     let workers = (workers as u64).min(allowed / needed.max(1)).max(1);
-    let fitting = allowed / workers / pair_bytes(network);
+    let fitting = (allowed / workers).saturating_sub(FIXED) / pair_bytes(network);
     Ok((workers as usize, pairs.min(usize::try_from(fitting).unwrap_or(usize::MAX))))
 }
 
