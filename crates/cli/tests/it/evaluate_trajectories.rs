@@ -108,7 +108,7 @@ fn files_that_do_not_fit_are_refused() {
     refused("missing.npz --reference reference.npz", 3, "missing.npz");
     refused("samples.npz --reference samples.doc", 2, "samples.doc");
     refused("samples.npz --reference reference.npz --sample-frames 2", 4, "cannot be cut");
-    refused("samples.npz --reference reference.npz --select index~9", 2, "selection");
+    refused("samples.npz --reference reference.npz --select index~9", 2, "atom 9");
     refused("--reference reference.npz --kind ensemble", 2, "SAMPLES");
     refused("--reference reference.npz --frames 20", 3, "frames");
     refused("samples.npz --reference reference.npz --torsions 1,2,3", 2, "torsions");
@@ -212,13 +212,14 @@ fn the_data_sets_of_molecules() {
     let Some(frames) = data_file("md/formats/alanine_dipeptide100.xtc") else { return };
     let (frames, alanine) = (frames.display(), alanine.display());
     let line = format!(
-        "{frames} --kind ensemble --reference {alanine} --every 20 --report {}",
+        "{frames} --kind ensemble --reference {alanine} --every 5 --report {}",
         folder.path().join("a.html").display()
     );
     let ensemble = figures(folder.path(), &line)["ensemble"].clone();
     let basins = ensemble["torsion_map"]["basins"].as_array().unwrap();
     assert!((basins[0]["reference"].as_f64().unwrap() - 0.71).abs() < 0.02, "{basins:?}");
-    assert!(ensemble["internal"]["bonds"]["mean"].as_f64().unwrap() < 0.5);
+    // Not bonds: the file's steps of 0.01 Å are as wide as the histograms of some.
+    assert!(ensemble["internal"]["angles"]["mean"].as_f64().unwrap() < 0.05);
     let page = fs::read_to_string(folder.path().join("a.html")).unwrap();
     assert_alone(&page);
     for text in ["free energy at 300 K, samples", "velocity autocorrelation", "torsion 4-6-8-14"] {

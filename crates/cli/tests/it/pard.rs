@@ -96,7 +96,6 @@ fn what_belongs_to_other_families_is_refused() {
         ("--num 3 --grid cosine", "polynomial:P"),
         ("--num 3 --grid polynomial:0", "polynomial:P"),
         ("--num 3 --snr 0.2", "snr"),
-        ("--num 3 --engine fused", "engine"),
         ("--num 3 --steps 31", "steps"),
         ("--num 3 --steps 0", "steps"),
     ] {

@@ -192,7 +192,7 @@ fn a_run_makes_a_model_folder_that_generates_trajectories() {
     // Another run begins with its weights.
     let init = |line: &str| {
         place
-            .train("warm", &format!("{TINY} --epochs 1 --lr 1e-9 {line} --init"))
+            .train("warm", &format!("{} --epochs 1 --lr 1e-9 --init", TINY.replace("--hidden 8", line)))
             .arg(&model)
             .output()
             .unwrap()

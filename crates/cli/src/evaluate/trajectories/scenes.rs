@@ -34,10 +34,15 @@ pub(super) fn of_forecast(
     let Some(errors) = found.rows.first().map(|row| &row.of_windows) else { return Vec::new() };
     let mut order: Vec<usize> = (0..found.members.len()).collect();
     order.sort_by(|a, b| errors[*a].ade.total_cmp(&errors[*b].ade));
-    let mut places = vec![("best", 0), ("middle", order.len() / 2), ("worst", order.len().saturating_sub(1))];
-    places.dedup_by_key(|(_, place)| *place);
+    let last = order.len().saturating_sub(1);
+    let places = [("best", 0), ("middle", order.len() / 2), ("worst", last)];
+    // Of few windows the middle one is an end, and of one the worst is the best.
+    let places = places.into_iter().filter(|&(name, place)| match name {
+        "best" => true,
+        "middle" => (1..last).contains(&place),
+        _ => place > 0,
+    });
     places
-        .into_iter()
         .filter_map(|(name, place)| {
             let window = *order.get(place)?;
             let member = &found.members[window];
