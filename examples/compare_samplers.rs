@@ -8,14 +8,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use equidrift::{DEFAULT_MODEL, GenerateRequest, Generator};
+use equidrift::{DEFAULT_SCORE_MODEL, GenerateRequest, Generator};
 use equidrift_sampler::SamplerConfig;
 
 /// Samples per sampler: the standard error of a validity is then at most 5 points.
 const SAMPLES: u64 = 100;
 
 fn main() -> Result<(), equidrift::Error> {
-    let model = std::env::args().nth(1).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+    let model = std::env::args().nth(1).unwrap_or_else(|| DEFAULT_SCORE_MODEL.to_owned());
     println!(
         "{:20} {:>5} {:>5} {:>9} {:>9} {:>12}",
         "sampler", "steps", "NFE", "valid %", "unique %", "molecules/s"

@@ -15,9 +15,6 @@ fn main() -> Result<(), equidrift::Error> {
         num: 64,
         seed: 7,
         model: std::env::args().nth(1).unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
-        // A strong corrector needs few steps; leave both out for the model's own, slower settings.
-        steps: Some(50),
-        snr: Some(0.4),
         ..GenerateRequest::default()
     };
     let generator = Generator::open(&request)?;

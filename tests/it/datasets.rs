@@ -30,7 +30,7 @@ impl PrepareWatcher for Notes {
 }
 
 /// A file or folder of the data at hand.
-fn data(name: &str) -> Option<PathBuf> {
+pub(crate) fn data(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = std::env::var_os("EQUIDRIFT_DATA")
         .map_or_else(|| root.join("../shared/data"), |path| root.join(path));

@@ -6,3 +6,4 @@ mod architecture;
 mod datasets;
 mod generate_graphs;
 mod npz;
+mod pard_blocks;

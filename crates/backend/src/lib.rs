@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod checksum;
 pub mod device;
+pub mod kernels;
 pub mod model_description;
 pub mod model_folder;
 pub mod normal;

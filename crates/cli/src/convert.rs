@@ -1,4 +1,6 @@
-//! `equidrift convert gdss|geotdm NAME.json -o DIR`
+//! `equidrift convert gdss|geotdm|pard NAME.json -o DIR`
+
+mod pard;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,8 @@ enum What {
     Gdss(GdssArgs),
     /// A GeoTDM checkpoint: NAME.json with NAME.safetensors beside it
     Geotdm(GeotdmArgs),
+    /// A Pard checkpoint: NAME.json with NAME.safetensors beside it
+    Pard(pard::PardArgs),
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +81,7 @@ pub(crate) fn run(args: &ConvertArgs) -> CliResult {
     match &args.what {
         What::Gdss(args) => gdss(args),
         What::Geotdm(args) => geotdm(args),
+        What::Pard(args) => pard::run(args),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use equidrift::FamilyModel;
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::model_folder::{CONFIG_FILE, MAX_CONFIG, read_limited};
 use equidrift_backend::weights::TensorFile;
 use equidrift_gdss::{EngineKind, Precision, forward};
+use equidrift_pard::PardModel;
 use serde::Deserialize;
 
 use crate::exit::{CliResult, Exit, Failure};
@@ -22,6 +24,11 @@ use crate::exit::{CliResult, Exit, Failure};
 /// [systems] and in.noise [nodes, D, made frames], the nodes of all systems one after another, and writes out.x_ref,
 /// out.x_start, out.q_sample, out.net.x, out.net.h, the reverse step out.p.*, the posterior out.q.*, the losses
 /// out.loss_node, out.loss_graph, out.loss and, with in.vlb_noise, the likelihood bound out.vlb.*.
+///
+/// Pard: reads in.nodes_blockid [B, N], in.virtual [B, N], in.block_size and in.block_degree [B, M], in.t [B] and the noisy
+/// classes, one-hot (in.nodes_x_t, in.edges_x_t) or as numbers (in.nodes_t, in.edges_t); of models on prefixes also the clean
+/// ones (in.nodes, in.edges), in.structure.all, in.next_block_size and in.next_block_degree. Writes out.PHASE.node_logit,
+/// .edge_logit, .loss and .block.* for PHASE train (batch norm by the batch) and eval (by the running moments).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +36,7 @@ Examples:
   equidrift forward --model qm9/ --inputs golden.safetensors --output out.safetensors --precision f64")]
 pub(crate) struct ForwardArgs {
     /// Embedded model or model folder
-    #[arg(short, long, value_name = "NAME|DIR", default_value = equidrift::DEFAULT_MODEL)]
+    #[arg(short, long, value_name = "NAME|DIR", default_value = equidrift::DEFAULT_SCORE_MODEL)]
     model: String,
     /// Safetensors file with the inputs
     #[arg(long, value_name = "FILE")]
@@ -37,7 +44,7 @@ pub(crate) struct ForwardArgs {
     /// Safetensors file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// What evaluates the networks [default: the fastest on the device; GeoTDM: burn]
+    /// What evaluates the networks [default: the fastest on the device; GeoTDM and Pard: burn]
     #[arg(long, value_name = "fused|burn")]
     engine: Option<EngineKind>,
     /// Device: cpu, tch, cuda[:i], wgpu[:i] (as compiled in)
@@ -59,6 +66,9 @@ pub(crate) fn run(args: &ForwardArgs) -> CliResult {
         return geotdm(args);
     }
     let model = equidrift::Model::open(&args.model)?;
+    if let FamilyModel::Pard(model) = model.family() {
+        return pard(args, model);
+    }
     let inputs = TensorFile::read(&args.inputs).map_err(|error| Failure::new(Exit::BadInput, error))?;
     let engine = args.engine.unwrap_or_else(|| EngineKind::for_device(args.device));
     let precision = match args.precision {
@@ -93,6 +103,23 @@ fn geotdm(args: &ForwardArgs) -> CliResult {
     let model = equidrift_geotdm::GeotdmModel::open(&args.model)?;
     let inputs = TensorFile::read(&args.inputs).map_err(|error| Failure::new(Exit::BadInput, error))?;
     let outputs = equidrift_geotdm::forward(&model, &inputs, &args.inputs, precision, args.device)?;
+    outputs.write(&args.output).map_err(|error| Failure::new(Exit::Failure, error))?;
+    Ok(Exit::Ok)
+}
+
+fn pard(args: &ForwardArgs, model: &PardModel) -> CliResult {
+    if args.engine == Some(EngineKind::Fused) {
+        let message = "--engine fused: `forward` evaluates a Pard model by the tensor library (burn)";
+        return Err(Failure::message(Exit::Usage, message));
+    }
+    let precision = match args.precision {
+        PrecisionName::F32 => equidrift_pard::Precision::F32,
+        PrecisionName::F64 => equidrift_pard::Precision::F64,
+    };
+    let device = args.device.open().map_err(|error| Failure::new(Exit::Usage, error))?;
+    let inputs = TensorFile::read(&args.inputs).map_err(|error| Failure::new(Exit::BadInput, error))?;
+    let outputs = equidrift_pard::forward(model, &inputs, &args.inputs, precision, &device)
+        .map_err(equidrift::Error::from)?;
     outputs.write(&args.output).map_err(|error| Failure::new(Exit::Failure, error))?;
     Ok(Exit::Ok)
 }

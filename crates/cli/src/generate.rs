@@ -1,7 +1,8 @@
-//! `equidrift generate molecules|graphs`: what both have in common.
+//! `equidrift generate molecules|graphs|trajectories`: what all have in common.
 
 mod graphs;
 mod molecules;
+mod trajectories;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use equidrift::{Destination, GenerateRequest, Manifest, RunSummary, Shard};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
+use equidrift_pard::StepGrid;
 use equidrift_sampler::SamplerConfig;
 use equidrift_sampler::plan::{AdaptiveConfig, Plan};
 use indicatif::ProgressBar;
@@ -29,12 +31,14 @@ pub(crate) struct GenerateArgs {
 enum What {
     Molecules(Box<molecules::MoleculesArgs>),
     Graphs(Box<graphs::GraphsArgs>),
+    Trajectories(Box<trajectories::TrajectoriesArgs>),
 }
 
 pub(crate) fn run(args: &GenerateArgs) -> CliResult {
     match &args.what {
         What::Molecules(args) => molecules::run(args),
         What::Graphs(args) => graphs::run(args),
+        What::Trajectories(args) => trajectories::run(args),
     }
 }
 
@@ -47,7 +51,8 @@ struct RunArgs {
     /// Seed of the run [default: 0]
     #[arg(short, long)]
     seed: Option<u64>,
-    /// Sampler, see `equidrift samplers list`, by its name or with its options as JSON [default: the model's]
+    /// Sampler, see `equidrift samplers list`, by its name or with its options as JSON; of models of family pard `ancestral`,
+    /// block by block [default: the model's]
     #[arg(long, value_name = "NAME|JSON")]
     sampler: Option<String>,
     /// Statistics of the model for dpm-solver-v3, as `samplers statistics` measures them
@@ -56,12 +61,16 @@ struct RunArgs {
     /// Relative and absolute tolerance of an adaptive sampler [default: the sampler's]
     #[arg(long, requires = "sampler", conflicts_with = "steps")]
     tolerance: Option<f64>,
-    /// Steps of the sampler [default: the model's]
+    /// Steps of the sampler; of models of family pard network calls per block [default: the model's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
+    /// Models of family pard: where the steps lie, `uniform` or `polynomial:P`; above P = 1 they become smaller towards the data
+    /// [default: the model's]
+    #[arg(long, value_name = "uniform|polynomial:P")]
+    grid: Option<StepGrid>,
     /// A compiled plan in place of a sampler: an embedded one, such as qm9-gdss-20 (20 network calls), or a file as `samplers show
     /// --json` and `samplers search` write it
-    #[arg(long, value_name = "NAME|FILE.json", conflicts_with_all = ["sampler", "steps", "snr", "scale_eps", "match_prior", "tolerance"])]
+    #[arg(long, value_name = "NAME|FILE.json", conflicts_with_all = ["sampler", "steps", "grid", "snr", "scale_eps", "match_prior", "tolerance"])]
     plan: Option<PathBuf>,
     /// Start from a prior with the mean and variance of the noised training data; helps samplers of few steps where the
     /// model's path does not end in its prior
@@ -79,6 +88,10 @@ struct RunArgs {
     /// Worker threads; changes speed, never a sample [default: one per processor]
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
+    /// Memory that the batches of a model of family pard may use together, in MiB; a graph that needs more is refused [default:
+    /// three quarters of what is free]
+    #[arg(long, value_name = "MiB", value_parser = clap::value_parser!(u32).range(1..))]
+    max_memory: Option<u32>,
     /// Device: cpu, tch, cuda[:i], wgpu[:i] (as compiled in) [default: cpu]
     #[arg(long)]
     device: Option<DeviceKind>,
@@ -131,6 +144,7 @@ impl RunArgs {
                 request.sampler = Some(sampler(name)?);
             }
         }
+        request.grid = self.grid.or(request.grid);
         request.steps = self.steps.map(|steps| steps as usize).or(request.steps);
         if let Some(path) = &self.plan {
             (request.plan, request.sampler, request.steps) = (Some(plan(path)?), None, None);
@@ -144,6 +158,7 @@ impl RunArgs {
         request.match_prior |= self.match_prior;
         set(&mut request.batch, self.batch.map(|batch| batch as usize));
         set(&mut request.threads, self.threads.map(|threads| threads as usize));
+        request.max_memory = self.max_memory.map(|mib| u64::from(mib) << 20).or(request.max_memory);
         set(&mut request.device, self.device);
         request.engine = self.engine.or(request.engine);
         set(&mut request.shard, self.shard);

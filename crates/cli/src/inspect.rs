@@ -3,6 +3,7 @@
 use clap::Args;
 use equidrift::FamilyModel;
 use equidrift_gdss::GdssConfig;
+use equidrift_geotdm::GeotdmModel;
 use equidrift_pard::PardModel;
 use serde::Serialize;
 use serde_json::json;
@@ -52,6 +53,7 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
     let gdss = match model.family() {
         FamilyModel::Gdss(gdss) => gdss,
         FamilyModel::Pard(pard) => return inspect_pard(&model, pard, args.json),
+        FamilyModel::Geotdm(geotdm) => return inspect_geotdm(&model, geotdm, args.json),
     };
     let (config, tensors) = (gdss.config(), gdss.parameters());
     let count = |prefix: &str| {
@@ -127,11 +129,48 @@ fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> Cl
         ("blocks", format!("degrees over {} hops", config.max_hops)),
         ("diffusion", json(serde_json::to_string(&config.diffusion))?),
         ("steps", format!("{} per block, {}", config.steps, json(serde_json::to_string(&config.grid))?)),
-        ("first blocks", sizes.join(", ")),
+        (
+            "first blocks",
+            if sizes.is_empty() { "not known; it generates nothing".to_owned() } else { sizes.join(", ") },
+        ),
         ("weights", format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase()),
     ];
     if let Some(vocabulary) = &config.vocabulary {
         lines.insert(5, ("atoms", vocabulary.atoms.join(" ")));
+    }
+    if let Some(origin) = &config.origin {
+        lines.push(("origin", origin.clone()));
+    }
+    stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
+}
+
+/// The same for GeoTDM.
+fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool) -> CliResult {
+    let (config, tensors) = (geotdm.config(), geotdm.parameters());
+    let parameters: usize = tensors.values().map(|tensor| tensor.len()).sum();
+    if as_json {
+        let tensors: Vec<_> =
+            tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
+        return stdout::json(&json!({
+            "sha256": model.sha256(), "parameters": parameters, "config": config, "tensors": tensors,
+        }));
+    }
+    let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
+    let systems = config.system_kind().map_or("not known", |kind| kind.name());
+    let mut lines = vec![
+        ("model", config.name.clone()),
+        ("family", config.family.clone()),
+        ("task", "trajectories".to_owned()),
+        ("sha256", model.sha256().to_owned()),
+        ("systems", systems.to_owned()),
+        ("frames", format!("{} given, {} made", config.given_frames, config.frames)),
+        ("network", format!("{parameters} parameters, {}", json(serde_json::to_string(&config.network))?)),
+        ("diffusion", json(serde_json::to_string(&config.diffusion))?),
+        ("sampler", format!("{} steps, {}", config.steps, json(serde_json::to_string(&config.sampler))?)),
+        ("weights", format!("{} tensors", tensors.len())),
+    ];
+    if let Some(step) = config.time_step {
+        lines.insert(6, ("time step", format!("{step} fs")));
     }
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));

@@ -25,6 +25,7 @@ mod sampler_argument;
 mod samplers;
 mod signal;
 mod simulate;
+mod source_flags;
 mod stdout;
 mod train;
 mod weights;
@@ -33,7 +34,7 @@ mod weights;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Generate molecules and graphs with diffusion models that respect the symmetry of the data.
+/// Generate molecules, graphs and trajectories with diffusion models that respect the symmetry of the data.
 #[derive(Debug, Parser)]
 #[command(
     name = "equidrift",
@@ -70,6 +71,7 @@ Examples:
   equidrift generate molecules --num 1000 --seed 7 -o molecules.smi
   equidrift evaluate molecules --generated molecules.smi
   equidrift generate graphs --model community_small/ --num 128 -o graphs.graphml
+  equidrift generate trajectories --model my-model/ --from ethanol.xtc --topology ethanol.pdb --num 20 -o next.xtc
   equidrift samplers show dpm-solver++ --steps 20
   equidrift generate molecules --num 1000000 --shard 0/8 -o part0.smi --resume";
 

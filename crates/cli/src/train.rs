@@ -4,20 +4,23 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use equidrift::training::{TrainRequest, TrainSummary, TrainingSettings, TrainingWatcher};
-use equidrift_gdss::EngineKind;
 use serde_json::{Value, json};
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::{progress, signal, stdout};
 use config_file::ConfigFile;
+use display::Display;
 use watcher::Watcher;
 
 mod config_file;
+mod display;
 mod flags;
 mod graphs;
 mod loss_curve;
 mod molecules;
 mod plot;
+mod trajectories;
+mod trajectory_watcher;
 mod watcher;
 
 /// Fit a model to data
@@ -31,6 +34,7 @@ pub(crate) struct TrainArgs {
 enum What {
     Molecules(Box<molecules::TrainMoleculesArgs>),
     Graphs(Box<graphs::TrainGraphsArgs>),
+    Trajectories(Box<trajectories::TrainTrajectoriesArgs>),
     Plot(plot::PlotArgs),
 }
 
@@ -38,6 +42,7 @@ pub(crate) fn run(args: &TrainArgs) -> CliResult {
     match &args.what {
         What::Molecules(args) => molecules::run(args),
         What::Graphs(args) => graphs::run(args),
+        What::Trajectories(args) => trajectories::run(args),
         What::Plot(args) => plot::run(args),
     }
 }
@@ -62,14 +67,14 @@ fn settings(
     let mut over = Vec::new();
     if let Some(path) = config {
         let file = ConfigFile::read(path)?;
-        file.check(merge, preset)?;
+        file.check(&|over| merge(preset, over).map(drop))?;
         over.push(file.table);
     }
     over.push(flags);
     let mut settings = merge(preset, &over)?;
     let engine_given = over.iter().any(|table| table.get("engine").is_some());
     if !engine_given {
-        settings.engine = EngineKind::for_device(settings.device);
+        settings.engine = settings.usual_engine();
     }
     Ok(settings)
 }
@@ -79,11 +84,22 @@ fn fit(request: &TrainRequest, json: bool, train: Train) -> CliResult {
     let stop = signal::stop();
     let mut watcher = Watcher::new(request);
     let summary = train(request, &mut watcher, &|| stop.asked());
-    watcher.clear();
+    conclude(&watcher.display, summary, &request.output, request.settings.epochs, json)
+}
+
+/// Says how a run ended.
+fn conclude(
+    display: &Display,
+    summary: Result<TrainSummary, equidrift::Error>,
+    output: &Path,
+    all: u64,
+    json: bool,
+) -> CliResult {
+    display.clear();
     let summary = summary?;
-    watcher.draw()?;
+    display.draw()?;
     let exit = if summary.finished { Exit::Ok } else { Exit::Interrupted };
-    let (folder, epochs, all) = (request.output.display(), summary.epochs, request.settings.epochs);
+    let (folder, epochs) = (output.display(), summary.epochs);
     if summary.converged {
         let best = summary.best_epoch.unwrap_or(epochs);
         progress::note(&format!(
@@ -96,12 +112,12 @@ fn fit(request: &TrainRequest, json: bool, train: Train) -> CliResult {
     }
     if json {
         stdout::json(&json!({
-            "output": request.output,
+            "output": output,
             "finished": summary.finished,
             "stopped_early": summary.converged,
             "epochs": epochs,
             "best_epoch": summary.best_epoch,
-            "last_epoch": watcher.last(),
+            "last_epoch": display.last(),
         }))?;
     }
     Ok(exit)

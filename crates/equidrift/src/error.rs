@@ -4,11 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use equidrift_gdss::{GdssError, GraphDatasetError};
+use equidrift_geotdm::GeotdmError;
 use equidrift_graph::GraphError;
 use equidrift_molecule::{Element, MoleculeError};
 use equidrift_pard::PardError;
 use equidrift_sampler::SamplerError;
 use equidrift_train::TrainError;
+use equidrift_trajectory::TrajectoryError;
 
 use crate::shard::Shard;
 
@@ -84,6 +86,96 @@ pub enum Error {
     /// A Pard model folder is not usable, or its networks cannot be set up or evaluated.
     #[error(transparent)]
     Pard(#[from] PardError),
+    /// A GeoTDM model folder is not usable, or its network cannot be set up or evaluated.
+    #[error(transparent)]
+    Geotdm(Box<GeotdmError>),
+    /// A trajectory file or a trajectory.
+    #[error(transparent)]
+    Trajectory(#[from] TrajectoryError),
+    /// Something in a file of trajectories cannot be used.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// Samples that cannot be written in the format asked for.
+    #[error("{source}; the samples are kept in {}", partial.display())]
+    Unwritten {
+        /// The unfinished file.
+        partial: PathBuf,
+        /// What is in the way.
+        source: TrajectoryError,
+    },
+    /// A file of trajectories that does not say what its atoms are.
+    #[error("{}: no atom has an element; name a file that has them with --topology (.pdb, .extxyz, .npz)", path.display())]
+    NoElements {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A trajectory that is too short.
+    #[error("{}: {needed} frames are needed, there are {found}", path.display())]
+    TooFewFrames {
+        /// The file.
+        path: PathBuf,
+        /// As many as are needed, after thinning.
+        needed: usize,
+        /// As many as there are, after thinning.
+        found: usize,
+    },
+    /// Files of different molecules where one output file is to hold all samples.
+    #[error("{}: another molecule than in the first file; a trajectory file holds one: run them one by one", path.display())]
+    OtherMolecule {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Frames of a file that are not a multiple of the model's step apart.
+    #[error(
+        "{}: a frame every {file} fs, the model was trained on one every {model} fs; thin or rewrite the file, or insist with \
+         --every",
+        path.display()
+    )]
+    TimeStep {
+        /// The file.
+        path: PathBuf,
+        /// Femtoseconds from frame to frame.
+        file: f64,
+        /// Those of the model.
+        model: f64,
+    },
+    /// A source of trajectories holds other systems than are wanted.
+    #[error("the source holds {found}, not {expected}")]
+    Systems {
+        /// What is wanted.
+        expected: &'static str,
+        /// What there is.
+        found: &'static str,
+    },
+    /// The same, where a model wants them.
+    #[error("model `{model}` is of {expected}, the source holds {found}")]
+    OtherSystems {
+        /// The model.
+        model: String,
+        /// What the model is of.
+        expected: &'static str,
+        /// What there is.
+        found: &'static str,
+    },
+    /// A model of trajectories that does not say of what.
+    #[error("the configuration of model `{model}` does not say what its systems are: add `systems`")]
+    UnknownSystems {
+        /// The model.
+        model: String,
+    },
+    /// A model that training cannot begin with.
+    #[error("model `{model}` has another network than the settings ask for: {difference}")]
+    OtherNetwork {
+        /// The model.
+        model: String,
+        /// In what.
+        difference: String,
+    },
     /// The device does not exist in this build.
     #[error(transparent)]
     Device {
@@ -359,6 +451,12 @@ pub enum Error {
     },
 }
 
+impl From<GeotdmError> for Error {
+    fn from(error: GeotdmError) -> Self {
+        Self::Geotdm(Box::new(error))
+    }
+}
+
 /// Whose fault an error is, as far as a caller may act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -407,6 +505,17 @@ impl Error {
             | Self::Recorded { .. }
             | Self::Unfinished { .. }
             | Self::ShardsMissing { .. } => ErrorKind::BadInput,
+            Self::NoElements { .. }
+            | Self::TooFewFrames { .. }
+            | Self::OtherMolecule { .. }
+            | Self::TimeStep { .. } => ErrorKind::BadInput,
+            Self::Systems { .. } => ErrorKind::Usage,
+            Self::OtherSystems { .. } | Self::UnknownSystems { .. } | Self::OtherNetwork { .. } => {
+                ErrorKind::Mismatch
+            }
+            Self::Geotdm(error) => crate::model::kind_of_geotdm(error),
+            Self::Trajectory(error) => crate::model::kind_of_trajectory(error),
+            Self::InFile { source, .. } => source.kind(),
             Self::Task { .. } | Self::Family { .. } | Self::DifferentRun { .. } => ErrorKind::Mismatch,
             Self::Model(error) => crate::model::kind_of(error),
             Self::Pard(error) => crate::model::kind_of_pard(error),

@@ -4,11 +4,14 @@
 //! computed as if it were alone, and padding reaches no real entry. So the bytes for an id are the same in any batch, on
 //! any worker, in any shard and after any resumption.
 
+mod forecast;
 mod gdss;
 mod graphs;
 mod molecules;
 mod pard;
+mod pard_memory;
 mod sampling;
+mod trajectories;
 
 use std::io::Write;
 use std::path::Path;
@@ -18,7 +21,9 @@ use equidrift_molecule::Chemistry;
 
 pub use self::graphs::{GraphGenerator, GraphJob, generate_graphs};
 pub use self::molecules::{Generator, Job, generate};
+pub use self::pard_memory::pard_graph_bytes;
 use self::sampling::{Decoder, Sampling};
+pub use self::trajectories::{TrajectoryGenerator, TrajectoryJob, generate_trajectories};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::manifest::{Diverged, Manifest, Progress};

@@ -23,6 +23,7 @@ mod frame;
 mod generate;
 mod graph_input;
 pub mod likelihood;
+pub mod likelihood_bound;
 mod manifest;
 mod merge;
 mod model;
@@ -34,6 +35,7 @@ mod request;
 mod shard;
 mod summary;
 pub mod training;
+mod trajectories;
 mod workers;
 mod written;
 
@@ -41,11 +43,12 @@ pub use batching::{Batch, Batches};
 pub use course::Course;
 pub use error::{Error, ErrorKind};
 pub use generate::{
-    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, chemistry, generate,
-    generate_graphs,
+    Destination, Generator, GraphGenerator, GraphJob, Job, Report, Sample, TrajectoryGenerator,
+    TrajectoryJob, chemistry, generate, generate_graphs, generate_trajectories, pard_graph_bytes,
 };
 pub use graph_input::GraphInput;
 pub use likelihood::{LikelihoodReport, LikelihoodRequest, likelihood};
+pub use likelihood_bound::{BoundReport, BoundRequest, likelihood_bound};
 pub use manifest::{Diverged, FORMAT_VERSION, IdRange, Identity, Manifest, Progress};
 pub use merge::merge;
 pub use model::{FamilyModel, Model};
@@ -53,8 +56,9 @@ pub use model_statistics::{StatisticsRequest, measure_statistics};
 pub use molecule_graphs::Skipped;
 pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
-pub use request::{DEFAULT_MODEL, GenerateRequest, embedded_plan, embedded_plans};
+pub use request::{DEFAULT_MODEL, DEFAULT_SCORE_MODEL, GenerateRequest, embedded_plan, embedded_plans};
 pub use shard::{Shard, ShardError};
-pub use summary::{GraphSummary, RunSummary, Summary, Tally};
+pub use summary::{GraphSummary, RunSummary, Summary, Tally, TrajectorySummary};
 pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};
+pub use trajectories::{TrajectoryRequest, TrajectorySource};
 pub use workers::{Ending, StopSignal, in_order};

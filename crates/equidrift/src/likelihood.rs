@@ -65,7 +65,7 @@ pub struct LikelihoodRequest {
 impl Default for LikelihoodRequest {
     fn default() -> Self {
         Self {
-            model: crate::request::DEFAULT_MODEL.to_owned(),
+            model: crate::request::DEFAULT_SCORE_MODEL.to_owned(),
             data: PathBuf::new(),
             rows: None,
             num: None,
@@ -104,7 +104,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
         let n = values.clone().count() as f64;
         let mean = values.clone().sum::<f64>() / n;
         let squares: f64 = values.map(|value| (value - mean) * (value - mean)).sum();

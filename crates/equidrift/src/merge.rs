@@ -16,6 +16,7 @@ use crate::manifest::{IdRange, Manifest, Progress};
 use crate::output::hexadecimal;
 use crate::shard::Shard;
 use crate::summary::Tally;
+use crate::trajectories::{merge_trajectories, trajectory_format};
 
 /// Joins the finished shard files `parts` into `output`, with a manifest of its own, which is returned.
 ///
@@ -25,6 +26,9 @@ use crate::summary::Tally;
 pub fn merge(parts: &[PathBuf], output: &Path) -> Result<Manifest, Error> {
     let parts = in_shard_order(parts, output)?;
     let mut merged = merged_manifest(&parts)?;
+    if trajectory_format(&merged.identity.format).is_some() {
+        return merge_trajectories(&parts, merged, output);
+    }
     let frame = Frame::of_format(&merged.identity.format);
     let partial = Manifest::partial_for(output);
     let write = |source| Error::Write { path: partial.clone(), source };

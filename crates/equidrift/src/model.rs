@@ -4,12 +4,14 @@ use std::path::Path;
 
 use equidrift_backend::checksum::sha256;
 use equidrift_backend::model_description::{BondsConfig, Vocabulary};
-use equidrift_backend::model_folder::read_verified;
+use equidrift_backend::model_folder::{ModelBytes, read_verified};
 use equidrift_gdss::{CONFIG_FILE, GdssConfig, GdssError, GdssModel, Task, WEIGHTS_FILE};
+use equidrift_geotdm::{GeotdmError, GeotdmModel};
 use equidrift_molecule::{BondEncoding, Element};
 use equidrift_pard::{PardError, PardModel};
 use equidrift_sampler::path::{DataMoments, PriorMismatch};
 use equidrift_sampler::plan::MatchedPrior;
+use equidrift_trajectory::TrajectoryError;
 use equidrift_zoo::EmbeddedModel;
 
 use crate::error::{Error, ErrorKind};
@@ -29,6 +31,8 @@ pub enum FamilyModel {
     Gdss(Box<GdssModel>),
     /// Categorical diffusion, block by block.
     Pard(Box<PardModel>),
+    /// Diffusion of whole trajectories.
+    Geotdm(Box<GeotdmModel>),
 }
 
 impl FamilyModel {
@@ -42,6 +46,10 @@ impl FamilyModel {
             Ok(Family { family }) if family == equidrift_pard::config::FAMILY => {
                 Ok(Self::Pard(Box::new(PardModel::from_bytes(config, weights, origin)?)))
             }
+            Ok(Family { family }) if family == equidrift_geotdm::config::FAMILY => {
+                let (config, weights) = (config.to_vec(), weights.to_vec());
+                Ok(Self::Geotdm(Box::new(GeotdmModel::from_bytes(&ModelBytes { config, weights }, origin)?)))
+            }
             // What is no configuration at all is named by the reader of the first family.
             _ => Ok(Self::Gdss(Box::new(GdssModel::from_bytes(config, weights, origin)?))),
         }
@@ -53,6 +61,7 @@ impl FamilyModel {
         match self {
             Self::Gdss(_) => equidrift_gdss::config::FAMILY,
             Self::Pard(_) => equidrift_pard::config::FAMILY,
+            Self::Geotdm(_) => equidrift_geotdm::config::FAMILY,
         }
     }
 
@@ -60,13 +69,16 @@ impl FamilyModel {
         match self {
             Self::Gdss(model) => &model.config().name,
             Self::Pard(model) => &model.config().name,
+            Self::Geotdm(model) => &model.config().name,
         }
     }
 
-    fn task(&self) -> Task {
+    /// `None` for trajectories.
+    fn task(&self) -> Option<Task> {
         match self {
-            Self::Gdss(model) => model.config().task,
-            Self::Pard(model) => model.config().task,
+            Self::Gdss(model) => Some(model.config().task),
+            Self::Pard(model) => Some(model.config().task),
+            Self::Geotdm(_) => None,
         }
     }
 
@@ -74,6 +86,7 @@ impl FamilyModel {
         match self {
             Self::Gdss(model) => model.config().vocabulary.as_ref(),
             Self::Pard(model) => model.config().vocabulary.as_ref(),
+            Self::Geotdm(_) => None,
         }
     }
 
@@ -81,6 +94,7 @@ impl FamilyModel {
         match self {
             Self::Gdss(model) => Ok(model.digest()?),
             Self::Pard(model) => Ok(model.digest()?),
+            Self::Geotdm(model) => Ok(model.digest()?),
         }
     }
 }
@@ -142,6 +156,34 @@ impl Model {
         }
     }
 
+    /// The model itself, of family `pard`.
+    ///
+    /// # Errors
+    /// [`Error::Family`].
+    pub fn pard(&self) -> Result<&PardModel, Error> {
+        match &self.family {
+            FamilyModel::Pard(model) => Ok(model),
+            other => {
+                let (found, expected) = (other.name(), equidrift_pard::config::FAMILY);
+                Err(Error::Family { model: self.name.clone(), expected, found })
+            }
+        }
+    }
+
+    /// The model itself, of family `geotdm`.
+    ///
+    /// # Errors
+    /// [`Error::Family`].
+    pub fn geotdm(&self) -> Result<&GeotdmModel, Error> {
+        match &self.family {
+            FamilyModel::Geotdm(model) => Ok(model),
+            other => {
+                let (found, expected) = (other.name(), equidrift_geotdm::config::FAMILY);
+                Err(Error::Family { model: self.name.clone(), expected, found })
+            }
+        }
+    }
+
     /// Mean and variance of the training data's node features and edges. The features are one-hot, so theirs are known
     /// without data; those of the edges stand in the configuration, or are not known. Both are of the scaled data.
     fn data_moments(config: &GdssConfig) -> (DataMoments, Option<DataMoments>) {
@@ -178,12 +220,14 @@ impl Model {
         Ok(MatchedPrior::new(&[paths.x.clone(), paths.adj.clone()], &[x, adj])?)
     }
 
-    /// Nodes of the largest graph it makes.
+    /// Nodes of the largest graph it makes; as many as there can be for a model of trajectories, which takes systems of any
+    /// size.
     #[must_use]
     pub fn max_nodes(&self) -> usize {
         match &self.family {
             FamilyModel::Gdss(model) => model.config().max_nodes,
             FamilyModel::Pard(model) => model.config().max_nodes,
+            FamilyModel::Geotdm(_) => usize::MAX,
         }
     }
 
@@ -197,16 +241,18 @@ impl Model {
         bond_encoding(match &self.family {
             FamilyModel::Gdss(model) => model.config().bonds,
             FamilyModel::Pard(model) => model.config().bonds,
+            FamilyModel::Geotdm(_) => BondsConfig::default(),
         })
     }
 
     /// Refuses a model that makes something else.
     pub(crate) fn expect_task(&self, expected: Task) -> Result<(), Error> {
         let found = self.family.task();
-        if found == expected {
+        if found == Some(expected) {
             return Ok(());
         }
-        Err(Error::Task { model: self.name.clone(), expected: noun(expected), found: noun(found).to_owned() })
+        let found = found.map_or("trajectories", noun).to_owned();
+        Err(Error::Task { model: self.name.clone(), expected: noun(expected), found })
     }
 }
 
@@ -252,12 +298,43 @@ pub(crate) fn kind_of(error: &GdssError) -> ErrorKind {
 /// The same for Pard.
 pub(crate) fn kind_of_pard(error: &PardError) -> ErrorKind {
     match error {
-        PardError::Config { .. } | PardError::Layer(_) | PardError::UnusedParameter { .. } => {
+        PardError::Config { .. }
+        | PardError::Layer(_)
+        | PardError::UnusedParameter { .. }
+        | PardError::NoFirstSizes { .. } => ErrorKind::Mismatch,
+        PardError::Model { source, .. } => kind_of_pard(source),
+        PardError::Setting { .. } | PardError::NotTrainable { .. } | PardError::Grid { .. } => {
+            ErrorKind::Usage
+        }
+        PardError::Device { .. }
+        | PardError::MissingInput { .. }
+        | PardError::Stopped
+        | PardError::Memory { .. } => ErrorKind::Failure,
+        _ => ErrorKind::BadInput,
+    }
+}
+
+/// The same for GeoTDM.
+pub(crate) fn kind_of_geotdm(error: &GeotdmError) -> ErrorKind {
+    match error {
+        GeotdmError::Config { .. } | GeotdmError::Mismatch { .. } | GeotdmError::Count { .. } => {
             ErrorKind::Mismatch
         }
-        PardError::Model { source, .. } => kind_of_pard(source),
-        PardError::Setting { .. } | PardError::NotTrainable { .. } => ErrorKind::Usage,
-        PardError::Device { .. } | PardError::MissingInput { .. } | PardError::Stopped => ErrorKind::Failure,
+        GeotdmError::Device(_) => ErrorKind::Usage,
+        GeotdmError::Trajectory(error) => kind_of_trajectory(error),
+        GeotdmError::Layer(_) | GeotdmError::Values { .. } => ErrorKind::Failure,
+        _ => ErrorKind::BadInput,
+    }
+}
+
+/// The same for a file of trajectories.
+pub(crate) fn kind_of_trajectory(error: &TrajectoryError) -> ErrorKind {
+    match error {
+        TrajectoryError::File { task: "write", .. } => ErrorKind::Failure,
+        TrajectoryError::UnknownFormat { .. } | TrajectoryError::Selection { .. } => ErrorKind::Usage,
+        TrajectoryError::TooFew { what: "a simulation", .. }
+        | TrajectoryError::TooMany { what: "bodies", .. } => ErrorKind::Usage,
+        TrajectoryError::Stream(_) => ErrorKind::Failure,
         _ => ErrorKind::BadInput,
     }
 }

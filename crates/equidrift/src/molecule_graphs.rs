@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use equidrift_molecule::{BadLine, MoleculeError, OnBadLine, SmilesReader, SmilesRecord};
+use equidrift_molecule::{
+    BadLine, Element, MoleculeError, OnBadLine, SmilesReader, SmilesRecord, with_hydrogens,
+};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::generate::chemistry;
-use crate::model::Model;
+use crate::model::{FamilyModel, Model};
 
 /// A line without a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,19 +86,21 @@ pub(crate) fn read(
 /// The graph of a molecule, or why the model has none.
 fn featurise(record: &SmilesRecord, model: &Model) -> Result<MoleculeGraph, String> {
     let (vocabulary, most) = (model.vocabulary(), model.max_nodes());
+    // Models that know hydrogen were trained with all hydrogens as atoms.
+    let explicit = vocabulary.contains(&Element::H).then(|| with_hydrogens(&record.graph));
+    let graph = explicit.as_ref().unwrap_or(&record.graph);
     let class = |element| {
         let position = vocabulary.iter().position(|known| *known == element);
         position.ok_or_else(|| format!("atom {element} is not in the model's vocabulary"))
     };
-    let classes =
-        record.graph.node_weights().map(|atom| class(atom.element)).collect::<Result<Vec<_>, _>>()?;
+    let classes = graph.node_weights().map(|atom| class(atom.element)).collect::<Result<Vec<_>, _>>()?;
     if classes.len() > most {
         return Err(format!("{} atoms; the model makes at most {most}", classes.len()));
     }
-    let bonds: Vec<(usize, usize, u8)> =
-        model.bonds().encode(&record.graph).map_err(|error| error.to_string())?;
+    let bonds: Vec<(usize, usize, u8)> = model.bonds().encode(graph).map_err(|error| error.to_string())?;
     let bonded = |atom: usize| bonds.iter().any(|&(a, b, _)| a == atom || b == atom);
-    if let Some(atom) = (0..classes.len()).find(|&atom| !bonded(atom)) {
+    let needs_bonds = matches!(model.family(), FamilyModel::Gdss(_));
+    if let Some(atom) = (0..classes.len()).find(|&atom| needs_bonds && !bonded(atom)) {
         return Err(format!("atom {} has no bond; the model has no such atoms", atom + 1));
     }
     if classes.is_empty() {
@@ -106,7 +110,7 @@ fn featurise(record: &SmilesRecord, model: &Model) -> Result<MoleculeGraph, Stri
 }
 
 /// Row numbers, one a line. Blank lines and lines that begin with `#` are skipped.
-fn read_rows(path: &Path) -> Result<BTreeSet<u64>, Error> {
+pub(crate) fn read_rows(path: &Path) -> Result<BTreeSet<u64>, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let lines = (1..).zip(text.lines()).map(|(line, text)| (line, text.trim()));
     let lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
@@ -144,7 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data.smi");
         fs::write(&data, "CCO\nC\nnothing\nCC#N\nCCCl\nCCCCCCCCCCCC\nC1CC1\nCC(=O)NC\n").unwrap();
-        let model = Model::open(crate::request::DEFAULT_MODEL).unwrap();
+        let model = Model::open(crate::request::DEFAULT_SCORE_MODEL).unwrap();
         let (graphs, skipped) = read(&data, None, None, &model).unwrap();
         assert_eq!(graphs.iter().map(|graph| graph.line).collect::<Vec<_>>(), [1, 4, 7, 8]);
         assert_eq!(skipped.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [2, 3, 5, 6]);

@@ -82,6 +82,11 @@ impl OutputFile {
             verify_complete(path, &manifest)?;
             return Ok(Resumption::Complete(Box::new(manifest)));
         }
+        if manifest.progress == Progress::Complete && verify_complete(path, &manifest).is_ok() {
+            // The file was made of the partial one, and the run ended before that was removed.
+            fs::remove_file(&partial).map_err(|source| Error::Write { path: partial.clone(), source })?;
+            return Ok(Resumption::Complete(Box::new(manifest)));
+        }
         let mut file = open_and_lock(&partial)?;
         let hasher = hash_recorded(&mut file, &partial, &manifest)?;
         file.set_len(manifest.bytes)
@@ -190,6 +195,34 @@ impl OutputFile {
         rename(&partial, &path)?;
         Ok(manifest)
     }
+}
+
+impl OutputFile {
+    /// For formats to which nothing can be appended: records that every id is done, lets `convert` make the file (its second
+    /// argument, atomically) of what was appended (its first), and removes that. A crash in between is mended on resumption.
+    ///
+    /// # Errors
+    /// As [`OutputFile::append`], and whatever `convert` returns.
+    pub(crate) fn finish_converted(
+        mut self,
+        convert: impl FnOnce(&Path, &Path, &Manifest) -> Result<(), Error>,
+    ) -> Result<Manifest, Error> {
+        self.checkpoint()?;
+        convert(&self.partial, &self.path, &self.manifest)?;
+        let Self { path, partial, file, mut manifest, .. } = self;
+        (manifest.bytes, manifest.sha256) = sha256_of(&path)?;
+        manifest.progress = Progress::Complete;
+        manifest.write(&path)?;
+        drop(file); // some systems do not remove an open file
+        fs::remove_file(&partial).map_err(|source| Error::Write { path: partial.clone(), source })?;
+        Ok(manifest)
+    }
+}
+
+/// Length and SHA-256 of a file.
+pub(crate) fn sha256_of(path: &Path) -> Result<(u64, String), Error> {
+    let read = |source| Error::Read { path: path.to_owned(), source };
+    Ok((fs::metadata(path).map_err(read)?.len(), sha256_file(path).map_err(read)?))
 }
 
 /// A folder cannot be replaced by the finished file; better said now than after hours of sampling.

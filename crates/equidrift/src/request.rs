@@ -5,6 +5,7 @@ use std::ops::Range;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
+use equidrift_pard::StepGrid;
 use equidrift_sampler::plan::{AdaptiveConfig, NormScope, PerComponent};
 use equidrift_sampler::{Op, Plan, SamplerConfig};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,9 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::Error;
 use crate::output::sha256_of_json;
 use crate::shard::Shard;
+use crate::trajectories::TrajectoryRequest;
 
-/// The model a request names when it names none.
-pub const DEFAULT_MODEL: &str = "qm9-gdss";
+/// The model of a request that names none.
+pub const DEFAULT_MODEL: &str = "qm9-pard";
+
+/// The model of a request that names none, but a sampler or a plan: those are for models of real numbers.
+pub const DEFAULT_SCORE_MODEL: &str = "qm9-gdss";
 
 /// The embedded plan of this name (`qm9-gdss-20` samples `qm9-gdss` with 20 network calls), if there is one.
 pub fn embedded_plan(name: &str) -> Option<Plan> {
@@ -41,13 +46,17 @@ pub struct GenerateRequest {
     pub num: u64,
     /// The seed. Sample `id` is a function of (seed, id) and of nothing else in the run.
     pub seed: u64,
-    /// Name of an embedded model, or a model folder.
+    /// Name of an embedded model, or a model folder. If it is empty, [`GenerateRequest::model_name`] has the default.
     pub model: String,
     /// The sampler: its name, or `{"name": ..}` with options; none means the model's own default.
     #[serde(deserialize_with = "name_or_options")]
     pub sampler: Option<SamplerConfig>,
     /// Its number of steps; none means the model's own default.
     pub steps: Option<usize>,
+    /// At which steps of the diffusion a model of family `pard` calls its denoiser: `uniform`, or `polynomial:2` for steps that
+    /// become smaller towards the data; none means the model's own default.
+    #[serde(with = "grid_text", skip_serializing_if = "Option::is_none")]
+    pub grid: Option<StepGrid>,
     /// A sampler that chooses its steps sample by sample, in place of `sampler` and `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveConfig>,
@@ -62,6 +71,9 @@ pub struct GenerateRequest {
     pub snr: Option<f64>,
     /// Scale of the Langevin corrector's noise, in place of the sampler's.
     pub scale_eps: Option<f64>,
+    /// Of trajectories: what is continued, and how far. There, `num` is the number of samples for each starting window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trajectories: Option<TrajectoryRequest>,
     /// What to do with molecules over a valence limit.
     pub correction: Correction,
     /// The part of the run to do.
@@ -74,6 +86,10 @@ pub struct GenerateRequest {
     pub batch: usize,
     /// Worker threads; 0 means one per processor. Changes speed and memory, never a sample.
     pub threads: usize,
+    /// Bytes that the batches of a model of family `pard` may use together; none means three quarters of what is free. Batches and
+    /// workers are cut to it; a graph that does not fit is refused. Never changes a sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<u64>,
 }
 
 impl Default for GenerateRequest {
@@ -81,28 +97,54 @@ impl Default for GenerateRequest {
         Self {
             num: 100,
             seed: 0,
-            model: DEFAULT_MODEL.to_owned(),
+            model: String::new(),
             sampler: None,
             steps: None,
+            grid: None,
             adaptive: None,
             plan: None,
             match_prior: false,
             snr: None,
             scale_eps: None,
+            trajectories: None,
             correction: Correction::Repair,
             shard: Shard::WHOLE,
             engine: None,
             device: DeviceKind::Cpu,
             batch: 128,
             threads: 0,
+            max_memory: None,
         }
     }
 }
 
 impl GenerateRequest {
+    /// The model, or what is meant by none: [`DEFAULT_MODEL`] with its own sampler, and [`DEFAULT_SCORE_MODEL`] where a sampler,
+    /// a plan or an option of theirs is asked for.
+    #[must_use]
+    pub fn model_name(&self) -> &str {
+        let real = self.sampler.is_some()
+            || self.adaptive.is_some()
+            || self.plan.is_some()
+            || self.match_prior
+            || self.snr.is_some()
+            || self.scale_eps.is_some();
+        match (self.model.as_str(), real && self.grid.is_none()) {
+            ("", true) => DEFAULT_SCORE_MODEL,
+            ("", false) => DEFAULT_MODEL,
+            (named, _) => named,
+        }
+    }
+
     /// The ids of this request's shard.
     pub fn ids(&self) -> Range<u64> {
-        self.shard.ids(self.num)
+        self.shard.ids(self.total())
+    }
+
+    /// Samples over all shards and, where the source of trajectories has been read, all starting windows.
+    fn total(&self) -> u64 {
+        let starts = self.trajectories.as_ref().and_then(|asked| asked.starts).unwrap_or(1);
+        self.num.saturating_mul(starts)
     }
 
     /// Fills in what the request left to the model: afterwards `engine` and one of `plan`, `adaptive`, or `sampler` (with
@@ -111,6 +153,11 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::Request`] where an option is given that the sampler does not have.
     pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
+        if self.grid.is_some() {
+            let reason =
+                "only models of family pard have a grid of steps; other samplers have options of their own";
+            return Err(Error::Request { field: "grid", reason });
+        }
         let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
         let options = self.snr.is_some() || self.scale_eps.is_some();
         let planned = options || self.sampler.is_some() || self.steps.is_some();
@@ -160,7 +207,7 @@ impl GenerateRequest {
         let refuse = |field, reason| Err(Error::Request { field, reason });
         if self.num == 0 {
             refuse("num", "at least one sample must be asked for")
-        } else if self.num > MAX_SAMPLES {
+        } else if self.total() > MAX_SAMPLES {
             refuse("num", "sample ids have 48 bits, so a run has at most 281474976710656 samples")
         } else if self.batch == 0 {
             refuse("batch", "a batch holds at least one sample")
@@ -190,7 +237,16 @@ impl GenerateRequest {
     pub fn digest(&self) -> Result<String, Error> {
         // Norms taken over the batch, as in the published programmes, make its size matter.
         let batch = if self.norm() == NormScope::PerSample { 0 } else { self.batch };
-        let neutral = Self { model: String::new(), shard: Shard::WHOLE, batch, threads: 0, ..self.clone() };
+        let trajectories = self.trajectories.as_ref().map(TrajectoryRequest::neutral);
+        let neutral = Self {
+            model: String::new(),
+            shard: Shard::WHOLE,
+            batch,
+            threads: 0,
+            trajectories,
+            max_memory: None,
+            ..self.clone()
+        };
         sha256_of_json(&neutral)
     }
 }
@@ -205,6 +261,24 @@ fn name_or_options<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Sampler
             SamplerConfig::by_name(&name).map(Some).map_err(D::Error::custom)
         }
         Some(options) => serde_json::from_value(options).map(Some).map_err(D::Error::custom),
+    }
+}
+
+/// A grid of steps as the command line has it.
+mod grid_text {
+    use equidrift_pard::StepGrid;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(grid: &Option<StepGrid>, output: S) -> Result<S::Ok, S::Error> {
+        match grid {
+            Some(grid) => output.collect_str(grid),
+            None => output.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<StepGrid>, D::Error> {
+        let text = Option::<String>::deserialize(input)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }
 
@@ -229,8 +303,10 @@ mod tests {
             num: 12,
             shard: "1/3".parse().unwrap(),
             sampler: SamplerConfig::by_name("s4").ok(),
+            grid: "polynomial:1.5".parse().ok(),
             ..GenerateRequest::default()
         };
+        assert!(request.grid.is_some());
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<GenerateRequest>(&text).unwrap(), request);
     }
@@ -242,6 +318,7 @@ mod tests {
         let same = GenerateRequest {
             batch: 7,
             threads: 3,
+            max_memory: Some(1 << 30),
             shard: "1/3".parse().unwrap(),
             model: "elsewhere".into(),
             ..request.clone()
@@ -253,6 +330,7 @@ mod tests {
             GenerateRequest { steps: Some(10), ..request.clone() },
             GenerateRequest { correction: Correction::None, ..request.clone() },
             GenerateRequest { device: DeviceKind::Tch, ..request.clone() },
+            GenerateRequest { grid: "polynomial:2".parse().ok(), ..request.clone() },
         ] {
             assert_ne!(other.digest().unwrap(), digest);
         }

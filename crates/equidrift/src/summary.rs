@@ -149,6 +149,26 @@ pub struct GraphSummary {
     pub graphs_per_second: f64,
 }
 
+/// What a run of trajectories reports at its end; `--json` prints exactly this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrajectorySummary {
+    /// What every run reports.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// Trajectories in the output: the samples that did not diverge.
+    pub trajectories: u64,
+    /// Starting windows, over all shards.
+    pub windows: u64,
+    /// Samples for each of them.
+    pub samples_per_window: u64,
+    /// Frames of a trajectory.
+    pub frames: u64,
+    /// Atoms of a frame.
+    pub atoms: u64,
+    /// Samples drawn by this process per second.
+    pub trajectories_per_second: f64,
+}
+
 /// `part / whole`; zero of nothing is zero.
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::denoising_loss::CountedNodes;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::network_config::{NetworkConfig, Prior};
+use crate::system_kind::SystemKind;
 
 /// The library that writes and reads these folders.
 pub const LIBRARY: &str = "equidrift";
@@ -31,6 +32,12 @@ pub struct GeotdmConfig {
     pub name: String,
     /// Layer sizes, and what is given.
     pub network: NetworkConfig,
+    /// What the systems are, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systems: Option<SystemKind>,
+    /// Femtoseconds from frame to frame in training, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_step: Option<f64>,
     /// Frames that were given in training; 0 for an unconditional model.
     pub given_frames: usize,
     /// Frames that were made in training.
@@ -120,6 +127,13 @@ impl GeotdmConfig {
             }
         };
         self.network.check()?;
+        if let Some((nodes, edges)) = self.systems.map(SystemKind::widths) {
+            range("network.node_features", self.network.node_features, nodes, nodes)?;
+            range("network.edge_features", self.network.edge_features, edges, edges)?;
+        }
+        if let Some(found) = self.time_step.filter(|step| !(step.is_finite() && *step > 0.0)) {
+            return Err(ConfigError::NotPositive { field: "time_step", found });
+        }
         let conditional = self.network.prior.is_conditional();
         let given = if conditional { (1, MOST_STEPS) } else { (0, 0) };
         range("given_frames", self.given_frames, given.0, given.1)?;

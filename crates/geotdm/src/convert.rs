@@ -126,6 +126,8 @@ impl Settings {
                 lengths,
                 prior,
             },
+            systems: None,
+            time_step: None,
             given_frames: self.frames_given,
             frames: made,
             steps: diffusion.steps(),

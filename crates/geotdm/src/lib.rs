@@ -11,7 +11,7 @@
 //!
 //! | concept | module |
 //! | --- | --- |
-//! | graphs of molecules, bodies and walkers; given frames | [`system`] |
+//! | graphs of molecules, bodies and walkers; given frames | [`system`], [`SystemKind`] |
 //! | systems of one shape on a device | [`system_group`] |
 //! | the networks: EGTN and learned prior | [`network`] |
 //! | noise levels | [`diffusion`] |
@@ -47,6 +47,7 @@ pub mod parameters;
 pub mod system;
 pub mod system_batch;
 pub mod system_group;
+mod system_kind;
 pub mod training_examples;
 pub mod trajectory_run;
 
@@ -71,5 +72,6 @@ pub use parameters::{ParameterError, check_parameters, parameter_shapes};
 pub use system::{MolecularEdges, System, SystemGraph};
 pub use system_batch::SystemBatch;
 pub use system_group::SystemGroup;
+pub use system_kind::SystemKind;
 pub use training_examples::{TrainingExample, TrainingExamples, TrajectoryWindows};
 pub use trajectory_run::{DrawnTrajectories, TrajectoryRun};

@@ -21,8 +21,14 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
         Prior::CentreOfMass => "noise around the mean of the given frames".to_owned(),
         Prior::Learned { layers, .. } => format!("noise around a learned reference, {layers} layers"),
     };
+    let systems = match (config.system_kind(), config.time_step) {
+        (Some(kind), Some(step)) => format!("{}, a frame every {step} fs", kind.name()),
+        (Some(kind), None) => kind.name().to_owned(),
+        (None, _) => "not recorded".to_owned(),
+    };
     let rows = [
         ("generates", generates),
+        ("systems", systems),
         ("network", format!("EGTN, {} layers, width {}, {count} parameters", network.layers, network.hidden)),
         ("features", format!("{} of a node, {} of an edge", network.node_features, network.edge_features)),
         ("prior", prior),

@@ -6,11 +6,13 @@ use equidrift_trajectory::molecular_graph::{
     EDGE_CLASSES, MolecularEdge, NODE_FEATURES, all_edges, near_edges, node_features,
 };
 use equidrift_trajectory::{Topology, nbody, pedestrians};
+use serde::{Deserialize, Serialize};
 
 use crate::error::GeotdmError;
 
 /// Which pairs of atoms are joined by an edge.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MolecularEdges {
     /// Those at most three bonds apart.
     #[default]

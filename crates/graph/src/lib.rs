@@ -9,6 +9,7 @@
 
 pub mod adjacency;
 pub mod block_order;
+pub mod canonical_order;
 pub mod components;
 pub mod decode;
 pub mod draw;
@@ -26,6 +27,7 @@ pub mod vun;
 
 pub use adjacency::Adjacency;
 pub use block_order::{BlockDegree, BlockOrder, block_order};
+pub use canonical_order::{CanonicalOrder, canonical_order};
 pub use components::{components, is_connected};
 pub use decode::decode;
 pub use error::GraphError;

@@ -13,19 +13,23 @@
 //! Reference: Zhao, Ding & Akoglu, "Pard", NeurIPS 2024, algorithms 1 and 2. With weights 0 and 1 it is the loss of Vignac et al.,
 //! "DiGress", ICLR 2023, equation 2.
 
+use std::num::NonZeroUsize;
+
 use burn::tensor::{DType, Device, Tensor};
+use equidrift_backend::kernels::Instructions;
 use equidrift_backend::philox::philox4x32_10;
 use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::{BatchMoments, PairMean, Phase};
 use equidrift_train::{Evaluation, Group, Objective, TrainError};
 use serde::{Deserialize, Serialize};
 
-use crate::block_batch::{BlockBatch, Targets};
+use crate::block_batch::{BlockBatch, BlockQuestions, Targets};
 use crate::block_graph::BlockGraph;
 use crate::block_loss::block_loss;
 use crate::corruption::{CorruptionDraw, corrupt};
 use crate::denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets, cross_entropies};
 use crate::error::PardError;
+use crate::fused::{FusedLosses, FusedNetworks};
 use crate::network_config::{NetworkConfig, Norm, Sequence, Tasks};
 use crate::networks::{DenoiserBatch, PardNetworks};
 
@@ -67,6 +71,8 @@ pub struct BlockDenoising<'a> {
     data: &'a [BlockGraph],
     seed: u64,
     device: Device,
+    /// Threads of the fused engine, if it is used.
+    fused: Option<NonZeroUsize>,
 }
 
 impl<'a> BlockDenoising<'a> {
@@ -94,18 +100,26 @@ impl<'a> BlockDenoising<'a> {
         if config.tasks == Tasks::DenoiserOnly && data.iter().any(|graph| graph.sizes.len() > 1) {
             return refuse("a denoiser alone, and graphs of more than one block");
         }
-        Ok(Self { config, diffusion, weights, data, seed, device: device.clone() })
+        Ok(Self { config, diffusion, weights, data, seed, device: device.clone(), fused: None })
     }
 
-    /// The losses as tensors: nodes, edges and, if there is a block model, blocks.
-    fn losses_on(
-        &self,
-        parameters: &ParameterSet,
-        examples: &[usize],
-        epoch: u64,
-        device: &Device,
-    ) -> Result<(Vec<Tensor<1>>, PardNetworks), PardError> {
-        let networks = PardNetworks::read(self.config, parameters, device, DType::F32)?;
+    /// The same by the fused engine, on so many threads.
+    ///
+    /// # Errors
+    /// [`PardError::NotFused`] if the networks or the loss have what that engine does not compute.
+    pub fn fused(mut self, threads: NonZeroUsize) -> Result<Self, PardError> {
+        if let Some(what) = FusedNetworks::missing(self.config) {
+            return Err(PardError::NotFused { what });
+        }
+        if self.weights.bound != 0.0 {
+            return Err(PardError::NotFused { what: "the variational bound in the loss" });
+        }
+        self.fused = Some(threads);
+        Ok(self)
+    }
+
+    /// Examples with their noise.
+    fn noisy(&self, examples: &[usize], epoch: u64) -> Noisy {
         let graphs: Vec<BlockGraph> = examples.iter().map(|&example| self.data[example].clone()).collect();
         let (steps, mut batch) = (self.diffusion.nodes.steps(), BlockBatch::for_training(&graphs));
         let draw = |purpose: u32, row: usize, element: usize| {
@@ -129,41 +143,64 @@ impl<'a> BlockDenoising<'a> {
         };
         let noisy_nodes = noise(&self.diffusion.nodes, &nodes, 1);
         let noisy_pairs = noise(&self.diffusion.edges, &pairs, 2);
-
-        let moments = BatchMoments::default();
-        let phase = Phase::Training(&moments);
-        let whole = BlockBatch::single(&graphs);
-        let questions = whole.questions();
-        let of_blocks = match self.config.tasks {
-            Tasks::Separate => {
-                let logits = networks.ask(&whole, &questions, None, phase)?;
-                Some(block_loss(logits, &whole, &questions))
-            }
-            Tasks::Combined | Tasks::DenoiserOnly => None,
-        };
-        let combined = (self.config.tasks == Tasks::Combined).then(|| batch.questions());
+        let questions = (self.config.tasks == Tasks::Combined).then(|| batch.questions());
         batch.set_nodes(&nodes, &noisy_nodes);
         batch.set_pairs(&pairs, &noisy_pairs);
-        let input = DenoiserBatch {
-            batch: &batch,
-            times: &times,
-            steps,
+        let whole = BlockBatch::single(&graphs);
+        Noisy { whole, batch, times, nodes, pairs, noisy_nodes, noisy_pairs, questions }
+    }
+
+    /// What the denoiser is asked.
+    fn input<'b>(&self, noisy: &'b Noisy) -> DenoiserBatch<'b> {
+        DenoiserBatch {
+            batch: &noisy.batch,
+            times: &noisy.times,
+            steps: self.diffusion.nodes.steps(),
             mean: PairMean::All,
             structure: None,
-            questions: combined.as_ref(),
-        };
-        let (logits, about_blocks) = networks.denoise(&input, phase)?;
-        let of_blocks = match (about_blocks, &combined) {
-            (Some(logits), Some(questions)) => Some(block_loss(logits, &whole, questions)),
+            questions: noisy.questions.as_ref(),
+        }
+    }
+
+    /// The loss of a model of blocks of its own, as a tensor.
+    fn loss_of_blocks(
+        &self,
+        networks: &PardNetworks,
+        noisy: &Noisy,
+        phase: Phase<'_>,
+    ) -> Result<Option<Tensor<1>>, PardError> {
+        if self.config.tasks != Tasks::Separate {
+            return Ok(None);
+        }
+        let questions = noisy.whole.questions();
+        let logits = networks.ask(&noisy.whole, &questions, None, phase)?;
+        Ok(Some(block_loss(logits, &noisy.whole, &questions)))
+    }
+
+    /// The losses as tensors: nodes, edges and, if there is a block model, blocks.
+    fn losses_on(
+        &self,
+        parameters: &ParameterSet,
+        noisy: &Noisy,
+        device: &Device,
+    ) -> Result<(Vec<Tensor<1>>, PardNetworks), PardError> {
+        let networks = PardNetworks::read(self.config, parameters, device, DType::F32)?;
+        let moments = BatchMoments::default();
+        let phase = Phase::Training(&moments);
+        let of_blocks = self.loss_of_blocks(&networks, noisy, phase)?;
+        let (logits, about_blocks) = networks.denoise(&self.input(noisy), phase)?;
+        let of_blocks = match (about_blocks, &noisy.questions) {
+            (Some(logits), Some(questions)) => Some(block_loss(logits, &noisy.whole, questions)),
             _ => of_blocks,
         };
         let LossWeights { bound, cross_entropy } = self.weights;
+        let Noisy { nodes, pairs, .. } = noisy;
         let mut losses = if bound == 0.0 {
-            cross_entropies(logits, &nodes, &pairs).map(|loss| loss.mul_scalar(cross_entropy)).to_vec()
+            cross_entropies(logits, nodes, pairs).map(|loss| loss.mul_scalar(cross_entropy)).to_vec()
         } else {
-            let nodes = NoisyTargets { targets: &nodes, noisy: &noisy_nodes };
-            let pairs = NoisyTargets { targets: &pairs, noisy: &noisy_pairs };
-            let loss = DenoisingLoss::new(self.diffusion, logits, &times, nodes, pairs);
+            let nodes = NoisyTargets { targets: nodes, noisy: &noisy.noisy_nodes };
+            let pairs = NoisyTargets { targets: pairs, noisy: &noisy.noisy_pairs };
+            let loss = DenoisingLoss::new(self.diffusion, logits, &noisy.times, nodes, pairs);
             let weigh = |terms: Tensor<1>, entropy: Tensor<1>| {
                 terms.mul_scalar(bound) + entropy.mul_scalar(cross_entropy)
             };
@@ -175,6 +212,55 @@ impl<'a> BlockDenoising<'a> {
         losses.extend(of_blocks);
         Ok((losses, networks))
     }
+
+    /// Losses and, if it is `wanted`, gradient.
+    fn compute(
+        &self,
+        parameters: &ParameterSet,
+        examples: &[usize],
+        epoch: u64,
+        wanted: bool,
+    ) -> Result<Evaluation, PardError> {
+        let device = match wanted {
+            true => self.device.clone().autodiff(),
+            false => self.device.clone().without_autodiff(),
+        };
+        let noisy = self.noisy(examples, epoch);
+        let Some(threads) = self.fused else {
+            let (losses, networks) = self.losses_on(parameters, &noisy, &device)?;
+            let gradient = match wanted {
+                true => networks.gradients(&mut Tensor::cat(losses.clone(), 0).sum().backward())?,
+                false => ParameterSet::new(),
+            };
+            return Ok(Evaluation { losses: numbers(losses)?, gradient });
+        };
+        let weight = self.weights.cross_entropy;
+        let networks = FusedNetworks::new(self.config, parameters, threads, Instructions::Detect)?;
+        let FusedLosses { losses, mut gradient } =
+            networks.class_losses(&self.input(&noisy), &noisy.nodes, &noisy.pairs, weight, wanted)?;
+        let mut losses = losses.map(|loss| weight * loss).to_vec();
+        if networks.has_block_heads() {
+            let of_blocks = networks.block_losses(&noisy.whole, &noisy.whole.questions(), wanted)?;
+            gradient.extend(of_blocks.gradient);
+            losses.extend(of_blocks.losses);
+        }
+        Ok(Evaluation { losses, gradient })
+    }
+}
+
+/// Examples with their noise, in a batch.
+struct Noisy {
+    /// The graphs as they are.
+    whole: BlockBatch,
+    /// The batch that is denoised, with noisy classes.
+    batch: BlockBatch,
+    times: Vec<usize>,
+    nodes: Targets,
+    pairs: Targets,
+    noisy_nodes: Vec<usize>,
+    noisy_pairs: Vec<usize>,
+    /// About blocks, of a combined network.
+    questions: Option<BlockQuestions>,
 }
 
 /// The losses on the host.
@@ -207,11 +293,7 @@ impl Objective for BlockDenoising<'_> {
         examples: &[usize],
         epoch: u64,
     ) -> Result<Evaluation, TrainError> {
-        let device = self.device.clone().autodiff();
-        let (losses, networks) = self.losses_on(parameters, examples, epoch, &device).map_err(failed)?;
-        let whole = Tensor::cat(losses.clone(), 0).sum();
-        let gradient = networks.gradients(&mut whole.backward()).map_err(failed)?;
-        Ok(Evaluation { losses: numbers(losses).map_err(failed)?, gradient })
+        self.compute(parameters, examples, epoch, true).map_err(failed)
     }
 
     fn evaluate_losses(
@@ -220,8 +302,6 @@ impl Objective for BlockDenoising<'_> {
         examples: &[usize],
         epoch: u64,
     ) -> Result<Vec<f64>, TrainError> {
-        let device = self.device.clone().without_autodiff();
-        let (losses, _) = self.losses_on(parameters, examples, epoch, &device).map_err(failed)?;
-        numbers(losses).map_err(failed)
+        Ok(self.compute(parameters, examples, epoch, false).map_err(failed)?.losses)
     }
 }

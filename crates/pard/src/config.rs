@@ -7,6 +7,7 @@ use equidrift_graph::BlockDegree;
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use serde::{Deserialize, Serialize};
 
+use crate::block_denoising::LossWeights;
 use crate::denoising_loss::GraphDiffusion;
 use crate::error::PardError;
 use crate::network_config::{NetworkConfig, Tasks};
@@ -20,7 +21,7 @@ pub const FAMILY: &str = "pard";
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Largest number of nodes accepted in a configuration.
-const MAX_NODES: usize = 100_000;
+pub(crate) const MAX_NODES: usize = 100_000;
 /// Largest number of steps accepted in a configuration: they have 16 bits in the counters of the draws.
 const MAX_STEPS: usize = 65_535;
 
@@ -53,7 +54,9 @@ pub struct PardConfig {
     pub block_degree: BlockDegree,
     /// Noise.
     pub diffusion: DiffusionConfig,
-    /// How many training graphs had a first block of each size.
+    /// How many training graphs had a first block of each size; empty where that is not known, and then no graph can be
+    /// generated.
+    #[serde(default)]
     pub first_sizes: BTreeMap<usize, u64>,
     /// Network calls per block, unless others are asked for.
     pub steps: usize,
@@ -62,6 +65,9 @@ pub struct PardConfig {
     pub grid: StepGrid,
     /// Which of the trained weights are in the folder.
     pub sampling_weights: SamplingWeights,
+    /// The loss that the networks were trained with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossWeights>,
     /// Where the weights come from, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -118,6 +124,7 @@ impl PardConfig {
         range("diffusion.steps", self.diffusion.steps, MAX_STEPS)?;
         range("steps", self.steps, self.diffusion.steps)?;
         self.network.check()?;
+        self.grid.check()?;
         self.diffusion.build()?;
         let NetworkConfig { node_classes, edge_classes, tasks, .. } = self.network;
         for (field, found, expected) in [
@@ -143,7 +150,8 @@ impl PardConfig {
             return refuse("max_hops", self.max_hops.to_string(), expected);
         }
         let largest = self.first_sizes.keys().next_back().copied().unwrap_or(0);
-        if self.first_sizes.values().all(|&count| count == 0) || largest >= self.network.block_sizes {
+        let none = !self.first_sizes.is_empty() && self.first_sizes.values().all(|&count| count == 0);
+        if none || largest >= self.network.block_sizes {
             let expected = format!("sizes from 1 to {}", self.network.block_sizes - 1);
             return refuse("first_sizes", format!("{largest} as the largest"), expected);
         }
@@ -151,9 +159,14 @@ impl PardConfig {
     }
 
     /// How often each size (0, 1, ...) of a first block occurs.
-    #[must_use]
-    pub fn first_size_frequencies(&self) -> Vec<f64> {
-        let largest = self.first_sizes.keys().next_back().copied().unwrap_or(0);
-        (0..=largest).map(|size| self.first_sizes.get(&size).map_or(0.0, |&count| count as f64)).collect()
+    ///
+    /// # Errors
+    /// [`PardError::NoFirstSizes`].
+    pub fn first_size_frequencies(&self) -> Result<Vec<f64>, PardError> {
+        let Some(&largest) = self.first_sizes.keys().next_back() else {
+            return Err(PardError::NoFirstSizes { model: self.name.clone() });
+        };
+        let count = |size| self.first_sizes.get(&size).map_or(0.0, |&count| count as f64);
+        Ok((0..=largest).map(count).collect())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use equidrift_backend::kernels::PackError;
 use equidrift_backend::model_folder::ModelFolderError;
 use equidrift_backend::weights::WeightsError;
 use equidrift_nn::LayerError;
@@ -47,6 +48,73 @@ pub enum PardError {
         expected: &'static str,
         /// Line, column and reason.
         source: serde_json::Error,
+    },
+    /// A checkpoint of a kind that is not read.
+    #[error("{}: `{field}` is {found}, expected {expected}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What is read.
+        expected: &'static str,
+    },
+    /// An input tensor of another shape.
+    #[error("{}: tensor `{name}` has shape {found:?}, expected {expected}", path.display())]
+    InputShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: Vec<usize>,
+    },
+    /// A number of an input tensor that cannot stand there.
+    #[error("{}: tensor `{name}` holds {found} at position {position}, expected {expected}", path.display())]
+    InputValue {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: &'static str,
+        /// What was expected.
+        expected: &'static str,
+        /// What was found.
+        found: f64,
+        /// Where, counted from 0 in row-major order.
+        position: usize,
+    },
+    /// A model that cannot begin a graph.
+    #[error(
+        "model `{model}` does not know the sizes of first blocks (`first_sizes` is empty): convert it with --sizes-from or \
+         --first-sizes"
+    )]
+    NoFirstSizes {
+        /// The model.
+        model: String,
+    },
+    /// A grid of steps that is none.
+    #[error("grid of steps `{found}`: expected uniform or polynomial:P with a power P above 0, at most 16")]
+    Grid {
+        /// As found.
+        found: String,
+    },
+    /// A graph that does not fit into the memory that may be used.
+    #[error(
+        "a graph of {nodes} nodes needs {} MiB for the networks' pairs, {} MiB may be used",
+        needed.div_ceil(1 << 20),
+        allowed >> 20
+    )]
+    Memory {
+        /// Nodes of the largest graph that the model may make.
+        nodes: usize,
+        /// Bytes, estimated.
+        needed: u64,
+        /// Bytes.
+        allowed: u64,
     },
     /// A setting that cannot be used.
     #[error("{setting} = {value}: expected {expected}")]
@@ -102,6 +170,12 @@ pub enum PardError {
         /// What is in the way, and what to use instead.
         reason: &'static str,
     },
+    /// What the fused engine does not compute.
+    #[error("the fused engine does not know {what}; use the engine burn")]
+    NotFused {
+        /// What it is.
+        what: &'static str,
+    },
     /// A run was asked to end.
     #[error("generation was stopped")]
     Stopped,
@@ -114,4 +188,13 @@ pub enum PardError {
         /// Its name.
         input: &'static str,
     },
+}
+
+impl From<PackError> for PardError {
+    fn from(error: PackError) -> Self {
+        Self::Layer(match error {
+            PackError::Missing { name, expected } => LayerError::Missing { name, expected },
+            PackError::Shape { name, expected, found } => LayerError::Shape { name, expected, found },
+        })
+    }
 }

@@ -18,6 +18,7 @@ use crate::class_law::{reverse_law, softmax};
 use crate::denoising_loss::GraphDiffusion;
 use crate::draws::{Draws, Purpose, Question};
 use crate::error::PardError;
+use crate::fused::FusedNetworks;
 use crate::heads::rows_on_host;
 use crate::networks::{DenoiserBatch, PardNetworks};
 
@@ -31,11 +32,60 @@ pub enum Unfinished {
     CutAtFirstSize,
 }
 
+/// What computes the networks.
+#[derive(Debug, Clone, Copy)]
+pub enum Engine<'a> {
+    /// The tensor library, on a device without automatic differentiation.
+    Burn(&'a PardNetworks),
+    /// The fused engine.
+    Fused(&'a FusedNetworks),
+}
+
+impl Engine<'_> {
+    fn has_block_heads(self) -> bool {
+        match self {
+            Self::Burn(networks) => networks.has_block_heads(),
+            Self::Fused(networks) => networks.has_block_heads(),
+        }
+    }
+
+    fn first_degree(self, sizes: &[usize]) -> Result<Vec<Vec<f64>>, PardError> {
+        match self {
+            Self::Burn(networks) => rows_on_host(networks.first_degree(sizes)?, "logits of first degrees"),
+            Self::Fused(networks) => networks.first_degree(sizes),
+        }
+    }
+
+    fn classes(
+        self,
+        noisy: &DenoiserBatch<'_>,
+        nodes: &Targets,
+        pairs: &Targets,
+    ) -> Result<[Vec<Vec<f64>>; 2], PardError> {
+        match self {
+            Self::Burn(networks) => networks.denoise(noisy, Phase::Evaluation)?.0.at(nodes, pairs),
+            Self::Fused(networks) => networks.classes(noisy, nodes, pairs),
+        }
+    }
+
+    fn next_blocks(
+        self,
+        batch: &BlockBatch,
+        choose_size: impl FnMut(usize, &[f64]) -> usize,
+        choose_degree: impl FnMut(usize, &[f64]) -> usize,
+    ) -> Result<Vec<(usize, usize)>, PardError> {
+        match self {
+            Self::Burn(networks) => networks.next_blocks(batch, None, choose_size, choose_degree),
+            Self::Fused(networks) => networks.next_blocks(batch, choose_size, choose_degree),
+        }
+    }
+}
+
 /// How graphs are generated.
 #[derive(Clone, Copy)]
 pub struct Generation<'a> {
-    /// The networks, on a device without automatic differentiation.
-    pub networks: &'a PardNetworks,
+    /// The networks.
+    pub networks: Engine<'a>,
     /// The diffusions that the networks were trained with.
     pub diffusion: &'a GraphDiffusion,
     /// The steps at which the denoiser is called, from T down, and 0: see [`StepGrid::steps`](crate::StepGrid::steps).
@@ -133,7 +183,7 @@ impl Generation<'_> {
     fn first_blocks(&self, graphs: usize, draws: &mut dyn Draws) -> Result<Vec<Growing>, PardError> {
         let sizes: Vec<usize> = (0..graphs).map(|graph| first_size(self.first_sizes, graph, draws)).collect();
         let logits = if self.networks.has_block_heads() {
-            rows_on_host(self.networks.first_degree(&sizes)?, "logits of first degrees")?
+            self.networks.first_degree(&sizes)?
         } else {
             vec![vec![0.0]; graphs]
         };
@@ -199,8 +249,7 @@ impl Generation<'_> {
                 structure: None,
                 questions: None,
             };
-            let (logits, _) = self.networks.denoise(&input, Phase::Evaluation)?;
-            let [node_rows, pair_rows] = logits.at(&nodes, &pairs)?;
+            let [node_rows, pair_rows] = self.networks.classes(&input, &nodes, &pairs)?;
             let mut step = |diffusion, rows: &[Vec<f64>], targets: &Targets, purpose, noisy: &mut [usize]| {
                 for (at, (logits, noisy)) in rows.iter().zip(noisy).enumerate() {
                     let law = reverse_law(diffusion, [t, s], *noisy, logits);
@@ -248,12 +297,8 @@ impl Generation<'_> {
                 draw_class(&softmax(logits, logits.len()), draws.borrow_mut().uniform(&question))
             }
         };
-        let next = self.networks.next_blocks(
-            &batch,
-            None,
-            choose(Purpose::NextSize),
-            choose(Purpose::NextDegree),
-        )?;
+        let next =
+            self.networks.next_blocks(&batch, choose(Purpose::NextSize), choose(Purpose::NextDegree))?;
         for (&graph, (size, degree)) in active.iter().zip(next) {
             let graph = &mut growing[graph];
             if size == 0 {

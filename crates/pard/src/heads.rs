@@ -9,10 +9,10 @@ use equidrift_nn::{
 use crate::block_batch::Targets;
 use crate::error::PardError;
 use crate::inputs::{Inputs, OneHot, QuestionInputs, index};
-use crate::network_config::NetworkConfig;
+use crate::network_config::{NetworkConfig, Norm};
 
 /// Hidden units of the network of the input residual's weight.
-const PHI_UNITS: usize = 128;
+pub(crate) const PHI_UNITS: usize = 128;
 
 /// Linear map, masked norm, SiLU, linear map.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ struct NormedMlp {
     linear1: Linear,
     norm: MaskedNorm,
     linear2: Linear,
+    /// The published batch norm leaves masked entries as they are. What comes of them means nothing, but it is compared.
+    keeps_masked: bool,
 }
 
 impl NormedMlp {
@@ -33,11 +35,16 @@ impl NormedMlp {
             linear1: from.linear(&format!("{name}.linear1"), inputs, hidden)?,
             norm: MaskedNorm::read(from, &format!("{name}.norm"), hidden, config.norm_kind())?,
             linear2: from.linear(&format!("{name}.linear2"), hidden, outputs)?,
+            keeps_masked: config.norm == Norm::Batch,
         })
     }
 
     fn over_features(&self, x: Tensor<3>, mask: Tensor<3>, phase: Phase<'_>) -> Tensor<3> {
-        let h = self.norm.over_features(self.linear1.over_features(x, None), mask, phase);
+        let x = self.linear1.over_features(x, None);
+        let mut h = self.norm.over_features(x.clone(), mask.clone(), phase);
+        if self.keeps_masked {
+            h = h + x * (mask.neg() + 1.0);
+        }
         self.linear2.over_features(silu(h), None)
     }
 

@@ -58,37 +58,18 @@ impl Inputs {
         dtype: DType,
     ) -> Result<Self, PardError> {
         let (b, n) = (batch.batch, batch.nodes);
-        let classes = |values: &[i32], what, known: usize| {
-            let indices = values.iter().map(|&class| match usize::try_from(class) {
-                Ok(class) if class >= known => Err(PardError::Unknown { what, value: class, known }),
-                Ok(class) => Ok(class as i64),
-                Err(_) => Ok(known as i64),
-            });
-            indices.collect::<Result<Vec<_>, _>>()
+        check_known(config, batch)?;
+        let classes = |values: &[i32], known: usize| {
+            let index = |&class: &i32| if class < 0 { known as i64 } else { i64::from(class) };
+            values.iter().map(index).collect()
         };
-        let (mut degrees, mut sizes) = (Vec::with_capacity(b * n), Vec::with_capacity(b * n));
-        for (at, &block) in batch.block.iter().enumerate() {
-            let Ok(block) = usize::try_from(block) else {
-                degrees.push(0);
-                sizes.push(0);
-                continue;
+        // Of padding, any.
+        let of_blocks = |values: &[usize]| {
+            let of = |(at, &block): (usize, &i32)| {
+                usize::try_from(block).map_or(0, |block| values[at / n * batch.blocks + block] as i64)
             };
-            let known = config.max_blocks;
-            if config.absolute_blocks && block >= known {
-                return Err(PardError::Unknown { what: "block", value: block, known });
-            }
-            let degree = batch.degrees[at / n * batch.blocks + block];
-            let known = config.block_degrees;
-            if degree >= known {
-                return Err(PardError::Unknown { what: "block degree", value: degree, known });
-            }
-            degrees.push(degree as i64);
-            let (value, known) = (batch.sizes[at / n * batch.blocks + block], config.block_sizes);
-            if config.sizes_of_blocks && value >= known {
-                return Err(PardError::Unknown { what: "block size", value, known });
-            }
-            sizes.push(value as i64);
-        }
+            batch.block.iter().enumerate().map(of).collect()
+        };
         let one_hot = |index: Vec<i64>, classes: usize| OneHot::new(index, classes, device, dtype);
         let over_pairs = |index: Vec<i64>, classes: usize| {
             let rows = one_hot(index, classes).rows;
@@ -104,8 +85,7 @@ impl Inputs {
             // Blocks are numbered below M, and padding is -1.
             over_pairs(distances, batch.blocks + 1)
         });
-        let edge_classes =
-            over_pairs(classes(&batch.edge_class, "edge class", config.edge_classes)?, config.edge_classes);
+        let edge_classes = over_pairs(classes(&batch.edge_class, config.edge_classes), config.edge_classes);
         let adjacency = edge_classes.clone().narrow(1, 1, config.edge_classes - 2).sum_dim(1);
         let mask = match config.sequence {
             Sequence::Doubled => BlockMask::causal(&batch.block, &batch.virtual_nodes, [b, n], device, dtype),
@@ -116,18 +96,15 @@ impl Inputs {
             batch: b,
             nodes: n,
             mask,
-            node_classes: one_hot(
-                classes(&batch.node_class, "node class", config.node_classes)?,
-                config.node_classes,
-            ),
+            node_classes: one_hot(classes(&batch.node_class, config.node_classes), config.node_classes),
             edge_classes,
             adjacency: adjacency.reshape([b, n, n]),
             block: one_hot(
                 batch.block.iter().map(|&block| i64::from(block) + 1).collect(),
                 config.max_blocks + 1,
             ),
-            degree: one_hot(degrees, config.block_degrees),
-            size: one_hot(sizes, config.block_sizes),
+            degree: one_hot(of_blocks(&batch.degrees), config.block_degrees),
+            size: one_hot(of_blocks(&batch.sizes), config.block_sizes),
             distance,
             virtual_nodes: tensor(
                 batch.virtual_nodes.iter().map(|&flag| f64::from(u8::from(flag))).collect(),
@@ -143,6 +120,35 @@ impl Inputs {
             dtype,
         })
     }
+}
+
+/// Whether the networks have parameters for everything in a batch.
+///
+/// # Errors
+/// [`PardError::Unknown`] for a class, block, size or degree that they have none for.
+pub(crate) fn check_known(config: &NetworkConfig, batch: &BlockBatch) -> Result<(), PardError> {
+    let check = |what, value: usize, known: usize| {
+        if value < known { Ok(()) } else { Err(PardError::Unknown { what, value, known }) }
+    };
+    for (classes, what, known) in [
+        (&batch.node_class, "node class", config.node_classes),
+        (&batch.edge_class, "edge class", config.edge_classes),
+    ] {
+        let given = classes.iter().filter_map(|&class| usize::try_from(class).ok());
+        given.into_iter().try_for_each(|class| check(what, class, known))?;
+    }
+    for (at, &block) in batch.block.iter().enumerate() {
+        let Ok(block) = usize::try_from(block) else { continue };
+        if config.absolute_blocks || config.relative_blocks {
+            check("block", block, config.max_blocks)?;
+        }
+        let of_block = at / batch.nodes * batch.blocks + block;
+        check("block degree", batch.degrees[of_block], config.block_degrees)?;
+        if config.sizes_of_blocks {
+            check("block size", batch.sizes[of_block], config.block_sizes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Classes as one-hot rows `[K, classes]`; a class beyond the last is the row of zeros.

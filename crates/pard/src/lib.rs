@@ -14,13 +14,13 @@
 //! | a graph with its nodes sorted by block | [`block_graph`] |
 //! | padded batches: single, doubled, prefixes | [`block_batch`] |
 //! | noise on a batch | [`corruption`] |
-//! | the networks | [`networks`] |
+//! | the networks | [`networks`], [`mod@fused`] |
 //! | losses | [`denoising_loss`], [`mod@block_loss`] |
 //! | training | [`block_denoising`], [`initialisation`] |
 //! | generation, block by block | [`generation`], [`draws`] |
 //! | likelihood | [`likelihood`] |
 //! | model folders | [`config`], [`model`] |
-//! | reading reference checkpoints | [`released`] |
+//! | reading reference checkpoints, checking them | [`released`], [`mod@forward`], [`file_batch`] |
 //!
 //! The published programme and the repaired one differ in [`NetworkConfig`] and [`equidrift_graph::BlockDegree`] only.
 
@@ -38,6 +38,9 @@ pub mod cycle_features;
 pub mod denoising_loss;
 pub mod draws;
 mod error;
+pub mod file_batch;
+pub mod forward;
+pub mod fused;
 pub mod generation;
 pub mod heads;
 pub mod initialisation;
@@ -61,7 +64,10 @@ pub use cycle_features::cycle_features;
 pub use denoising_loss::{DenoisingLoss, GraphDiffusion, NoisyTargets};
 pub use draws::{Draws, KeyedDraws, Purpose, Question};
 pub use error::PardError;
-pub use generation::{GeneratedGraph, Generation, Round, Unfinished, first_size};
+pub use file_batch::FileBatch;
+pub use forward::{Precision, forward};
+pub use fused::FusedNetworks;
+pub use generation::{Engine, GeneratedGraph, Generation, Round, Unfinished, first_size};
 pub use heads::{BlockLogits, ClassLogits};
 pub use initialisation::initial_parameters;
 pub use inputs::StructureFeatures;
@@ -69,5 +75,5 @@ pub use likelihood::{LikelihoodBound, LikelihoodDraw, Presentation, likelihood_b
 pub use model::PardModel;
 pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
 pub use networks::{DenoiserBatch, PardNetworks};
-pub use released::{ReleasedModel, convert_pard};
+pub use released::{FirstBlocks, ReleasedModel, convert_pard};
 pub use step_grid::StepGrid;

@@ -86,8 +86,9 @@ pub enum LikelihoodDraw {
 /// frequencies of the sizes (0, 1, ...) of first blocks. A graph whose first size never occurs has an infinite bound.
 ///
 /// # Errors
-/// [`PardError::Unknown`] for classes, sizes and degrees that the networks do not know, [`PardError::MissingInput`] for
-/// networks on prefixes, [`PardError::Device`].
+/// [`PardError::Unknown`] for classes, sizes and degrees that the networks do not know, [`PardError::NoBlockModel`] for a
+/// denoiser alone and graphs of more than one block, [`PardError::MissingInput`] for networks on prefixes,
+/// [`PardError::Device`].
 pub fn likelihood_bounds(
     networks: &PardNetworks,
     diffusion: &GraphDiffusion,
@@ -98,11 +99,16 @@ pub fn likelihood_bounds(
 ) -> Result<Vec<LikelihoodBound>, PardError> {
     let mut bounds = block_terms(networks, first_sizes, graphs, presentation)?;
     let (clean, graph_of_row) = match presentation {
+        // A graph of one block is its own virtual copy.
+        Presentation::Parallel if !networks.has_block_heads() => {
+            (BlockBatch::for_training(graphs), (0..graphs.len()).collect())
+        }
         Presentation::Parallel => (BlockBatch::doubled(graphs), (0..graphs.len()).collect()),
         Presentation::BlockByBlock => BlockBatch::steps_of_generation(graphs),
     };
     let (nodes, pairs) = match presentation {
-        Presentation::Parallel => clean.targets_of_copies(),
+        Presentation::Parallel if networks.has_block_heads() => clean.targets_of_copies(),
+        Presentation::Parallel => clean.training_targets(),
         Presentation::BlockByBlock => clean.targets_of_virtual_nodes(),
     };
     for (targets, diffusion) in [(&nodes, &diffusion.nodes), (&pairs, &diffusion.edges)] {
@@ -166,6 +172,15 @@ fn block_terms(
     graphs: &[BlockGraph],
     presentation: Presentation,
 ) -> Result<Vec<LikelihoodBound>, PardError> {
+    let total: f64 = first_sizes.iter().sum();
+    let first_size = |size: usize| -libm::log(first_sizes.get(size).copied().unwrap_or(0.0) / total);
+    if !networks.has_block_heads() {
+        let of = |graph: &BlockGraph| match graph.sizes.as_slice() {
+            [size] => Ok(LikelihoodBound { blocks: first_size(*size), ..LikelihoodBound::default() }),
+            _ => Err(PardError::NoBlockModel),
+        };
+        return graphs.iter().map(of).collect();
+    }
     let (batch, questions, graph_of_row): (BlockBatch, BlockQuestions, Vec<usize>) = match presentation {
         Presentation::Parallel => {
             let batch = BlockBatch::single(graphs);
@@ -185,13 +200,11 @@ fn block_terms(
     let first_degrees = rows_on_host(first_degree, "logits of first degrees")?;
     let mut bounds = vec![LikelihoodBound::default(); graphs.len()];
     let surprise = |logits: &[f64], class: usize| -log_softmax(logits, logits.len())[class];
-    let total: f64 = first_sizes.iter().sum();
     for (row, &graph) in graph_of_row.iter().enumerate() {
         let bound = &mut bounds[graph].blocks;
         if questions.counts_first[row] {
             let (size, degree) = batch.first_block(row);
-            let share = first_sizes.get(size).copied().unwrap_or(0.0) / total;
-            *bound += surprise(&first_degrees[row], degree) - libm::log(share);
+            *bound += surprise(&first_degrees[row], degree) + first_size(size);
         }
         for at in row * questions.per_graph..(row + 1) * questions.per_graph {
             if questions.last_block[at].is_none() {

@@ -1,13 +1,16 @@
 //! A model: its configuration, its weights, and what can be made of them.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
+use equidrift_backend::kernels::Instructions;
 use equidrift_backend::model_folder::{self, CONFIG_FILE, ModelBytes, WEIGHTS_FILE};
 use equidrift_backend::weights::{ParameterSet, TensorFile};
 
 use crate::config::PardConfig;
 use crate::error::PardError;
+use crate::fused::FusedNetworks;
 use crate::model_card::model_card;
 use crate::networks::PardNetworks;
 
@@ -113,5 +116,18 @@ impl PardModel {
     /// [`PardError::Layer`]; cannot happen for a checked model.
     pub fn networks(&self, device: &Device) -> Result<PardNetworks, PardError> {
         PardNetworks::read(&self.config.network, &self.parameters, device, DType::F32)
+    }
+
+    /// Its networks in the fused engine, for one thread; none if they are such that the engine does not know.
+    ///
+    /// # Errors
+    /// [`PardError::Layer`]; cannot happen for a checked model.
+    pub fn fused_networks(&self) -> Result<Option<FusedNetworks>, PardError> {
+        let network = &self.config.network;
+        if FusedNetworks::missing(network).is_some() {
+            return Ok(None);
+        }
+        let (threads, instructions) = (NonZeroUsize::MIN, Instructions::Detect);
+        FusedNetworks::new(network, &self.parameters, threads, instructions).map(Some)
     }
 }

@@ -1,17 +1,23 @@
 //! From the layout of the reference vectors (`NAME.json` beside `NAME.safetensors`) to a model.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use equidrift_backend::model_description::{BondsConfig, SamplingWeights, Task, Vocabulary};
 use equidrift_backend::model_folder::read_limited;
 use equidrift_backend::weights::{HostTensor, ParameterSet, TensorFile};
 use equidrift_graph::BlockDegree;
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use serde::Deserialize;
 
+use crate::block_denoising::LossWeights;
 use crate::block_graph::BlockGraph;
+use crate::config::{DiffusionConfig, FAMILY, FORMAT_VERSION, LIBRARY, MAX_NODES, PardConfig};
 use crate::denoising_loss::GraphDiffusion;
 use crate::error::PardError;
+use crate::model::PardModel;
 use crate::network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
+use crate::step_grid::StepGrid;
 
 /// Longest settings file accepted, in bytes.
 const MAX_JSON: u64 = 16 * 1024 * 1024;
@@ -31,10 +37,88 @@ pub struct ReleasedModel {
     pub cross_entropy_weight: f64,
     /// The graphs that the file gives with it, sorted by block.
     pub graphs: Vec<BlockGraph>,
+    /// The settings' file.
+    pub path: PathBuf,
+    /// The data that it was trained on: `qm9_h`, `zinc250k`, or any name for plain graphs.
+    pub data: String,
+}
+
+/// What a checkpoint does not say about its training graphs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FirstBlocks {
+    /// How many graphs had a first block of each size.
+    pub sizes: BTreeMap<usize, u64>,
+    /// Nodes of the largest graph; none where it is not known.
+    pub max_nodes: Option<usize>,
+}
+
+impl ReleasedModel {
+    /// What its node classes mean, apart from the last, virtual one; none for plain graphs.
+    ///
+    /// # Errors
+    /// [`PardError::Unsupported`].
+    pub fn vocabulary(&self) -> Result<Option<Vocabulary>, PardError> {
+        let atoms: &[&str] =
+            match (self.data.as_str(), self.networks.node_classes, self.networks.edge_classes) {
+                ("qm9_h", 6, 5) => &["H", "C", "N", "O", "F"],
+                ("zinc250k", 10, 5) => &["C", "N", "O", "F", "P", "S", "Cl", "Br", "I"],
+                (_, 2, 3) => return Ok(None),
+                _ => {
+                    return Err(PardError::Unsupported {
+                        path: self.path.clone(),
+                        field: "data",
+                        found: format!(
+                            "{} with {} classes of nodes and {} of edges",
+                            self.data, self.networks.node_classes, self.networks.edge_classes
+                        ),
+                        expected: "qm9_h (6, 5), zinc250k (10, 5), or plain graphs (2, 3)",
+                    });
+                }
+            };
+        Ok(Some(Vocabulary { atoms: atoms.iter().map(|&atom| atom.to_owned()).collect() }))
+    }
+
+    /// The model; without `first` it has networks and can generate nothing.
+    ///
+    /// # Errors
+    /// [`PardError::Unsupported`], and as [`PardModel::new`].
+    pub fn into_model(self, first: Option<FirstBlocks>) -> Result<PardModel, PardError> {
+        let vocabulary = self.vocabulary()?;
+        let FirstBlocks { sizes, max_nodes } = first.unwrap_or_default();
+        let (steps, network) = (self.diffusion.nodes.steps(), &self.networks);
+        let bound = network.block_sizes.saturating_sub(1).saturating_mul(network.max_blocks);
+        let config = PardConfig {
+            library: LIBRARY.to_owned(),
+            format_version: FORMAT_VERSION,
+            family: FAMILY.to_owned(),
+            name: self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            task: if vocabulary.is_some() { Task::Molecules } else { Task::Graphs },
+            max_nodes: max_nodes.unwrap_or(bound.clamp(1, MAX_NODES)),
+            vocabulary,
+            bonds: BondsConfig::default(),
+            max_hops: self.max_hops,
+            block_degree: BlockDegree::OfLowestNode,
+            diffusion: DiffusionConfig {
+                schedule: KeepSchedule::Cosine,
+                steps,
+                node_noise: self.diffusion.nodes.noise().to_vec(),
+                edge_noise: self.diffusion.edges.noise().to_vec(),
+            },
+            first_sizes: sizes,
+            steps,
+            grid: StepGrid::Uniform {},
+            sampling_weights: SamplingWeights::Raw,
+            loss: Some(LossWeights { bound: 1.0, cross_entropy: self.cross_entropy_weight }),
+            origin: Some(format!("converted from {}", self.path.display())),
+            network: self.networks,
+        };
+        PardModel::new(config, self.parameters)
+    }
 }
 
 #[derive(Debug, Deserialize)]
 struct Settings {
+    data: String,
     node_classes: usize,
     edge_classes: usize,
     max_hops: usize,
@@ -92,6 +176,8 @@ pub fn convert_pard(json: &Path) -> Result<ReleasedModel, PardError> {
         BlockGraph::new(&graph.x, &graph.edges, settings.max_hops, BlockDegree::OfLowestNode)
     };
     Ok(ReleasedModel {
+        path: json.to_owned(),
+        data: settings.data.clone(),
         networks,
         parameters: parameters.collect(),
         diffusion: GraphDiffusion {

@@ -1,6 +1,14 @@
 //! At which steps of the diffusion the denoiser is called.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::error::PardError;
+
+/// Largest power of a grid: beyond it all steps but the first would be the smallest possible.
+const MAX_POWER: f64 = 16.0;
 
 /// How the steps of generation are spread over t = T, ..., 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -22,7 +30,45 @@ impl Default for StepGrid {
     }
 }
 
+/// `uniform`, `polynomial:2`: the form of the command line.
+impl fmt::Display for StepGrid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform {} => formatter.write_str("uniform"),
+            Self::Polynomial { power } => write!(formatter, "polynomial:{power}"),
+        }
+    }
+}
+
+impl FromStr for StepGrid {
+    type Err = PardError;
+
+    fn from_str(text: &str) -> Result<Self, PardError> {
+        let unknown = || PardError::Grid { found: text.to_owned() };
+        let grid = match text.split_once(':') {
+            None if text == "uniform" => Self::Uniform {},
+            Some(("polynomial", power)) => Self::Polynomial { power: power.parse().map_err(|_| unknown())? },
+            _ => return Err(unknown()),
+        };
+        grid.check()?;
+        Ok(grid)
+    }
+}
+
 impl StepGrid {
+    /// Checks the power.
+    ///
+    /// # Errors
+    /// [`PardError::Grid`].
+    pub fn check(self) -> Result<(), PardError> {
+        match self {
+            Self::Polynomial { power } if !(power > 0.0 && power <= MAX_POWER) => {
+                Err(PardError::Grid { found: self.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The steps t from T to 0 of `calls` calls of the denoiser, `calls + 1` numbers, strictly falling. At most T calls make
     /// sense.
     #[must_use]
@@ -60,6 +106,16 @@ mod tests {
         }
         assert_eq!(StepGrid::Uniform {}.steps(500, 5), [500, 400, 300, 200, 100, 0]);
         assert_eq!(StepGrid::Polynomial { power: 2.0 }.steps(500, 5), [500, 320, 180, 80, 20, 0]);
+        for (text, grid) in
+            [("uniform", StepGrid::Uniform {}), ("polynomial:2", StepGrid::Polynomial { power: 2.0 })]
+        {
+            assert_eq!((text.parse::<StepGrid>().unwrap(), grid.to_string().as_str()), (grid, text));
+        }
+        for text in ["", "polynomial", "polynomial:", "polynomial:0", "polynomial:nan", "uniform:2", "cosine"]
+        {
+            let error = text.parse::<StepGrid>().unwrap_err().to_string();
+            assert!(error.contains("polynomial:P"), "{error}");
+        }
         assert_eq!(StepGrid::Uniform {}.steps(3, 10), [3, 2, 1, 0], "no more calls than steps");
     }
 }

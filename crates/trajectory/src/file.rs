@@ -291,6 +291,18 @@ impl TrajectoryWriter {
     }
 }
 
+/// How many runs a file holds, each of which can be read with [`ReadOptions::run`]; `None` where it is one run and nothing has
+/// to be said (every format but `.npz` with `R` of four axes).
+///
+/// # Errors
+/// As [`TrajectoryReader::open`].
+pub fn runs(path: &Path) -> Result<Option<u64>, TrajectoryError> {
+    match Format::of_path(path)? {
+        Format::Npz => npz::runs(path),
+        _ => Ok(None),
+    }
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

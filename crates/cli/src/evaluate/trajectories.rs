@@ -74,7 +74,8 @@ pub(crate) struct TrajectoriesArgs {
     /// Frames of the reference from one frame of a window to the next [default: as the files' time steps say, or 1]
     #[arg(long, value_name = "N")]
     every: Option<usize>,
-    /// So many windows of a long reference, at even spacing, where SAMPLES do not say which [default, without SAMPLES: 1000; of several runs all]
+    /// So many windows of a long reference, at even spacing, where SAMPLES do not say which [default, without SAMPLES: 1000, or one
+    /// of every run]
     #[arg(long, value_name = "N")]
     windows: Option<usize>,
     /// The part of a long reference, by time, in which these windows lie [default: all]

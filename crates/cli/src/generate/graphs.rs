@@ -27,8 +27,9 @@ Examples:
   equidrift generate graphs --config run.toml --json -o x.jsonl 2> summary.json
 
 A model comes from `equidrift train graphs` or `equidrift convert gdss`.
-A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, adaptive,
-plan, match_prior, snr, scale_eps, shard, engine, device, batch, threads; flags win over it.")]
+A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, grid, adaptive,
+plan, match_prior, snr, scale_eps, shard, engine, device, batch, threads, max_memory
+(bytes); flags win over it.")]
 pub(super) struct GraphsArgs {
     /// Output file; its suffix names the format: .json, .jsonl, .graphml, .edgelist (.edges). Without it, results go to
     /// standard output

@@ -23,13 +23,15 @@ Examples:
   equidrift generate molecules --num 20 | head -3
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
   equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
+  equidrift generate molecules --num 1000 --steps 100 --grid polynomial:2 -o more-steps.smi
   equidrift generate molecules --num 100000 --plan qm9-gdss-20 -o fast.smi
   equidrift generate molecules --num 1000 --sampler '{\"name\": \"sde-dpm-solver++\", \"eta\": 1.3}' --steps 50
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 
-A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, adaptive,
-plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads; flags win over it.")]
+A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, grid, adaptive,
+plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads, max_memory
+(bytes); flags win over it.")]
 pub(super) struct MoleculesArgs {
     /// Output file; its suffix names the format: .smi, .sdf, .jsonl. Without it, results go to standard output
     #[arg(short, long, value_name = "FILE")]
@@ -37,7 +39,7 @@ pub(super) struct MoleculesArgs {
     /// Format, where no file name tells it [default: smi]
     #[arg(long, value_enum)]
     format: Option<FormatName>,
-    /// Embedded model or model folder [default: qm9-gdss]
+    /// Embedded model or model folder [default: qm9-pard, or qm9-gdss where a sampler or a plan is named]
     #[arg(short, long, value_name = "NAME|DIR")]
     model: Option<String>,
     #[command(flatten)]

@@ -23,7 +23,7 @@ Examples:
   equidrift generate molecules --sampler dpm-solver-v3 --statistics qm9-gdss.statistics.json --steps 10 -o v3.smi")]
 pub(crate) struct StatisticsArgs {
     /// Model: an embedded one or a folder
-    #[arg(long, value_name = "NAME|DIR", default_value = equidrift::DEFAULT_MODEL)]
+    #[arg(long, value_name = "NAME|DIR", default_value = equidrift::DEFAULT_SCORE_MODEL)]
     model: String,
     /// Molecules like those the model was trained on: .smi, may be compressed
     #[arg(long, value_name = "FILE")]

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
-use super::Merge;
 use crate::exit::{Exit, Failure};
 
 /// A configuration file as it was read.
@@ -15,6 +14,9 @@ pub(super) struct ConfigFile<'a> {
     text: String,
     pub(super) table: Value,
 }
+
+/// Whether tables are settings.
+type Check<'c> = &'c dyn Fn(&[Value]) -> Result<(), equidrift::Error>;
 
 /// A setting of the file and where it stands.
 struct Leaf {
@@ -41,17 +43,17 @@ impl<'a> ConfigFile<'a> {
         Ok(Self { path, text, table })
     }
 
-    /// The settings of the preset with those of the file over them, only to see whether they are any.
-    pub(super) fn check(&self, merge: Merge, preset: Option<&str>) -> Result<(), Failure> {
-        let Err(error) = merge(preset, std::slice::from_ref(&self.table)) else { return Ok(()) };
-        let line = self.culprit(merge, preset).map_or(String::new(), |line| format!(":{line}"));
+    /// Lays the file over other settings, only to see whether `merge` finds them to be any.
+    pub(super) fn check(&self, merge: Check<'_>) -> Result<(), Failure> {
+        let Err(error) = merge(std::slice::from_ref(&self.table)) else { return Ok(()) };
+        let line = self.culprit(merge).map_or(String::new(), |line| format!(":{line}"));
         let failure = Failure::from(error);
         let message = format!("{}{line}: {}", self.path.display(), failure.text());
         Err(Failure::message(failure.exit(), message))
     }
 
     /// Line of the first setting with which the settings before it are none any more.
-    fn culprit(&self, merge: Merge, preset: Option<&str>) -> Option<usize> {
+    fn culprit(&self, merge: Check<'_>) -> Option<usize> {
         let document = DeTable::parse(&self.text).ok()?;
         let mut leaves = Vec::new();
         collect(document.get_ref(), &[], &mut leaves);
@@ -64,7 +66,7 @@ impl<'a> ConfigFile<'a> {
                 place = &mut place[key.as_str()];
             }
             *place = leaf.value;
-            if merge(preset, std::slice::from_ref(&table)).is_err() {
+            if merge(std::slice::from_ref(&table)).is_err() {
                 return Some(self.text[..leaf.place.start].matches('\n').count() + 1);
             }
         }
@@ -115,7 +117,7 @@ mod tests {
         let path = folder.path().join("run.toml");
         std::fs::write(&path, text).unwrap();
         let file = ConfigFile::read(&path).map_err(|failure| failure.text().to_owned())?;
-        file.check(TrainingSettings::merge, None)
+        file.check(&|over| TrainingSettings::merge(None, over).map(drop))
             .map_err(|failure| failure.text().replace(folder.path().to_str().unwrap(), ""))
     }
 

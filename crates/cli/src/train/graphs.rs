@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use equidrift::training::{GRAPH_PRESETS, TrainRequest, TrainingSettings, train_graphs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::flags::{LoopFlags, Unusable, insert, named};
 use super::{fit, settings};
@@ -68,6 +68,9 @@ pub(crate) struct TrainGraphsArgs {
     /// What to do with graphs that are not undirected and simple, or have more than 1,000 nodes [default: fail]
     #[arg(long, value_enum)]
     on_bad_graph: Option<Unusable>,
+    /// Begin with the weights of a model of the same networks: the name of an embedded one, or a folder
+    #[arg(long, value_name = "MODEL")]
+    init: Option<String>,
     #[command(flatten)]
     settings: LoopFlags,
     /// Print a summary as JSON on standard output
@@ -91,6 +94,7 @@ pub(super) fn run(args: &TrainGraphsArgs) -> CliResult {
 /// The settings that were given as flags, under their names in the configuration.
 fn flags(args: &TrainGraphsArgs) -> Value {
     let mut table = args.settings.table();
+    insert(&mut table, "init", args.init.as_ref().map(|name| json!(name)));
     insert(&mut table, "on_bad_line", args.on_bad_graph.map(named));
     table.into()
 }

@@ -29,6 +29,7 @@ Examples:
   equidrift train molecules --data mine.smi --sample-every 10 --sample-sampler heun --sample-steps 50 --csv -o mine
   equidrift train molecules --data mine.smi --config training.toml --lr 0.002 -o other
   equidrift train molecules --data mine.smi --family pard --epochs 20 -o my-pard
+  equidrift train molecules --data qm9.smi --test-rows qm9_test_idx.txt --family pard --preset qm9 -o qm9-pard
   equidrift generate molecules --model qm9-model --num 1000 -o molecules.smi
 
 A configuration file (TOML) has the same names as training.toml; it wins over the preset, and flags win over it. Only there:
@@ -48,7 +49,8 @@ pub(crate) struct TrainMoleculesArgs {
     /// The part of a prepared data set that is trained on: a scheme, whose part `train` is meant, or SCHEME:PART
     #[arg(long, value_name = "SCHEME", conflicts_with = "test_rows")]
     split: Option<String>,
-    /// Published settings to start from [default: those of qm9, with the elements found in the data]
+    /// Published settings to start from; qm9-hydrogens is of family pard, the others are of either [default: those of qm9, with
+    /// the elements found in the data]
     #[arg(long, value_name = "NAME", value_parser = PRESETS)]
     preset: Option<String>,
     /// Settings in TOML; flags win over it
@@ -72,6 +74,9 @@ pub(crate) struct TrainMoleculesArgs {
     /// Whether hydrogens are atoms of the graphs [default: implicit]
     #[arg(long, value_enum)]
     hydrogens: Option<Hydrogens>,
+    /// Begin with the weights of a model of the same networks: the name of an embedded one, or a folder
+    #[arg(long, value_name = "MODEL")]
+    init: Option<String>,
     #[command(flatten)]
     settings: LoopFlags,
     /// Print a summary as JSON on standard output
@@ -105,6 +110,7 @@ pub(super) fn run(args: &TrainMoleculesArgs) -> CliResult {
 /// The settings that were given as flags, under their names in the configuration.
 fn flags(args: &TrainMoleculesArgs) -> Value {
     let mut table = args.settings.table();
+    insert(&mut table, "init", args.init.as_ref().map(|name| json!(name)));
     let atoms = args.atoms.as_ref().map(|atoms| match atoms.as_slice() {
         [one] if one == "detect" => json!([]),
         list => json!(list.iter().map(|symbol| symbol.trim()).collect::<Vec<_>>()),

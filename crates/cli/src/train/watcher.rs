@@ -1,139 +1,31 @@
-//! What people see of a training run: standard error, `training.toml` and `loss.svg`.
+//! What people see of a training run over molecules or graphs: what was read, and `training.toml`.
 
-use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
-use std::time::Instant;
+use std::io::Write;
 
 use equidrift::Error;
 use equidrift::training::{GraphSet, HeldOut, MoleculeSet, TrainRequest, TrainingData, TrainingWatcher};
 use equidrift_backend::atomic::write_atomically;
-use equidrift_train::{EpochReport, StepReport, read_log};
-use indicatif::ProgressBar;
+use equidrift_train::{EpochReport, StepReport};
 
-use super::loss_curve;
-use crate::exit::Failure;
+use super::display::Display;
 use crate::progress;
 
 /// Bad lines shown one by one before they are only counted.
 const SHOWN_LINES: usize = 10;
 
-/// Seconds from one change of the figures beside the bar to the next.
-const REFRESH: f64 = 0.5;
-
-/// Seconds from one line to the next, where there is no terminal and epochs are long.
-const REPORT: f64 = 60.0;
-
 /// Shows what happens on standard error, and records the settings.
 pub(super) struct Watcher<'a> {
     request: &'a TrainRequest,
-    bar: ProgressBar,
-    terminal: bool,
-    started: Instant,
-    epochs_before: u64,
-    last: Option<EpochReport>,
-    meter: Meter,
-    /// What is trained on.
-    noun: &'static str,
-}
-
-/// Examples a second and means of the losses since figures were last shown.
-struct Meter {
-    every: f64,
-    since: Instant,
-    steps: u32,
-    examples: u64,
-    losses: Vec<f64>,
-    noun: &'static str,
-}
-
-impl Meter {
-    /// One whose figures are due every so many seconds.
-    fn new(every: f64) -> Self {
-        let noun = "molecules";
-        Self { every, since: Instant::now(), steps: 0, examples: 0, losses: Vec::new(), noun }
-    }
-
-    /// Counts from here.
-    fn restart(&mut self) {
-        *self = Self { noun: self.noun, ..Self::new(self.every) };
-    }
-
-    /// Counts a step; the figures when they are due.
-    fn count(&mut self, report: &StepReport) -> Option<String> {
-        self.steps += 1;
-        self.examples += report.examples;
-        self.losses.resize(report.losses.len(), 0.0);
-        self.losses.iter_mut().zip(&report.losses).for_each(|(sum, loss)| *sum += loss);
-        let seconds = self.since.elapsed().as_secs_f64();
-        if seconds < self.every {
-            return None;
-        }
-        let losses: Vec<String> =
-            self.losses.iter().map(|sum| format!("{:.3}", sum / f64::from(self.steps))).collect();
-        let line = format!(
-            "losses {}, rate {}, {:.0} {}/s",
-            losses.join(" "),
-            rate(report.learning_rate),
-            self.examples as f64 / seconds,
-            self.noun
-        );
-        self.restart();
-        Some(line)
-    }
-}
-
-/// A learning rate in few digits.
-fn rate(rate: f64) -> String {
-    if rate < 1e-3 { format!("{rate:.2e}") } else { format!("{rate:.4}") }
-}
-
-/// Figures by name.
-fn figures(values: &BTreeMap<String, f64>) -> String {
-    values.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(", ")
+    pub(super) display: Display,
 }
 
 impl<'a> Watcher<'a> {
     pub(super) fn new(request: &'a TrainRequest) -> Self {
         progress::note(&format!("reading {}", request.data.display()));
-        let terminal = std::io::stderr().is_terminal();
-        Self {
-            request,
-            bar: ProgressBar::hidden(),
-            terminal,
-            started: Instant::now(),
-            epochs_before: 0,
-            last: None,
-            meter: Meter::new(if terminal { REFRESH } else { REPORT }),
-            noun: "molecules",
-        }
-    }
-
-    /// The last epoch of this process.
-    pub(super) fn last(&self) -> Option<&EpochReport> {
-        self.last.as_ref()
-    }
-
-    /// Takes the bar away.
-    pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
-
-    /// Draws the curves of the run, if they are wanted and there are any.
-    pub(super) fn draw(&self) -> Result<(), Failure> {
-        let folder = &self.request.output;
-        if self.request.settings.plot && folder.join("log.jsonl").exists() {
-            let reports = read_log(&folder.join("log.jsonl")).map_err(Error::from)?;
-            if !reports.is_empty() {
-                let name = self.request.settings.name.clone();
-                loss_curve::write(&folder.join("loss.svg"), &[(name, reports)])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A line above the bar, or without one where there is none.
-    fn note(&self, line: &str) {
-        if self.terminal { self.bar.suspend(|| progress::note(line)) } else { progress::note(line) }
+        let TrainRequest { output, settings, .. } = request;
+        let (name, noun) = (settings.name.clone(), "molecules");
+        let display = Display::new(output.clone(), name, settings.plot, settings.epochs, noun);
+        Self { request, display }
     }
 
     fn tell_molecules(&self, set: &MoleculeSet) {
@@ -180,7 +72,7 @@ impl<'a> Watcher<'a> {
             insert("split", split.clone().into());
         }
         insert("sha256", data.sha256().into());
-        let noun = self.noun;
+        let noun = self.display.noun();
         insert(&format!("{noun}_trained_on"), count(data.graphs().len() as u64));
         if let Some(held_out) = data.held_out() {
             insert(&format!("{noun}_held_out"), count(held_out.graphs.len() as u64));
@@ -233,7 +125,7 @@ fn tell_more(all: usize, what: &str) {
     }
 }
 
-fn count(number: u64) -> toml::Value {
+pub(super) fn count(number: u64) -> toml::Value {
     toml::Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
@@ -242,81 +134,34 @@ impl TrainingWatcher for Watcher<'_> {
         match data {
             TrainingData::Molecules(set) => self.tell_molecules(set),
             TrainingData::Graphs(set) => {
-                self.noun = "graphs";
+                self.display.set_noun("graphs");
                 tell_graphs(set);
             }
         }
-        self.meter.noun = self.noun;
         if let Some(HeldOut { graphs, too_large, unusable, .. }) = data.held_out() {
             progress::note(&format!(
                 "validating with {} {} ({too_large} larger ones and {unusable} unusable ones left out)",
                 graphs.len(),
-                self.noun
+                self.display.noun()
             ));
         }
-        if epochs > 0 {
-            progress::note(&format!("continuing after epoch {epochs}"));
-        }
+        Display::tell_continued(epochs);
         self.record(data)?;
-        let settings = &self.request.settings;
-        let steps = data.graphs().len().div_ceil(settings.trainer().examples_per_step()) as u64;
-        self.bar = progress::training(settings.epochs * steps);
-        self.bar.set_position(epochs * steps);
-        self.bar.reset_eta();
-        self.started = Instant::now();
-        self.epochs_before = epochs;
-        self.meter.restart();
+        let examples = self.request.settings.trainer().examples_per_step();
+        self.display.begin(epochs, data.graphs().len().div_ceil(examples) as u64);
         Ok(())
     }
 
     fn step(&mut self, report: &StepReport) {
-        let StepReport { epoch, step, steps_per_epoch, .. } = *report;
-        self.bar.set_position((epoch - 1) * steps_per_epoch + step);
-        let Some(figures) = self.meter.count(report) else { return };
-        if self.terminal {
-            self.bar.set_message(format!("| epoch {epoch}, {figures}"));
-        } else {
-            let epochs = self.request.settings.epochs;
-            progress::note(&format!("epoch {epoch}/{epochs}, step {step}/{steps_per_epoch}: {figures}"));
-        }
+        self.display.step(report);
     }
 
     fn sampling(&mut self, samples: u64) {
-        self.bar.set_message(format!("| drawing {samples} samples"));
+        self.display.sampling(samples);
     }
 
     fn epoch(&mut self, report: &EpochReport, kept: bool) -> Result<(), Error> {
-        let epochs = self.request.settings.epochs;
-        if !self.terminal {
-            let done = report.epoch.saturating_sub(self.epochs_before).max(1);
-            let per_epoch = self.started.elapsed().as_secs_f64() / done as f64;
-            let left = per_epoch * epochs.saturating_sub(report.epoch) as f64;
-            let validation = report.validation.as_ref().map_or(String::new(), |validation| {
-                let best = if validation.best { " (best)" } else { "" };
-                format!(
-                    "validation {}, averaged {}{best}, ",
-                    figures(&validation.raw),
-                    figures(&validation.average)
-                )
-            });
-            progress::note(&format!(
-                "epoch {}/{epochs}: losses {}, {validation}rate {}, {:.1} s, {:.0} min left",
-                report.epoch,
-                figures(&report.losses),
-                rate(report.learning_rate),
-                report.seconds,
-                left / 60.0
-            ));
-        }
-        if !report.metrics.is_empty() {
-            self.note(&format!("epoch {}/{epochs}: samples {}", report.epoch, figures(&report.metrics)));
-        }
-        self.last = Some(report.clone());
-        self.meter.restart();
-        if kept && let Err(failure) = self.draw() {
-            // A picture is no reason to lose a training.
-            self.note(&format!("warning: no loss.svg: {}", failure.text()));
-        }
+        self.display.epoch(report, kept);
         Ok(())
     }
 }

@@ -139,9 +139,9 @@ impl BatchSampler for GdssSampler {
 }
 
 /// Passes the executor's steps on.
-struct Watch<'a> {
-    rows: u64,
-    progress: &'a (dyn Fn(Report) + Sync),
+pub(super) struct Watch<'a> {
+    pub(super) rows: u64,
+    pub(super) progress: &'a (dyn Fn(Report) + Sync),
 }
 
 impl Observer for Watch<'_> {

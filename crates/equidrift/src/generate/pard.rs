@@ -2,13 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use equidrift_gdss::EngineKind;
+use equidrift_backend::device::DeviceKind;
+use equidrift_gdss::{EngineKind, GdssError};
 use equidrift_pard::{
-    Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel, PardNetworks, Unfinished,
-    first_size,
+    Engine, FusedNetworks, Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel,
+    PardNetworks, Sequence, Tasks, Unfinished, first_size,
 };
+use equidrift_sampler::SamplerConfig;
 
 use super::Report;
+use super::pard_memory::{allowed_bytes, workers_and_pairs};
 use super::sampling::{BatchSampler, Drawn};
 use crate::batching::Batch;
 use crate::course::{Ancestral, Course};
@@ -19,11 +22,50 @@ use crate::workers::StopSignal;
 struct PardSampler {
     seed: u64,
     config: PardConfig,
-    networks: PardNetworks,
+    networks: Networks,
     diffusion: GraphDiffusion,
     grid: Vec<usize>,
     first_sizes: Vec<f64>,
     one_block: bool,
+    max_memory: Option<u64>,
+}
+
+/// The networks in one of the engines.
+enum Networks {
+    Burn(Box<PardNetworks>),
+    Fused(Box<FusedNetworks>),
+}
+
+impl Networks {
+    /// In the engine that was asked for, or the fastest that knows them.
+    fn open(request: &GenerateRequest, model: &PardModel) -> Result<Self, Error> {
+        let fused = match (request.engine, request.device) {
+            (Some(EngineKind::Fused) | None, DeviceKind::Cpu) => model.fused_networks()?,
+            (Some(EngineKind::Fused), device) => {
+                let device = device.to_string();
+                return Err(GdssError::EngineDevice { engine: "fused", device }.into());
+            }
+            _ => None,
+        };
+        match (fused, request.engine) {
+            (Some(networks), _) => Ok(Self::Fused(Box::new(networks))),
+            (None, Some(EngineKind::Fused)) => {
+                let reason = "the fused engine does not know the networks of this model";
+                Err(Error::Request { field: "engine", reason })
+            }
+            (None, _) => {
+                let device = request.device.open().map_err(|source| Error::Device { source })?;
+                Ok(Self::Burn(Box::new(model.networks(&device)?)))
+            }
+        }
+    }
+
+    fn kind(&self) -> EngineKind {
+        match self {
+            Self::Burn(_) => EngineKind::Burn,
+            Self::Fused(_) => EngineKind::Fused,
+        }
+    }
 }
 
 /// The request with everything filled in, its course, and what draws its batches.
@@ -32,11 +74,13 @@ pub(super) fn open(
     model: &PardModel,
 ) -> Result<(GenerateRequest, Course, Box<dyn BatchSampler>), Error> {
     let refuse = |field| {
-        let reason = "models of this family draw classes: they have steps, and no sampler of real numbers";
+        let reason = "models of family pard draw classes of nodes and edges: their sampler is `ancestral`, with steps (--steps) \
+                      and a grid of them (--grid uniform or polynomial:P)";
         Err(Error::Request { field, reason })
     };
+    let usual = SamplerConfig::by_name("ancestral")?;
     for (field, given) in [
-        ("sampler", request.sampler.is_some()),
+        ("sampler", request.sampler.as_ref().is_some_and(|sampler| *sampler != usual)),
         ("adaptive", request.adaptive.is_some()),
         ("plan", request.plan.is_some()),
         ("match_prior", request.match_prior),
@@ -47,29 +91,36 @@ pub(super) fn open(
             return refuse(field);
         }
     }
-    if request.engine == Some(EngineKind::Fused) {
-        let reason = "the fused engine knows the networks of family gdss only";
-        return Err(Error::Request { field: "engine", reason });
-    }
     let config = model.config();
     let steps = request.steps.unwrap_or(config.steps);
     if steps > config.diffusion.steps {
         let reason = "more network calls than the model's diffusion has steps";
         return Err(Error::Request { field: "steps", reason });
     }
-    let request = GenerateRequest { steps: Some(steps), engine: Some(EngineKind::Burn), ..request.clone() };
-    let device = request.device.open().map_err(|source| Error::Device { source })?;
-    let grid = config.grid.steps(config.diffusion.steps, steps);
-    let networks = model.networks(&device)?;
-    let one_block = !networks.has_block_heads();
+    if config.network.sequence == Sequence::Prefixes {
+        let reason =
+            "models on prefixes take eigenvectors of growing graphs as an input, which are not computed here";
+        return Err(Error::Request { field: "model", reason });
+    }
+    let networks = Networks::open(request, model)?;
+    // The only sampler, whether it was named or not.
+    let request = GenerateRequest {
+        sampler: None,
+        steps: Some(steps),
+        engine: Some(networks.kind()),
+        ..request.clone()
+    };
+    let grid = request.grid.unwrap_or(config.grid).steps(config.diffusion.steps, steps);
+    let one_block = config.network.tasks == Tasks::DenoiserOnly;
     let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), one_block });
     let sampler = PardSampler {
         seed: request.seed,
         networks,
         diffusion: config.diffusion.build()?,
         grid,
-        first_sizes: config.first_size_frequencies(),
+        first_sizes: config.first_size_frequencies()?,
         one_block,
+        max_memory: request.max_memory,
         config: config.clone(),
     };
     Ok((request, course, Box::new(sampler)))
@@ -82,6 +133,13 @@ impl BatchSampler for PardSampler {
         } else {
             self.config.max_nodes
         }
+    }
+
+    fn within_memory(&self, wanted: (usize, usize)) -> Result<(usize, usize), Error> {
+        // A graph of one block is never larger than the largest of them.
+        let largest = self.first_sizes.len().saturating_sub(1);
+        let nodes = if self.one_block { largest } else { self.config.max_nodes };
+        Ok(workers_and_pairs(&self.config.network, nodes, allowed_bytes(self.max_memory), wanted)?)
     }
 
     fn draw(
@@ -97,7 +155,10 @@ impl BatchSampler for PardSampler {
             !stop.at_once().load(Ordering::Relaxed)
         };
         let generation = Generation {
-            networks: &self.networks,
+            networks: match &self.networks {
+                Networks::Burn(networks) => Engine::Burn(networks),
+                Networks::Fused(networks) => Engine::Fused(networks),
+            },
             diffusion: &self.diffusion,
             grid: &self.grid,
             first_sizes: &self.first_sizes,

@@ -69,6 +69,12 @@ pub(crate) trait BatchSampler: Send + Sync {
         1
     }
 
+    /// How many workers may draw at the same time and how many pairs of nodes a batch of each may hold, where `workers` and
+    /// `pairs` are what is wanted.
+    fn within_memory(&self, wanted: (usize, usize)) -> Result<(usize, usize), Error> {
+        Ok(wanted)
+    }
+
     /// The samples of a batch in its order; `None` where it was given up because of `stop`.
     fn draw(
         &self,
@@ -85,17 +91,24 @@ pub(crate) struct Sampling {
     pub(crate) course: Course,
     sampler: Box<dyn BatchSampler>,
     threads: usize,
+    most_pairs: usize,
 }
 
 impl Sampling {
     /// Opens the model, which must be one of `task`, and makes the plan.
     pub(crate) fn open(request: &GenerateRequest, task: Task) -> Result<Self, Error> {
         request.check()?;
+        if request.trajectories.is_some() {
+            let reason = "molecules and graphs do not move";
+            return Err(Error::Request { field: "trajectories", reason });
+        }
+        let request = &GenerateRequest { model: request.model_name().to_owned(), ..request.clone() };
         let model = Model::open(&request.model)?;
         model.expect_task(task)?;
         let (request, course, sampler) = match model.family() {
             FamilyModel::Gdss(gdss) => super::gdss::open(request, &model, gdss)?,
             FamilyModel::Pard(pard) => super::pard::open(request, pard)?,
+            FamilyModel::Geotdm(_) => unreachable!("it makes trajectories, which is no task"),
         };
         // On the cpu one batch keeps one processor busy, with either engine; another device works on one at a time.
         let threads = match (request.threads, request.device) {
@@ -103,7 +116,8 @@ impl Sampling {
             (0, _) => 1,
             (threads, _) => threads,
         };
-        Ok(Self { request, model, course, sampler, threads })
+        let (threads, most_pairs) = sampler.within_memory((threads, MOST_PAIRS))?;
+        Ok(Self { request, model, course, sampler, threads, most_pairs })
     }
 
     /// Draws the samples of the request from id `first` on and hands them to `deliver` in order of id, as they come.
@@ -118,7 +132,7 @@ impl Sampling {
         let ids = first..self.request.ids().end;
         let batches = Batches::new(ids.clone(), self.request.batch, |id| self.sampler.nodes(id))
             .with_lanes(self.sampler.lanes())
-            .with_most_pairs(MOST_PAIRS);
+            .with_most_pairs(self.most_pairs);
         in_order(
             ids,
             batches,
@@ -162,25 +176,7 @@ impl Sampling {
 
     /// The manifest of a run of which nothing is done yet.
     pub(crate) fn manifest(&self, chemistry: &str, format: &str) -> Result<Manifest, Error> {
-        Ok(Manifest {
-            format_version: FORMAT_VERSION,
-            library: concat!("equidrift ", env!("CARGO_PKG_VERSION")).to_owned(),
-            model: self.model.name().to_owned(),
-            identity: Identity {
-                request_sha256: self.request.digest()?,
-                model_sha256: self.model.sha256().to_owned(),
-                plan_sha256: sha256_of_json(&self.course)?,
-                chemistry: chemistry.to_owned(),
-                format: format.to_owned(),
-            },
-            request: self.request.clone(),
-            progress: Progress::Running,
-            done: Vec::new(),
-            bytes: 0,
-            sha256: hexadecimal(&<sha2::Sha256 as sha2::Digest>::digest([])),
-            tally: Tally::default(),
-            diverged: Vec::new(),
-        })
+        fresh_manifest(&self.request, &self.model, &self.course, chemistry, format)
     }
 
     /// The figures that do not depend on what is made. This process drew `ran` samples with `evaluations` evaluations of
@@ -188,32 +184,73 @@ impl Sampling {
     pub(crate) fn summary(
         &self,
         manifest: &Manifest,
-        (ran, evaluations): (u64, u64),
+        counts: (u64, u64),
         seconds: f64,
         file: Option<&Path>,
     ) -> RunSummary {
-        let (request, ids) = (&self.request, self.request.ids());
-        let complete = manifest.progress == Progress::Complete;
-        let mean_evaluations = || evaluations.div_ceil(ran.max(1)) as usize;
-        RunSummary {
-            model: self.model.name().to_owned(),
-            sampler: self.course.name().to_owned(),
-            steps: self.course.steps().unwrap_or(0),
-            evaluations_per_sample: self.course.evaluations().unwrap_or_else(mean_evaluations),
-            engine: request.engine.map(|engine| engine.to_string()).unwrap_or_default(),
-            device: request.device.to_string(),
-            seed: request.seed,
-            requested: ids.end - ids.start,
-            complete,
-            samples: manifest.tally.samples,
-            samples_this_run: ran,
-            diverged: manifest.diverged.clone(),
-            seconds,
-            output: file.map(|path| {
-                let place = if complete { path.to_owned() } else { Manifest::partial_for(path) };
-                place.display().to_string()
-            }),
-            output_sha256: file.map(|_| manifest.sha256.clone()),
-        }
+        run_summary((&self.request, &self.model, &self.course), manifest, counts, seconds, file)
+    }
+}
+
+/// The manifest of a run of which nothing is done yet.
+pub(super) fn fresh_manifest(
+    request: &GenerateRequest,
+    model: &Model,
+    course: &Course,
+    chemistry: &str,
+    format: &str,
+) -> Result<Manifest, Error> {
+    Ok(Manifest {
+        format_version: FORMAT_VERSION,
+        library: concat!("equidrift ", env!("CARGO_PKG_VERSION")).to_owned(),
+        model: model.name().to_owned(),
+        identity: Identity {
+            request_sha256: request.digest()?,
+            model_sha256: model.sha256().to_owned(),
+            plan_sha256: sha256_of_json(course)?,
+            chemistry: chemistry.to_owned(),
+            format: format.to_owned(),
+        },
+        request: request.clone(),
+        progress: Progress::Running,
+        done: Vec::new(),
+        bytes: 0,
+        sha256: hexadecimal(&<sha2::Sha256 as sha2::Digest>::digest([])),
+        tally: Tally::default(),
+        diverged: Vec::new(),
+    })
+}
+
+/// The figures that do not depend on what is made. This process drew `ran` samples with `evaluations` evaluations of the
+/// networks in all.
+pub(super) fn run_summary(
+    (request, model, course): (&GenerateRequest, &Model, &Course),
+    manifest: &Manifest,
+    (ran, evaluations): (u64, u64),
+    seconds: f64,
+    file: Option<&Path>,
+) -> RunSummary {
+    let ids = request.ids();
+    let complete = manifest.progress == Progress::Complete;
+    let mean_evaluations = || evaluations.div_ceil(ran.max(1)) as usize;
+    RunSummary {
+        model: model.name().to_owned(),
+        sampler: course.name().to_owned(),
+        steps: course.steps().unwrap_or(0),
+        evaluations_per_sample: course.evaluations().unwrap_or_else(mean_evaluations),
+        engine: request.engine.map(|engine| engine.to_string()).unwrap_or_default(),
+        device: request.device.to_string(),
+        seed: request.seed,
+        requested: ids.end - ids.start,
+        complete,
+        samples: manifest.tally.samples,
+        samples_this_run: ran,
+        diverged: manifest.diverged.clone(),
+        seconds,
+        output: file.map(|path| {
+            let place = if complete { path.to_owned() } else { Manifest::partial_for(path) };
+            place.display().to_string()
+        }),
+        output_sha256: file.map(|_| manifest.sha256.clone()),
     }
 }

@@ -14,6 +14,7 @@ use equidrift_pard::{BlockDenoising, BlockGraph, GraphDiffusion, PardConfig, Par
 use equidrift_train::{Group, Objective, TrainingState};
 
 use crate::error::Error;
+use crate::model::{FamilyModel, Model};
 use crate::training::pard::{PardSettings, in_blocks};
 use crate::training::settings::TrainingSettings;
 
@@ -61,11 +62,36 @@ impl FamilyConfig {
         }
     }
 
-    pub(crate) fn initial_parameters(&self, seed: u64) -> Result<ParameterSet, Error> {
-        match self {
-            Self::Gdss(config) => Ok(equidrift_gdss::initial_parameters(&config.networks, seed)),
-            Self::Pard(config) => Ok(equidrift_pard::initial_parameters(&config.network, seed)?),
+    /// The parameters that training begins with: drawn by the seed, or those of another model.
+    ///
+    /// # Errors
+    /// A model that cannot be opened, is of another family, or has other networks.
+    pub(crate) fn initial_parameters(&self, settings: &TrainingSettings) -> Result<ParameterSet, Error> {
+        let Some(name) = &settings.init else {
+            return match self {
+                Self::Gdss(config) => Ok(equidrift_gdss::initial_parameters(&config.networks, settings.seed)),
+                Self::Pard(config) => Ok(equidrift_pard::initial_parameters(&config.network, settings.seed)?),
+            };
+        };
+        let model = Model::open(name)?;
+        match (self, model.family()) {
+            (Self::Gdss(config), FamilyModel::Gdss(model)) => {
+                Ok(GdssModel::new(GdssConfig::clone(config), model.parameters().clone())?
+                    .parameters()
+                    .clone())
+            }
+            (Self::Pard(config), FamilyModel::Pard(model)) => {
+                Ok(PardModel::new(PardConfig::clone(config), model.parameters().clone())?
+                    .parameters()
+                    .clone())
+            }
+            (Self::Gdss(_), other) => Err(Self::another_family(name, "gdss", other)),
+            (Self::Pard(_), other) => Err(Self::another_family(name, "pard", other)),
         }
+    }
+
+    fn another_family(model: &str, expected: &'static str, found: &FamilyModel) -> Error {
+        Error::Family { model: model.to_owned(), expected, found: found.name() }
     }
 
     /// What the weights depend on, apart from data and loop.
@@ -127,7 +153,14 @@ impl FamilyConfig {
                 let device = settings.device.open().map_err(|source| Error::Device { source })?;
                 let loss = pard_settings(settings).loss;
                 let network = &config.network;
-                Ok(Box::new(BlockDenoising::new(network, diffusion, loss, graphs, settings.seed, &device)?))
+                let loss = BlockDenoising::new(network, diffusion, loss, graphs, settings.seed, &device)?;
+                Ok(Box::new(match settings.engine {
+                    EngineKind::Burn => loss,
+                    EngineKind::Fused if settings.device == DeviceKind::Cpu => {
+                        loss.fused(threads(settings))?
+                    }
+                    EngineKind::Fused => return Err(fused_elsewhere(settings)),
+                }))
             }
             _ => unreachable!("`data` makes the form of the same family"),
         }
@@ -185,6 +218,11 @@ fn threads(settings: &TrainingSettings) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
+/// The fused engines are for the processor.
+fn fused_elsewhere(settings: &TrainingSettings) -> Error {
+    GdssError::EngineDevice { engine: "fused", device: settings.device.to_string() }.into()
+}
+
 fn gradient_engine(
     settings: &TrainingSettings,
     networks: &NetworksConfig,
@@ -194,10 +232,7 @@ fn gradient_engine(
         EngineKind::Fused if settings.device == DeviceKind::Cpu => {
             Ok(Box::new(FusedEngine::new(networks, parameters, 1).map_err(GdssError::from)?))
         }
-        EngineKind::Fused => {
-            let device = settings.device.to_string();
-            Err(GdssError::EngineDevice { engine: "fused", device }.into())
-        }
+        EngineKind::Fused => Err(fused_elsewhere(settings)),
         EngineKind::Burn => {
             let device = settings.device.open().map_err(|source| Error::Device { source })?;
             Ok(Box::new(BurnEngine::new(networks, parameters, &device).map_err(GdssError::from)?))

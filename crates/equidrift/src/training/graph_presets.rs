@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 /// Names of the presets of `train graphs`.
-pub const GRAPH_PRESETS: [&str; 4] = ["community_small", "ego_small", "enzymes", "grid"];
+pub const GRAPH_PRESETS: [&str; 6] = ["community_small", "ego_small", "enzymes", "grid", "comm20", "planar"];
 
-/// The preset of this name.
+/// The preset of this name, of family GDSS.
 pub(super) fn graph_preset(name: &str) -> Option<Value> {
     let variance_preserving = json!({"type": "VP", "beta_min": 0.1, "beta_max": 1.0});
     let langevin = |predictor: &str, snr: f64| {

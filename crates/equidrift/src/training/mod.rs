@@ -18,11 +18,16 @@ mod graphs;
 mod held_out;
 mod molecules;
 mod pard;
+mod pard_presets;
 mod prepared;
 mod run;
 mod sample_metrics;
 mod settings;
 mod tables;
+mod training_loop;
+mod trajectories;
+mod trajectory_set;
+mod trajectory_settings;
 
 use std::path::PathBuf;
 
@@ -41,10 +46,13 @@ pub use graphs::{BadGraph, GraphSet, GraphSource};
 pub use held_out::HeldOut;
 pub use molecules::{Hydrogens, MoleculeSet, MoleculeSource};
 pub use pard::{Noise, PardSettings};
-pub use run::TrainSummary;
 pub use sample_metrics::{MoleculeSampleMetrics, SampleMetrics};
 pub use settings::{PRESETS, TrainingSettings, Unusable};
 pub use tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
+pub use training_loop::TrainSummary;
+pub use trajectories::{TrajectoryTrainRequest, TrajectoryTrainingWatcher, train_trajectories};
+pub use trajectory_set::TrajectorySet;
+pub use trajectory_settings::{TrajectoryPrior, TrajectorySettings, TrajectoryValidation};
 
 use crate::datasets::DatasetError;
 use crate::error::{Error, ErrorKind};
@@ -52,7 +60,8 @@ use crate::generate::chemistry;
 use crate::graph_input::GraphInput;
 use crate::model::bond_encoding;
 use family::FamilyConfig;
-use run::{GraphTraining, Progress, identity};
+use run::{GraphTraining, identity};
+use training_loop::Progress;
 
 /// A training run.
 #[derive(Debug, Clone, PartialEq)]

@@ -45,6 +45,10 @@ pub struct PardSettings {
     pub walks: usize,
     /// Whether nodes know the size of their block.
     pub sizes_of_blocks: bool,
+    /// Whether nodes know the number of their block, where there is more than one.
+    pub absolute_blocks: bool,
+    /// Whether pairs know the difference of their blocks, where there is more than one.
+    pub relative_blocks: bool,
     /// How the share of kept classes falls.
     pub schedule: KeepSchedule,
     /// Steps T of the diffusion; the sampler's calls are among them.
@@ -67,6 +71,8 @@ impl Default for PardSettings {
             heads: 4,
             walks: 5,
             sizes_of_blocks: true,
+            absolute_blocks: true,
+            relative_blocks: true,
             schedule: KeepSchedule::Linear,
             diffusion_steps: 500,
             noise: Noise::Marginal,
@@ -87,7 +93,6 @@ pub(super) fn usual_for_pard() -> Value {
         "warmup_steps": 200,
         "optimiser": "adamw",
         "schedule": {"name": "cosine"},
-        "engine": "burn",
         "weights": "ema",
         "steps": 50,
     })
@@ -151,8 +156,8 @@ pub(super) fn pard_config(
         residual: ResidualOf::Input,
         time: TimeEmbedding::Sinusoid,
         transformer_only: false,
-        absolute_blocks: !one_block,
-        relative_blocks: !one_block,
+        absolute_blocks: pard.absolute_blocks && !one_block,
+        relative_blocks: pard.relative_blocks && !one_block,
         sequence: Sequence::Doubled,
         prefix_mean: PrefixMean::All,
         tasks: if one_block { Tasks::DenoiserOnly } else { Tasks::Separate },
@@ -190,6 +195,7 @@ pub(super) fn pard_config(
         steps: settings.steps,
         grid: pard.grid,
         sampling_weights: settings.weights,
+        loss: Some(pard.loss),
         origin: Some(origin),
     };
     config.check()?;

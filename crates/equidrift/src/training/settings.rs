@@ -13,6 +13,7 @@ use crate::training::graph_presets::{GRAPH_PRESETS, graph_preset};
 use crate::training::held_out::setting;
 use crate::training::molecules::Hydrogens;
 use crate::training::pard::{PardSettings, usual_for_pard};
+use crate::training::pard_presets::{PARD_ONLY, pard_preset};
 use crate::training::tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, ValidationSettings};
 
 /// What to do with a line that cannot be used.
@@ -62,6 +63,9 @@ pub struct TrainingSettings {
     pub average_decay: f64,
     /// Seed of initial weights, order, times and noise.
     pub seed: u64,
+    /// A model whose weights training begins with: the name of an embedded one, or a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// What computes the gradients.
     pub engine: EngineKind,
     /// Where, for engine `burn`.
@@ -118,9 +122,19 @@ pub struct TrainingSettings {
 }
 
 /// Names of the presets of `train molecules`.
-pub const PRESETS: [&str; 2] = ["qm9", "zinc250k"];
+pub const PRESETS: [&str; 3] = ["qm9", "zinc250k", "qm9-hydrogens"];
 
 impl TrainingSettings {
+    /// The fastest engine that computes this loss on this device.
+    #[must_use]
+    pub fn usual_engine(&self) -> EngineKind {
+        // The fused engine of Pard knows the cross-entropy alone.
+        match &self.pard {
+            Some(pard) if pard.loss.bound != 0.0 => EngineKind::Burn,
+            _ => EngineKind::for_device(self.device),
+        }
+    }
+
     /// Merges `preset` (or the layer sizes of `qm9` with the elements of the data, if `None`), then the tables of
     /// `over` in their order: a later table wins, nested tables are merged key by key.
     ///
@@ -137,7 +151,7 @@ impl TrainingSettings {
             merged["name"] = json!("gdss");
             merged["atoms"] = json!([]);
         }
-        Self::under(merged, over)
+        Self::under(merged, preset, over)
     }
 
     /// The same for plain graphs: without a preset, the settings of `community_small`.
@@ -150,7 +164,7 @@ impl TrainingSettings {
         if preset.is_none() {
             merged["name"] = json!("gdss");
         }
-        Self::under(merged, over)
+        Self::under(merged, preset, over)
     }
 
     /// Names of the settings that have no meaning for the family that is trained.
@@ -159,12 +173,24 @@ impl TrainingSettings {
         if self.pard.is_some() { &["paths", "networks", "sampler", "weighting"] } else { &[] }
     }
 
-    fn under(mut merged: Value, over: &[Value]) -> Result<Self, Error> {
-        if over.iter().any(|table| table.get("pard").is_some_and(Value::is_object)) {
+    /// The tables over settings of GDSS; where the family is Pard, over its settings and those of the preset of this name.
+    fn under(mut merged: Value, preset: Option<&str>, over: &[Value]) -> Result<Self, Error> {
+        let only_pard = preset.filter(|name| PARD_ONLY.contains(name));
+        if only_pard.is_some() || over.iter().any(|table| table.get("pard").is_some_and(Value::is_object)) {
             overlay(&mut merged, &usual_for_pard());
+            if let Some(published) = preset.and_then(pard_preset) {
+                overlay(&mut merged, &published);
+            }
         }
         over.iter().for_each(|table| overlay(&mut merged, &spelt_out(table)));
-        serde_json::from_value(merged).map_err(|source| Error::TrainingSetting { source })
+        let settings: Self =
+            serde_json::from_value(merged).map_err(|source| Error::TrainingSetting { source })?;
+        match only_pard {
+            Some(name) if settings.pard.is_none() => {
+                Err(setting(&format!("preset {name} is of family pard")))
+            }
+            _ => Ok(settings),
+        }
     }
 
     /// Settings of the loop.
@@ -223,12 +249,15 @@ fn published(name: &str) -> Result<Value, Error> {
     match name {
         "qm9" => Ok(qm9()),
         "zinc250k" => Ok(zinc250k()),
+        // What they have in common with others; the rest is laid over it.
+        "qm9-hydrogens" => Ok(qm9()),
+        "comm20" | "planar" => published(GRAPH_PRESETS[0]),
         other => graph_preset(other).ok_or_else(|| Error::UnknownPreset { name: other.to_owned() }),
     }
 }
 
 /// A table whose schedules and samplers that are only named have become tables, so that options can be laid over them.
-fn spelt_out(table: &Value) -> Value {
+pub(super) fn spelt_out(table: &Value) -> Value {
     let mut table = table.clone();
     for key in ["schedule", "sampler"] {
         if let Some(name @ Value::String(_)) = table.get(key) {
@@ -241,7 +270,7 @@ fn spelt_out(table: &Value) -> Value {
     table
 }
 
-fn overlay(base: &mut Value, over: &Value) {
+pub(super) fn overlay(base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             // Another kind of sampler, path or network has other fields: it replaces the whole table.
@@ -269,7 +298,7 @@ fn overlay(base: &mut Value, over: &Value) {
 }
 
 /// What the published settings leave open, as their programmes have it: plain Adam, no validation.
-fn usual() -> Value {
+pub(super) fn usual() -> Value {
     json!({
         "accumulate": 1,
         "warmup_steps": 0,
@@ -358,7 +387,7 @@ mod tests {
             let settings = TrainingSettings::merge(Some(preset), &[]).unwrap();
             settings.networks.check().unwrap();
             settings.trainer().validate().unwrap();
-            assert_eq!(settings.networks.features(), settings.atoms.len());
+            assert!(settings.pard.is_some() || settings.networks.features() == settings.atoms.len());
         }
         let zinc = TrainingSettings::merge(Some("zinc250k"), &[]).unwrap();
         assert_eq!(zinc.paths.x, PathConfig::VariancePreserving { beta_min: 0.1, beta_max: 1.0 });

@@ -6,10 +6,10 @@ use pulp::{Simd, WithSimd};
 use super::FusedNetwork;
 use super::layers::LayersGradient;
 use super::learned_prior::{PriorGradient, PriorTape};
-use super::matrix::{LinearGradient, Rows};
 use super::view::{Buffers, Differences, GraphArrays, over_frames, without_mean};
 use crate::denoising_loss::CountedNodes;
 use crate::training_examples::TrainingExample;
+use equidrift_backend::kernels::matrix::{LinearGradient, Rows};
 
 /// A clean trajectory and what is put on it.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use super::temporal::Temporal;
 use super::temporal_backward::TemporalGradient;
 use super::view::{Buffers, Differences, SystemView};
 use crate::network_config::NetworkConfig;
-use crate::parameters::ParameterError;
+use equidrift_backend::kernels::PackError;
 
 /// Spatial and temporal layers in turn.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Layers {
         suffix: &str,
         config: &NetworkConfig,
         count: usize,
-    ) -> Result<Self, ParameterError> {
+    ) -> Result<Self, PackError> {
         let layer = |l: usize| {
             Ok((
                 Spatial::read(parameters, &format!("s_modules{suffix}.{l}"), config)?,

@@ -4,11 +4,11 @@ use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::Simd;
 
 use super::layers::{LayerTape, Layers, LayersGradient};
-use super::matrix::{Linear, LinearGradient, Rows, lookup};
 use super::view::{Buffers, Differences, GraphArrays, in_all_frames};
 use crate::network_config::NetworkConfig;
-use crate::parameters::ParameterError;
 use crate::system::System;
+use equidrift_backend::kernels::PackError;
+use equidrift_backend::kernels::matrix::{Linear, LinearGradient, Rows, lookup};
 
 /// Its parameters.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Prior {
         config: &NetworkConfig,
         layers: usize,
         frames: usize,
-    ) -> Result<Self, ParameterError> {
+    ) -> Result<Self, PackError> {
         Ok(Self {
             input: Linear::read(parameters, "input_linear_ref", config.node_features, config.hidden)?,
             layers: Layers::read(parameters, "_ref", config, layers)?,

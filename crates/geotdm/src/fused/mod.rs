@@ -6,11 +6,9 @@
 //! array of all messages or of all pairs of frames is ever made. Memory of a call: the states of a system, 4 numbers for
 //! each node, frame and unit.
 
-mod elementwise;
 mod gradient;
 mod layers;
 mod learned_prior;
-mod matrix;
 mod spatial;
 mod spatial_backward;
 mod temporal;
@@ -27,13 +25,13 @@ use pulp::{Arch, Simd, WithSimd};
 pub use self::gradient::NoisyExample;
 use self::gradient::{Differentiate, NetworkGradient};
 use self::layers::Layers;
-use self::matrix::{LANE_MULTIPLE, Linear, Rows};
 use self::view::{Buffers, Differences, GraphArrays, in_all_frames, without_mean};
 use crate::denoising_loss::CountedNodes;
 use crate::error::GeotdmError;
 use crate::network_config::{NetworkConfig, Prior};
 use crate::parameters::ParameterError;
 use crate::system::{System, SystemGraph};
+use equidrift_backend::kernels::matrix::{LANE_MULTIPLE, Linear, Rows};
 
 /// Longest period of the sines of the diffusion time.
 const PERIOD: f64 = 10_000.0;

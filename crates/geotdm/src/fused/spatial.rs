@@ -3,11 +3,11 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::elementwise::{add_scaled, silu};
-use super::matrix::{Linear, Rows, ToNumber, lookup, padded};
 use super::view::{Buffers, SystemView};
 use crate::network_config::{Lengths, NetworkConfig};
-use crate::parameters::ParameterError;
+use equidrift_backend::kernels::PackError;
+use equidrift_backend::kernels::elementwise::{add_scaled, silu};
+use equidrift_backend::kernels::matrix::{Linear, Rows, ToNumber, lookup, padded};
 
 /// Rows of messages that are computed together: they stay in the second cache.
 const MESSAGE_ROWS: usize = 96;
@@ -37,7 +37,7 @@ impl Spatial {
         parameters: &ParameterSet,
         name: &str,
         config: &NetworkConfig,
-    ) -> Result<Self, ParameterError> {
+    ) -> Result<Self, PackError> {
         let (h, e) = (config.hidden, config.edge_features);
         let part = |part: &str, inputs, outputs| {
             Linear::read(parameters, &format!("{name}.{part}"), inputs, outputs)

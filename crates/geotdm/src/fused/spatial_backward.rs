@@ -4,11 +4,11 @@
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::Simd;
 
-use super::elementwise::{add_scaled, dot, silu, through_silu};
-use super::matrix::{LinearGradient, Rows, ToNumber};
 use super::spatial::{NodeHalves, Spatial, divisor, edges_together};
 use super::view::{Buffers, SystemView};
 use crate::network_config::Lengths;
+use equidrift_backend::kernels::elementwise::{add_scaled, dot, silu, through_silu};
+use equidrift_backend::kernels::matrix::{LinearGradient, Rows, ToNumber};
 
 /// The gradient of a [`Spatial`].
 #[derive(Debug, Clone)]

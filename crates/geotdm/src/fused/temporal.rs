@@ -3,11 +3,13 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::elementwise::{add_scaled, exp, in_place, silu};
-use super::matrix::{Extents, LANE_MULTIPLE, Left, Linear, Rows, ToNumber, add_product, padded};
 use super::view::{Buffers, Differences, SystemView};
 use crate::network_config::NetworkConfig;
-use crate::parameters::ParameterError;
+use equidrift_backend::kernels::PackError;
+use equidrift_backend::kernels::elementwise::{add_scaled, exp, in_place, silu};
+use equidrift_backend::kernels::matrix::{
+    Extents, LANE_MULTIPLE, Left, Linear, Rows, ToNumber, add_product, padded,
+};
 
 /// The maps of a layer.
 #[derive(Debug, Clone)]
@@ -24,7 +26,7 @@ impl Temporal {
         parameters: &ParameterSet,
         name: &str,
         config: &NetworkConfig,
-    ) -> Result<Self, ParameterError> {
+    ) -> Result<Self, PackError> {
         let h = config.hidden;
         let part = |part: &str, inputs, outputs| {
             Linear::read(parameters, &format!("{name}.{part}"), inputs, outputs)

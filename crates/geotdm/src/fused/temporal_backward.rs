@@ -3,10 +3,12 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::elementwise::{add_scaled, silu, through_silu};
-use super::matrix::{Extents, LANE_MULTIPLE, Left, LinearGradient, Rows, ToNumber, add_product, padded};
 use super::temporal::{Temporal, softmax, transpose};
 use super::view::{Buffers, Differences, SystemView};
+use equidrift_backend::kernels::elementwise::{add_scaled, silu, through_silu};
+use equidrift_backend::kernels::matrix::{
+    Extents, LANE_MULTIPLE, Left, LinearGradient, Rows, ToNumber, add_product, padded,
+};
 
 /// The gradient of a [`Temporal`].
 #[derive(Debug, Clone)]

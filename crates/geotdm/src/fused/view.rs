@@ -2,8 +2,8 @@
 
 use equidrift_nn::sinusoid_of_both_ends;
 
-use super::matrix::padded;
 use crate::system::SystemGraph;
+use equidrift_backend::kernels::matrix::padded;
 
 /// Longest period of the sines of a difference.
 const PERIOD: f64 = 10_000.0;

@@ -28,6 +28,8 @@ fn config() -> GeotdmConfig {
             lengths: Lengths::Squared,
             prior: Prior::Learned { layers: 1, frames: 5 },
         },
+        systems: None,
+        time_step: Some(5.0),
         given_frames: 3,
         frames: 5,
         diffusion: TrajectoryDiffusion::linear(25).unwrap(),

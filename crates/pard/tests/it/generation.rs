@@ -3,8 +3,8 @@
 use burn::tensor::{DType, Device};
 use equidrift_backend::weights::TensorFile;
 use equidrift_pard::{
-    BlockGraph, Draws, Generation, GraphDiffusion, KeyedDraws, PardNetworks, Purpose, Question, Sequence,
-    StepGrid, Unfinished,
+    BlockGraph, Draws, Engine, Generation, GraphDiffusion, KeyedDraws, PardNetworks, Purpose, Question,
+    Sequence, StepGrid, Unfinished,
 };
 use serde_json::Value;
 
@@ -102,7 +102,7 @@ fn recorded_runs_are_reproduced_block_by_block() {
         for dtype in [DType::F64, DType::F32] {
             let networks = networks(case, dtype);
             let generation = Generation {
-                networks: &networks,
+                networks: Engine::Burn(&networks),
                 diffusion: &diffusion,
                 grid: &StepGrid::default().steps(steps, steps),
                 first_sizes: &FIRST_SIZES,
@@ -145,7 +145,7 @@ fn a_seed_gives_the_same_graphs_whatever_the_batch() {
         let networks = networks(case, DType::F32);
         let diffusion = in_steps(case, 5);
         let generation = Generation {
-            networks: &networks,
+            networks: Engine::Burn(&networks),
             diffusion: &diffusion,
             grid: &StepGrid::default().steps(5, 5),
             first_sizes: &FIRST_SIZES,

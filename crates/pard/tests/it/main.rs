@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod diffusion;
+mod forward;
+mod fused;
 mod generation;
 mod laws;
 mod likelihood;

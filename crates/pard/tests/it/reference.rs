@@ -9,7 +9,7 @@ use equidrift_pard::{
     convert_pard, corrupt,
 };
 
-const GOLDEN: &str = ".golden.safetensors";
+pub(crate) const GOLDEN: &str = ".golden.safetensors";
 
 /// The folder of Pard vectors.
 pub(crate) fn pard_dir() -> Option<PathBuf> {

@@ -4,9 +4,9 @@ use burn::tensor::Device;
 use equidrift_backend::weights::{HostTensor, ParameterSet, Values};
 use equidrift_graph::BlockDegree;
 use equidrift_pard::{
-    BlockDenoising, BlockGraph, Draws, Generation, GraphDiffusion, KeyedDraws, LossWeights, NetworkConfig,
-    Norm, PardError, PardNetworks, PrefixMean, Purpose, Question, ResidualOf, Sequence, StepGrid, Tasks,
-    TimeEmbedding, Unfinished, block_denoising, initial_parameters,
+    BlockDenoising, BlockGraph, Draws, Engine, Generation, GraphDiffusion, KeyedDraws, LossWeights,
+    NetworkConfig, Norm, PardError, PardNetworks, PrefixMean, Purpose, Question, ResidualOf, Sequence,
+    StepGrid, Tasks, TimeEmbedding, Unfinished, block_denoising, initial_parameters,
 };
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use equidrift_train::adam::AdamConfig;
@@ -38,7 +38,7 @@ pub(crate) fn config(max_hops: usize) -> NetworkConfig {
     }
 }
 
-fn diffusion() -> GraphDiffusion {
+pub(crate) fn diffusion() -> GraphDiffusion {
     let of = || CategoricalDiffusion::new(KeepSchedule::Linear, 20, vec![0.5, 0.5, 0.0]).unwrap();
     GraphDiffusion { nodes: of(), edges: of() }
 }
@@ -186,7 +186,7 @@ fn a_law_of_two_blocks_is_learnt_and_drawn() {
     let mut first_sizes = vec![0.0; 5];
     graphs.iter().for_each(|graph| first_sizes[graph.sizes[0]] += 1.0);
     let generation = Generation {
-        networks: &networks,
+        networks: Engine::Burn(&networks),
         diffusion: &diffusion,
         grid: &StepGrid::default().steps(20, 20),
         first_sizes: &first_sizes,

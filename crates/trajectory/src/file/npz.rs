@@ -61,6 +61,15 @@ impl NumpyArchive {
         self.member(name).is_some()
     }
 
+    /// An array's shape, without reading its numbers.
+    ///
+    /// # Errors
+    /// [`TrajectoryError::Document`] if it is not there or no plain little-endian numbers.
+    pub fn shape(&self, name: &str) -> Result<Vec<u64>, TrajectoryError> {
+        let stream = self.stream(name).map_err(|error| self.in_array(name, error))?;
+        Ok(stream.header.shape.to_vec())
+    }
+
     /// An array's shape and its numbers, row-major.
     ///
     /// # Errors
@@ -204,7 +213,7 @@ impl NpzSource {
             TrajectoryError::Document { source, .. } => at_frame(path, 0, None, *source),
             other => other,
         })?;
-        let name = ["R", "coords", "positions"].into_iter().find(|name| archive.has(name)).unwrap_or("R");
+        let name = positions(&archive);
         let in_positions = |error| archive.in_array(name, error);
         let mut stream = archive.stream(name).map_err(in_positions)?;
         let (runs, frames, atoms) = match stream.header.shape[..] {
@@ -235,6 +244,20 @@ impl NpzSource {
         let time_step = time_step(&archive)?;
         let cells = cells(&archive, frames)?;
         Ok(Self { topology, stream, time_step, cells, frames, next: 0, numbers_behind, verified: false })
+    }
+}
+
+/// The name of the array of positions.
+fn positions(archive: &NumpyArchive) -> &'static str {
+    ["R", "coords", "positions"].into_iter().find(|name| archive.has(name)).unwrap_or("R")
+}
+
+/// Runs in the array of positions; `None` where it has no axis of runs.
+pub(super) fn runs(path: &Path) -> Result<Option<u64>, TrajectoryError> {
+    let archive = NumpyArchive::open(path)?;
+    match archive.shape(positions(&archive))?[..] {
+        [runs, _, _, _] => Ok(Some(runs)),
+        _ => Ok(None),
     }
 }
 

@@ -34,15 +34,15 @@ pub(super) fn of_forecast(
     let Some(errors) = found.rows.first().map(|row| &row.of_windows) else { return Vec::new() };
     let mut order: Vec<usize> = (0..found.members.len()).collect();
     order.sort_by(|a, b| errors[*a].ade.total_cmp(&errors[*b].ade));
-    let mut places = vec![("best", 0)];
-    if order.len() > 2 {
-        places.push(("middle", order.len() / 2));
-    }
-    if order.len() > 1 {
-        places.push(("worst", order.len() - 1));
-    }
+    let last = order.len().saturating_sub(1);
+    let places = [("best", 0), ("middle", order.len() / 2), ("worst", last)];
+    // Of few windows the middle one is an end, and of one the worst is the best.
+    let places = places.into_iter().filter(|&(name, place)| match name {
+        "best" => true,
+        "middle" => (1..last).contains(&place),
+        _ => place > 0,
+    });
     places
-        .into_iter()
         .filter_map(|(name, place)| {
             let window = *order.get(place)?;
             let member = &found.members[window];

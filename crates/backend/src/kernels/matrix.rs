@@ -5,36 +5,41 @@
 //! multiply-adds. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
 //! beside it.
 
-use equidrift_backend::weights::{HostTensor, ParameterSet};
+use crate::weights::{HostTensor, ParameterSet};
 use pulp::{NullaryFnOnce, Simd};
 
+use super::PackError;
 use super::elementwise::{add_scaled, dot};
-use crate::parameters::ParameterError;
 
 /// Widths are rounded up to this.
-pub(super) const LANE_MULTIPLE: usize = 16;
+pub const LANE_MULTIPLE: usize = 16;
 
 /// A width with its padding.
-pub(super) fn padded(width: usize) -> usize {
+#[must_use]
+pub fn padded(width: usize) -> usize {
     width.next_multiple_of(LANE_MULTIPLE)
 }
 
 /// A matrix in a larger array: where its first number is and how far apart its rows are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) stride: usize,
+pub struct Rows<'a> {
+    /// From its first number on.
+    pub values: &'a [f32],
+    /// From a row to the next.
+    pub stride: usize,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(values: &'a [f32], stride: usize) -> Self {
+    /// A matrix whose rows are `stride` numbers apart.
+    #[must_use]
+    pub fn new(values: &'a [f32], stride: usize) -> Self {
         Self { values, stride }
     }
 }
 
 /// The left-hand side of a product.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Left<'a> {
+pub enum Left<'a> {
     /// Row i of the matrix is row i of the array.
     Plain(Rows<'a>),
     /// Row i of the matrix is column i of the array.
@@ -44,15 +49,18 @@ pub(super) enum Left<'a> {
 /// The extents of a product: rows and columns of the result, and the inner index. Columns are a multiple of
 /// [`LANE_MULTIPLE`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extents {
-    pub(super) rows: usize,
-    pub(super) inner: usize,
-    pub(super) columns: usize,
+pub struct Extents {
+    /// Rows of the result.
+    pub rows: usize,
+    /// The inner index.
+    pub inner: usize,
+    /// Columns of the result.
+    pub columns: usize,
 }
 
 /// `out += left right`.
 #[inline(always)]
-pub(super) fn add_product<S: Simd>(
+pub fn add_product<S: Simd>(
     simd: S,
     extents: Extents,
     left: Left<'_>,
@@ -157,32 +165,61 @@ fn block<S: Simd, const R: usize, const V: usize>(
 
 /// `y = W x + b` with the weight transposed, `[inputs, padded outputs]`, and as it is, `[outputs, padded inputs]`.
 #[derive(Debug, Clone)]
-pub(super) struct Linear {
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
+pub struct Linear {
+    /// Inputs.
+    pub inputs: usize,
+    /// Outputs.
+    pub outputs: usize,
     /// `[inputs, padded outputs]`.
-    pub(super) forward: Vec<f32>,
+    pub forward: Vec<f32>,
     /// `[outputs, padded inputs]`.
-    pub(super) backward: Vec<f32>,
+    pub backward: Vec<f32>,
     /// `[padded outputs]`.
-    pub(super) bias: Vec<f32>,
+    pub bias: Vec<f32>,
 }
 
 impl Linear {
     /// Reads `{name}.weight` and `{name}.bias`.
-    pub(super) fn read(
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn read(
         parameters: &ParameterSet,
         name: &str,
         inputs: usize,
         outputs: usize,
-    ) -> Result<Self, ParameterError> {
+    ) -> Result<Self, PackError> {
         let weight = lookup(parameters, format!("{name}.weight"), &[outputs, inputs])?;
         let bias = lookup(parameters, format!("{name}.bias"), &[outputs])?;
         Ok(Self::of(&weight, &bias, inputs, inputs, 0))
     }
 
+    /// Reads `{name}.weight` and `{name}.bias` as several maps of the same inputs: the outputs of the first, then those of the
+    /// second, and so on.
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn read_split(
+        parameters: &ParameterSet,
+        name: &str,
+        inputs: usize,
+        outputs: &[usize],
+    ) -> Result<Vec<Self>, PackError> {
+        let all = outputs.iter().sum();
+        let weight = lookup(parameters, format!("{name}.weight"), &[all, inputs])?;
+        let bias = lookup(parameters, format!("{name}.bias"), &[all])?;
+        let mut first = 0;
+        let map = |&count: &usize| {
+            let rows = first..first + count;
+            first += count;
+            Self::of(&weight[rows.start * inputs..rows.end * inputs], &bias[rows], inputs, inputs, 0)
+        };
+        Ok(outputs.iter().map(map).collect())
+    }
+
     /// Columns `first..first + inputs` of a weight `[outputs, columns]`.
-    pub(super) fn of(weight: &[f32], bias: &[f32], columns: usize, inputs: usize, first: usize) -> Self {
+    #[must_use]
+    pub fn of(weight: &[f32], bias: &[f32], columns: usize, inputs: usize, first: usize) -> Self {
         let outputs = bias.len();
         let (wide, deep) = (padded(outputs), padded(inputs));
         let mut forward = vec![0.0; inputs * wide];
@@ -200,13 +237,23 @@ impl Linear {
     }
 
     /// Width of the outputs with padding.
-    pub(super) fn width(&self) -> usize {
+    #[must_use]
+    pub fn width(&self) -> usize {
         self.bias.len()
     }
 
     /// `out = W x + b` for `rows` rows of `x`, whose padding may hold anything.
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(
+    pub fn apply<S: Simd>(&self, simd: S, x: Rows<'_>, rows: usize, out: &mut [f32], out_stride: usize) {
+        for row in out.chunks_mut(out_stride).take(rows) {
+            row[..self.width()].copy_from_slice(&self.bias);
+        }
+        self.add(simd, x, rows, out, out_stride);
+    }
+
+    /// `out += W x + b`.
+    #[inline(always)]
+    pub fn add_with_bias<S: Simd>(
         &self,
         simd: S,
         x: Rows<'_>,
@@ -215,14 +262,14 @@ impl Linear {
         out_stride: usize,
     ) {
         for row in out.chunks_mut(out_stride).take(rows) {
-            row[..self.width()].copy_from_slice(&self.bias);
+            add_scaled(simd, 1.0, &self.bias, &mut row[..self.width()]);
         }
         self.add(simd, x, rows, out, out_stride);
     }
 
     /// `out += W x`.
     #[inline(always)]
-    pub(super) fn add<S: Simd>(&self, simd: S, x: Rows<'_>, rows: usize, out: &mut [f32], out_stride: usize) {
+    pub fn add<S: Simd>(&self, simd: S, x: Rows<'_>, rows: usize, out: &mut [f32], out_stride: usize) {
         let extents = Extents { rows, inner: self.inputs, columns: self.width() };
         let right = Rows { values: &self.forward, stride: self.width() };
         add_product(simd, extents, Left::Plain(x), right, out, out_stride);
@@ -232,7 +279,7 @@ impl Linear {
 impl Linear {
     /// `dx += W' dy`: what a gradient of the outputs means for the inputs. Rows of `dx` are as wide as the padded inputs.
     #[inline(always)]
-    pub(super) fn back<S: Simd>(&self, simd: S, dy: Rows<'_>, rows: usize, dx: &mut [f32], dx_stride: usize) {
+    pub fn back<S: Simd>(&self, simd: S, dy: Rows<'_>, rows: usize, dx: &mut [f32], dx_stride: usize) {
         let columns = padded(self.inputs);
         let extents = Extents { rows, inner: self.outputs, columns };
         let right = Rows { values: &self.backward, stride: columns };
@@ -240,7 +287,8 @@ impl Linear {
     }
 
     /// A gradient of zeros.
-    pub(super) fn no_gradient(&self) -> LinearGradient {
+    #[must_use]
+    pub fn no_gradient(&self) -> LinearGradient {
         LinearGradient {
             weight: vec![0.0; self.outputs * padded(self.inputs)],
             bias: vec![0.0; self.width()],
@@ -252,7 +300,7 @@ impl Linear {
 
 /// The gradient of a [`Linear`].
 #[derive(Debug, Clone)]
-pub(super) struct LinearGradient {
+pub struct LinearGradient {
     /// `[outputs, padded inputs]`.
     weight: Vec<f32>,
     /// `[padded outputs]`.
@@ -264,18 +312,24 @@ pub(super) struct LinearGradient {
 impl LinearGradient {
     /// Adds that of `rows` rows with inputs `x`, as wide as the padded inputs, and gradients `dy` of the outputs.
     #[inline(always)]
-    pub(super) fn add<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
-        let columns = padded(self.inputs);
-        let extents = Extents { rows: self.outputs, inner: rows, columns };
-        add_product(simd, extents, Left::Transposed(dy), x, &mut self.weight, columns);
+    pub fn add<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
+        self.add_weight(simd, x, dy, rows);
         let width = self.bias.len();
         for row in 0..rows {
             add_scaled(simd, 1.0, &dy.values[row * dy.stride..][..width], &mut self.bias);
         }
     }
 
+    /// Adds that of the weight alone.
+    #[inline(always)]
+    pub fn add_weight<S: Simd>(&mut self, simd: S, x: Rows<'_>, dy: Rows<'_>, rows: usize) {
+        let columns = padded(self.inputs);
+        let extents = Extents { rows: self.outputs, inner: rows, columns };
+        add_product(simd, extents, Left::Transposed(dy), x, &mut self.weight, columns);
+    }
+
     /// The weight `[outputs, inputs]` into columns `first..` of one with `columns` columns.
-    pub(super) fn weight_into(&self, out: &mut [f32], columns: usize, first: usize) {
+    pub fn weight_into(&self, out: &mut [f32], columns: usize, first: usize) {
         let rows = out.chunks_exact_mut(columns).zip(self.weight.chunks_exact(padded(self.inputs)));
         for (out, row) in rows {
             out[first..first + self.inputs].copy_from_slice(&row[..self.inputs]);
@@ -283,48 +337,68 @@ impl LinearGradient {
     }
 
     /// The bias `[outputs]`.
-    pub(super) fn bias(&self) -> Vec<f32> {
+    #[must_use]
+    pub fn bias(&self) -> Vec<f32> {
         self.bias[..self.outputs].to_vec()
     }
 
     /// Under the names of the parameters.
-    pub(super) fn emit(&self, name: &str, into: &mut ParameterSet) {
-        let mut weight = vec![0.0; self.outputs * self.inputs];
-        self.weight_into(&mut weight, self.inputs, 0);
-        into.insert(format!("{name}.weight"), HostTensor::f32([self.outputs, self.inputs], weight));
-        into.insert(format!("{name}.bias"), HostTensor::f32([self.outputs], self.bias()));
+    pub fn emit(&self, name: &str, into: &mut ParameterSet) {
+        Self::emit_split([self], name, into);
+    }
+
+    /// The gradient of maps that were [split](Linear::read_split), under the names of the parameters.
+    pub fn emit_split<'a>(parts: impl IntoIterator<Item = &'a Self>, name: &str, into: &mut ParameterSet) {
+        let (mut weight, mut bias, mut inputs) = (Vec::new(), Vec::new(), 0);
+        for part in parts {
+            inputs = part.inputs;
+            let first = weight.len();
+            weight.resize(first + part.outputs * inputs, 0.0);
+            part.weight_into(&mut weight[first..], inputs, 0);
+            bias.extend(part.bias());
+        }
+        let outputs = bias.len();
+        into.insert(format!("{name}.weight"), HostTensor::f32([outputs, inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([outputs], bias));
     }
 }
 
 /// A map to one number: its weight `[padded inputs]` and bias, or the gradient of them.
 #[derive(Debug, Clone)]
-pub(super) struct ToNumber {
-    pub(super) weight: Vec<f32>,
-    pub(super) bias: f32,
-    pub(super) inputs: usize,
+pub struct ToNumber {
+    /// `[padded inputs]`.
+    pub weight: Vec<f32>,
+    /// The bias.
+    pub bias: f32,
+    /// Inputs.
+    pub inputs: usize,
 }
 
 impl ToNumber {
     /// Reads `{name}.weight` `[1, inputs]` and `{name}.bias` `[1]`.
-    pub(super) fn read(parameters: &ParameterSet, name: &str, inputs: usize) -> Result<Self, ParameterError> {
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn read(parameters: &ParameterSet, name: &str, inputs: usize) -> Result<Self, PackError> {
         let mut weight = lookup(parameters, format!("{name}.weight"), &[1, inputs])?;
         weight.resize(padded(inputs), 0.0);
         Ok(Self { weight, bias: lookup(parameters, format!("{name}.bias"), &[1])?[0], inputs })
     }
 
     /// A gradient of zeros.
-    pub(super) fn no_gradient(&self) -> Self {
+    #[must_use]
+    pub fn no_gradient(&self) -> Self {
         Self { weight: vec![0.0; self.weight.len()], bias: 0.0, inputs: self.inputs }
     }
 
     /// Of one row.
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
+    pub fn apply<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
         dot(simd, row, &self.weight) + self.bias
     }
 
     /// Under the names of the parameters.
-    pub(super) fn emit(&self, name: &str, into: &mut ParameterSet) {
+    pub fn emit(&self, name: &str, into: &mut ParameterSet) {
         let weight = self.weight[..self.inputs].to_vec();
         into.insert(format!("{name}.weight"), HostTensor::f32([1, self.inputs], weight));
         into.insert(format!("{name}.bias"), HostTensor::f32([1], vec![self.bias]));
@@ -332,15 +406,14 @@ impl ToNumber {
 }
 
 /// A parameter of this shape.
-pub(super) fn lookup(
-    parameters: &ParameterSet,
-    name: String,
-    shape: &[usize],
-) -> Result<Vec<f32>, ParameterError> {
+///
+/// # Errors
+/// [`PackError`].
+pub fn lookup(parameters: &ParameterSet, name: String, shape: &[usize]) -> Result<Vec<f32>, PackError> {
     match parameters.get(&name) {
-        None => Err(ParameterError::Missing { name, expected: shape.to_vec() }),
+        None => Err(PackError::Missing { name, expected: shape.to_vec() }),
         Some(tensor) if tensor.shape != shape => {
-            Err(ParameterError::Shape { name, expected: shape.to_vec(), found: tensor.shape.clone() })
+            Err(PackError::Shape { name, expected: shape.to_vec(), found: tensor.shape.clone() })
         }
         Some(tensor) => Ok(tensor.to_f32()),
     }

@@ -13,7 +13,7 @@ const EXP2_MINUS_ONE: [f32; 6] =
 
 /// exp x for |x| <= 80, and that of the nearer limit beyond; NaN for NaN.
 #[inline(always)]
-pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let limit = simd.splat_f32s(EXP_LIMIT);
     // Comparisons with NaN are false, so it passes.
     let x = simd.select_f32s(simd.greater_than_f32s(x, limit), limit, x);
@@ -39,14 +39,14 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 /// `1 / (1 + exp(-x))`.
 #[inline(always)]
-fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
 }
 
 /// Applies `of` to whole vectors of an array whose length is a multiple of the lanes.
 #[inline(always)]
-pub(super) fn in_place<S: Simd>(simd: S, values: &mut [f32], of: impl Fn(S, S::f32s) -> S::f32s) {
+pub fn in_place<S: Simd>(simd: S, values: &mut [f32], of: impl Fn(S, S::f32s) -> S::f32s) {
     struct Task<'a, S, F>(S, &'a mut [f32], F);
     impl<S: Simd, F: Fn(S, S::f32s) -> S::f32s> NullaryFnOnce for Task<'_, S, F> {
         type Output = ();
@@ -64,13 +64,13 @@ pub(super) fn in_place<S: Simd>(simd: S, values: &mut [f32], of: impl Fn(S, S::f
 
 /// SiLU of every number.
 #[inline(always)]
-pub(super) fn silu<S: Simd>(simd: S, values: &mut [f32]) {
+pub fn silu<S: Simd>(simd: S, values: &mut [f32]) {
     in_place(simd, values, |simd, x| simd.mul_f32s(x, sigmoid(simd, x)));
 }
 
 /// `out = slope of SiLU at x, times g`, elementwise; `g` is overwritten.
 #[inline(always)]
-pub(super) fn through_silu<S: Simd>(simd: S, x: &[f32], g: &mut [f32]) {
+pub fn through_silu<S: Simd>(simd: S, x: &[f32], g: &mut [f32]) {
     struct Task<'a, S>(S, &'a [f32], &'a mut [f32]);
     impl<S: Simd> NullaryFnOnce for Task<'_, S> {
         type Output = ();
@@ -91,7 +91,7 @@ pub(super) fn through_silu<S: Simd>(simd: S, x: &[f32], g: &mut [f32]) {
 
 /// The inner product of two arrays whose length is a multiple of the lanes.
 #[inline(always)]
-pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     let ((a, _), (b, _)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
     let mut sum = simd.splat_f32s(0.0);
     for (a, b) in a.iter().zip(b) {
@@ -102,7 +102,7 @@ pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 
 /// `out += scale x`.
 #[inline(always)]
-pub(super) fn add_scaled<S: Simd>(simd: S, scale: f32, x: &[f32], out: &mut [f32]) {
+pub fn add_scaled<S: Simd>(simd: S, scale: f32, x: &[f32], out: &mut [f32]) {
     let ((x, _), (out, _)) = (S::as_simd_f32s(x), S::as_mut_simd_f32s(out));
     let scale = simd.splat_f32s(scale);
     for (x, out) in x.iter().zip(out) {

@@ -1,0 +1,129 @@
+//! What a graph of Pard costs against its number of nodes: seconds and peak memory, networks of the embedded models' shape and of
+//! the published ones with random weights, one graph at a time: in one block, or in blocks of eight nodes.
+//!
+//! ```text
+//! cargo bench --bench pard_cost_curve              # 9 to 400 nodes
+//! cargo bench --bench pard_cost_curve -- 9 100     # these
+//! ```
+//!
+//! Every figure is from a process of its own, whose peak resident memory the kernel records (Linux). A call of the denoiser costs
+//! the same at every step, so a few are made and 50 are reckoned. Columns: nodes, layer sizes, blocks, seconds a call, seconds a
+//! graph of 50 calls per block, peak MiB above the process before the first call, bytes per pair of nodes, what `generate` reckons
+//! with.
+
+use std::collections::BTreeMap;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use equidrift::{FamilyModel, Model, pard_graph_bytes};
+use equidrift_backend::weights::HostTensor;
+use equidrift_pard::{
+    Engine, Generation, KeyedDraws, NetworkConfig, PardConfig, PardModel, Unfinished, initial_parameters,
+};
+
+/// Nodes where none are named.
+const NODES: [usize; 7] = [9, 20, 38, 64, 100, 200, 400];
+/// Hidden, edge, layers, heads: of the embedded models, of the published comm20, of the published QM9; and whether in blocks.
+const SHAPES: [([usize; 4], bool); 4] =
+    [([64, 32, 6, 4], false), ([128, 32, 6, 8], false), ([256, 64, 8, 8], false), ([64, 32, 6, 4], true)];
+/// Nodes of a block.
+const BLOCK: usize = 8;
+/// The parameters that decide which sizes blocks have.
+const SIZES: &str = "block.out_decoder.block_size_out.linear2.bias";
+/// Marks the process of one figure.
+const ONE: &str = "--one";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [flag, nodes, shape] = arguments.as_slice()
+        && flag == ONE
+        && let (Ok(nodes), Ok(shape)) = (nodes.parse(), shape.parse::<usize>())
+    {
+        return one(nodes, SHAPES[shape].0, SHAPES[shape].1);
+    }
+    let named: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    println!("nodes  hidden/edge/layers  blocks   s/call  s/graph (50)   peak MiB  bytes/pair  reckoned MiB");
+    for shape in 0..SHAPES.len() {
+        for &nodes in if named.is_empty() { NODES.as_slice() } else { &named } {
+            let program = std::env::current_exe().expect("the path of this programme");
+            let one = Command::new(program).args([ONE, &nodes.to_string(), &shape.to_string()]).status();
+            if !one.is_ok_and(|status| status.success()) {
+                println!("{nodes:5}  the process ended without a figure");
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// An embedded model's configuration for graphs of exactly this many nodes, in one block or in blocks of eight, and layers of
+/// these sizes.
+fn config(nodes: usize, [hidden, edge, layers, heads]: [usize; 4], blocks: bool) -> PardConfig {
+    let model = Model::open(if blocks { "qm9-pard-k3" } else { "qm9-pard" }).expect("an embedded model");
+    let FamilyModel::Pard(pard) = model.family() else { unreachable!("it is of family pard") };
+    let embedded = pard.config().clone();
+    let first = if blocks { nodes.min(BLOCK) } else { nodes };
+    let network = NetworkConfig {
+        hidden,
+        edge,
+        layers,
+        heads,
+        block_sizes: first.max(BLOCK) + 1,
+        max_blocks: nodes.div_ceil(first),
+        ..embedded.network.clone()
+    };
+    PardConfig { max_nodes: nodes, first_sizes: BTreeMap::from([(first, 1)]), network, ..embedded }
+}
+
+fn one(nodes: usize, shape: [usize; 4], blocks: bool) -> ExitCode {
+    let config = config(nodes, shape, blocks);
+    let mut parameters = initial_parameters(&config.network, 1).expect("a checked configuration");
+    if let Some(bias) = parameters.get_mut(SIZES) {
+        let mut sizes = vec![0.0; config.network.block_sizes];
+        sizes[BLOCK] = 1e3;
+        *bias = HostTensor::f32(vec![sizes.len()], sizes);
+    }
+    let model = PardModel::new(config.clone(), parameters).expect("its own parameters");
+    let networks = model.fused_networks().expect("a checked model").expect("networks of the fused engine");
+    let diffusion = config.diffusion.build().expect("a checked configuration");
+    let first_sizes = config.first_size_frequencies().expect("the sizes are known");
+    let calls = if nodes > 100 || blocks { 2 } else { 5 };
+    let grid = config.grid.steps(config.diffusion.steps, calls);
+    let generation = Generation {
+        networks: Engine::Fused(&networks),
+        diffusion: &diffusion,
+        grid: &grid,
+        first_sizes: &first_sizes,
+        max_blocks: config.network.max_blocks,
+        max_nodes: nodes,
+        unfinished: Unfinished::Whole,
+        called: &|_| true,
+    };
+    let before = resident("VmRSS:");
+    let start = Instant::now();
+    let graphs = generation.run(1, &mut KeyedDraws { seed: 1, ids: vec![0] }, &mut |_| ());
+    let seconds = start.elapsed().as_secs_f64();
+    let graph = &graphs.expect("generation works")[0].graph;
+    let (drawn, count) = (graph.nodes(), graph.sizes.len());
+    assert_eq!(drawn, if blocks { nodes / BLOCK * BLOCK } else { nodes });
+    let call = seconds / (calls * count) as f64;
+    let peak = resident("VmHWM:").saturating_sub(before);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let [hidden, edge, layers, _] = shape;
+    println!(
+        "{drawn:5}  {:<18}  {count:6} {call:8.4}  {:12.2}  {:9.1}  {:10}  {:12.1}",
+        format!("{hidden}/{edge}/{layers}"),
+        50.0 * seconds / calls as f64,
+        mib(peak),
+        peak / (drawn * drawn) as u64,
+        mib(pard_graph_bytes(&config.network, drawn)),
+    );
+    ExitCode::SUCCESS
+}
+
+/// A line of the kernel's record of this process, in bytes; 0 where there is none.
+fn resident(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

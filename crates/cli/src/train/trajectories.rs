@@ -1,0 +1,207 @@
+//! `equidrift train trajectories`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use equidrift::TrajectorySource;
+use equidrift::training::{TrajectorySettings, TrajectoryTrainRequest, train_trajectories};
+use equidrift_gdss::EngineKind;
+use serde_json::{Value, json};
+
+use super::conclude;
+use super::config_file::ConfigFile;
+use super::flags::{LoopFlags, insert, named};
+use super::trajectory_watcher::TrajectoryWatcher;
+use crate::exit::CliResult;
+use crate::signal;
+use crate::source_flags::SourceFlags;
+
+/// A model of trajectories, from files of molecular dynamics, recordings of walkers, or simulations
+///
+/// Trains GeoTDM: diffusion of whole trajectories. The model continues the first frames of a window, or (--prior unconditional)
+/// makes trajectories of the systems it was trained on. Of files the first 60 % of the frames are cut into windows to train on,
+/// the next 20 % into windows to validate with, and the last 20 % are never looked at; simulated runs begin with their first
+/// frame, and validation has runs of its own. The output folder is a model folder (use it with `generate trajectories --model
+/// DIR`, also while the training goes on) and holds log.jsonl (losses per epoch), loss.svg (the same as curves), training.toml
+/// (the settings in force) and checkpoints/. A run that was interrupted or killed goes on with --resume and ends with the same
+/// weights as one that was not.
+#[derive(Debug, Args)]
+#[command(
+    mut_arg("epochs", |arg| arg.help("Passes over the windows [default: 100]")),
+    mut_arg("batch", |arg| arg.help("Windows evaluated at once [default: 128]")),
+    mut_arg("lr", |arg| arg.help("Learning rate, of the first epoch or after the warm-up [default: 0.0001]")),
+    mut_arg("schedule", |arg| {
+        arg.help(
+            "How it goes on: constant; exponential, a factor per epoch; cosine, down to a floor; plateau, lowered when the \
+             validation loss no longer falls [default: constant]",
+        )
+    }),
+    mut_arg("weight_decay", |arg| arg.help("Weight decay [default: 0]")),
+    mut_arg("clip_norm", |arg| arg.help("Largest gradient norm [default: 1]")),
+    mut_arg("validation_draws", |arg| {
+        arg.help("Draws of level and noise for each held-out window, the same every time [default: 1]")
+    }),
+    mut_arg("seed", |arg| arg.help("Seed of weights, order, levels and noise [default: 42]")),
+    mut_arg("validation_rows", |arg| arg.hide(true)),
+    mut_arg("validation_fraction", |arg| arg.hide(true)),
+    mut_arg("validation_data", |arg| arg.hide(true)),
+    mut_arg("sample_every", |arg| arg.hide(true)),
+    mut_arg("sample_num", |arg| arg.hide(true)),
+    mut_arg("sample_seed", |arg| arg.hide(true)),
+    mut_arg("sample_sampler", |arg| arg.hide(true)),
+    mut_arg("sample_steps", |arg| arg.hide(true)),
+    mut_arg("sample_reference", |arg| arg.hide(true)),
+    mut_arg("sample_chemnet", |arg| arg.hide(true)),
+    mut_arg("family", |arg| arg.hide(true)),
+    after_help = "\
+Examples:
+  equidrift train trajectories --data ethanol.npz --every 5 --hidden 64 --epochs 50 -o ethanol
+  equidrift train trajectories --data ethanol.npz --every 5 --hidden 64 --epochs 50 -o ethanol --resume
+  equidrift train trajectories --data run.xtc --topology run.pdb --frames-in 5 --frames-out 15 -o mine
+  equidrift train trajectories --data *.npz --every 5 --edges all --weights ema --schedule cosine -o four-molecules
+  equidrift train trajectories --data aspirin.npz --every 5 --init four-molecules --edges all --lr 5e-5 -o aspirin
+  equidrift train trajectories --simulate charged --runs 3000 --noise-levels 1000 -o charged
+  equidrift train trajectories --simulate springs --prior unconditional -o springs
+  equidrift train trajectories --data crowds_zara0*.csv --splits splits.json --walkers 3 --layers 4 --hidden 64 --lr 5e-4 -o zara
+  equidrift generate trajectories --model ethanol --from ethanol.npz --num 20 -o next.xtc
+
+A configuration file (TOML) has the same names as training.toml; flags win over it. Only there: the model's default sampler
+([sampler]) and its steps (steps)."
+)]
+pub(crate) struct TrainTrajectoriesArgs {
+    #[command(flatten)]
+    source: SourceFlags,
+    /// Folder of the run and of the model
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Settings in TOML; flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Continue the run in the output folder
+    #[arg(long)]
+    resume: bool,
+    /// Begin with the weights of this model, which must have the same network
+    #[arg(long, value_name = "NAME|DIR")]
+    init: Option<String>,
+    /// Frames that are given [default: 10; of walkers 8]
+    #[arg(long, value_name = "FRAMES", help_heading = "Windows")]
+    frames_in: Option<usize>,
+    /// Frames that are made [default: 20; of walkers 12]
+    #[arg(long, value_name = "FRAMES", help_heading = "Windows")]
+    frames_out: Option<usize>,
+    /// Look only at every so many frames [default: 1]
+    #[arg(long, value_name = "FRAMES", help_heading = "Windows")]
+    every: Option<usize>,
+    /// Windows of each run of a file at most, at even spacing [default: 5000]
+    #[arg(long, help_heading = "Windows")]
+    windows: Option<usize>,
+    /// Windows of each run of a file to validate with at most, 0: none [default: 256]
+    #[arg(long, value_name = "WINDOWS", help_heading = "Validation")]
+    validation_windows: Option<usize>,
+    /// Simulated runs to validate with, 0: none [default: 256]
+    #[arg(long, value_name = "RUNS", help_heading = "Validation")]
+    validation_runs: Option<u64>,
+    /// Of walkers: where each recording's validation part begins, as the splits.json of ETH and UCY [default: the last fifth]
+    #[arg(long, value_name = "FILE.json", help_heading = "Validation")]
+    splits: Option<PathBuf>,
+    /// Which pairs of a molecule's atoms have an edge [default: near]
+    #[arg(long, value_enum, help_heading = "Model")]
+    edges: Option<Edges>,
+    /// Walkers of a system at most: the predicted one and its nearest neighbours [default: 1]
+    #[arg(long, help_heading = "Model")]
+    walkers: Option<usize>,
+    /// What the diffusion ends in [default: learned]
+    #[arg(long, value_enum, help_heading = "Model")]
+    prior: Option<Prior>,
+    /// Layers of the network [default: 6]
+    #[arg(long, help_heading = "Model")]
+    layers: Option<usize>,
+    /// Layers of the network of a learned prior [default: 2]
+    #[arg(long, value_name = "LAYERS", help_heading = "Model")]
+    prior_layers: Option<usize>,
+    /// Width of the network [default: 128]
+    #[arg(long, value_name = "WIDTH", help_heading = "Model")]
+    hidden: Option<usize>,
+    /// Noise levels of the diffusion, also the steps of the default sampler [default: 100]
+    #[arg(long, value_name = "LEVELS", help_heading = "Model")]
+    noise_levels: Option<usize>,
+    /// How the noise grows [default: linear]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Model")]
+    noise_schedule: Option<NoiseSchedule>,
+    #[command(flatten)]
+    settings: LoopFlags,
+    /// Print a summary as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Edges {
+    /// Those at most three bonds apart
+    Near,
+    /// All
+    All,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Prior {
+    /// Noise around a reference that a network makes of the given frames
+    Learned,
+    /// Noise around the mean of the given frames
+    CentreOfMass,
+    /// Noise around 0; no frames are given
+    Unconditional,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NoiseSchedule {
+    /// As published
+    Linear,
+    /// The squared cosine of Nichol and Dhariwal
+    Cosine,
+}
+
+pub(super) fn run(args: &TrainTrajectoriesArgs) -> CliResult {
+    let mut over = Vec::new();
+    if let Some(path) = &args.config {
+        let file = ConfigFile::read(path)?;
+        file.check(&|over| TrajectorySettings::merge(over).map(drop))?;
+        over.push(file.table);
+    }
+    over.push(flags(args));
+    let mut settings = TrajectorySettings::merge(&over)?;
+    if !over.iter().any(|table| table.get("engine").is_some()) {
+        settings.engine = EngineKind::for_device(settings.device);
+    }
+    let request = TrajectoryTrainRequest {
+        source: args.source.over(TrajectorySource::default()),
+        output: args.output.clone(),
+        resume: args.resume,
+        init: args.init.clone(),
+        settings,
+    };
+    let stop = signal::stop();
+    let mut watcher = TrajectoryWatcher::new(&request);
+    let summary = train_trajectories(&request, &mut watcher, &|| stop.asked());
+    conclude(&watcher.display, summary, &request.output, request.settings.epochs, args.json)
+}
+
+/// The settings that were given as flags, under their names in the configuration.
+fn flags(args: &TrainTrajectoriesArgs) -> Value {
+    let mut table = args.settings.table();
+    macro_rules! given {
+        ($($name:literal: $flag:ident),* $(,)?) => {
+            $(insert(&mut table, $name, args.$flag.as_ref().map(|value| json!(value)));)*
+        };
+    }
+    given! {
+        "frames_in": frames_in, "frames_out": frames_out, "every": every, "windows": windows,
+        "validation.windows": validation_windows, "validation.runs": validation_runs, "validation.splits": splits,
+        "walkers": walkers, "layers": layers, "prior_layers": prior_layers, "hidden": hidden,
+        "noise_levels": noise_levels,
+    }
+    insert(&mut table, "edges", args.edges.map(named));
+    insert(&mut table, "prior", args.prior.map(named));
+    insert(&mut table, "noise_schedule", args.noise_schedule.map(named));
+    table.into()
+}

@@ -1,0 +1,543 @@
+//! `train trajectories` and `generate trajectories`: model folders, one seed one file, starting windows, mistakes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use equidrift_backend::weights::HostTensor;
+use equidrift_geotdm::{
+    GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prior, SystemKind, TrajectoryDiffusion,
+    initial_parameters, published_sampler,
+};
+use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
+use equidrift_trajectory::nbody::System;
+use equidrift_trajectory::{Element, Topology, Trajectory, WriteOptions, file};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::command::{Running, assert_refused, code, equidrift, generate, run, stderr, stdout};
+use crate::folder::small_model;
+
+/// Given and made frames of the models here.
+const GIVEN: usize = 3;
+const MADE: usize = 4;
+
+struct Workplace {
+    folder: TempDir,
+}
+
+impl Workplace {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A model folder with small weights, so that samples stay finite without any training.
+    fn model(&self, name: &str, systems: SystemKind, prior: Prior, time_step: Option<f64>) -> PathBuf {
+        let (node_features, edge_features) = systems.widths();
+        let (lengths, counted) = systems.published();
+        let walkers = matches!(systems, SystemKind::Pedestrians { .. });
+        let frames = if walkers { (8, 12) } else { (GIVEN, MADE) };
+        // Little noise, so that what the network does not take away stays small.
+        let betas = BetaSchedule::Linear { first: 0.001, last: 0.05 };
+        let diffusion = TrajectoryDiffusion { path: DiscreteDdpm::new(25, betas).unwrap(), time_scale: 1.0 };
+        let network = NetworkConfig {
+            node_features,
+            edge_features,
+            hidden: 8,
+            layers: 2,
+            time_features: 4,
+            lengths,
+            prior,
+        };
+        let mut parameters = initial_parameters(&network, 5);
+        for tensor in parameters.values_mut() {
+            let values = tensor.to_f32().into_iter().map(|value| 0.4 * value).collect();
+            *tensor = HostTensor::f32(tensor.shape.clone(), values);
+        }
+        let config = GeotdmConfig {
+            library: "equidrift".to_owned(),
+            format_version: 1,
+            family: "geotdm".to_owned(),
+            name: name.to_owned(),
+            network,
+            systems: Some(systems),
+            time_step,
+            given_frames: if prior.is_conditional() { frames.0 } else { 0 },
+            frames: frames.1,
+            counted,
+            sampler: published_sampler(),
+            steps: diffusion.steps(),
+            diffusion,
+            origin: None,
+        };
+        let path = self.path(name);
+        GeotdmModel::new(config, parameters).unwrap().write(&path, &[]).unwrap();
+        path
+    }
+
+    fn springs(&self) -> PathBuf {
+        let learned = Prior::Learned { layers: 1, frames: MADE };
+        self.model("springs", SystemKind::Bodies { forces: System::Springs }, learned, None)
+    }
+
+    fn molecules(&self) -> PathBuf {
+        let kind = SystemKind::Molecules { edges: MolecularEdges::Near };
+        self.model("molecules", kind, Prior::Learned { layers: 1, frames: MADE }, Some(2.0))
+    }
+
+    fn train(&self, output: &str, line: &str) -> Command {
+        let mut command = equidrift();
+        command.args(["train", "trajectories", "-o"]).arg(self.path(output)).args(line.split_whitespace());
+        command
+    }
+
+    fn generate(&self, model: &Path, output: &str, line: &str) -> Output {
+        self.command(model, output, line).output().unwrap()
+    }
+
+    fn command(&self, model: &Path, output: &str, line: &str) -> Command {
+        let mut command = equidrift();
+        command.args(["generate", "trajectories", "--model"]).arg(model).args(line.split_whitespace());
+        command.arg("-o").arg(self.path(output)).current_dir(self.folder.path());
+        command
+    }
+
+    /// The bytes of a run that must succeed.
+    fn drawn(&self, model: &Path, output: &str, line: &str) -> Vec<u8> {
+        let result = self.generate(model, output, line);
+        assert_eq!(code(&result), 0, "{line}: {}", stderr(&result));
+        let path = self.path(output);
+        assert!(!equidrift::Manifest::partial_for(&path).exists(), "a partial file is left");
+        fs::read(path).unwrap()
+    }
+
+    /// A molecule of these elements in a chain, which wobbles, one frame a femtosecond.
+    fn molecule(&self, name: &str, elements: &[u8], frames: usize) -> PathBuf {
+        let mut topology = Topology::of_elements(elements.iter().copied().map(Element).collect());
+        topology.set_bonds((1..elements.len() as u32).map(|atom| [atom - 1, atom]).collect()).unwrap();
+        let coordinates: Vec<f32> = (0..frames)
+            .flat_map(|t| (0..elements.len()).map(move |atom| (t as f32, atom as f32)))
+            .flat_map(|(t, atom)| [1.2 * atom, 0.3 * (0.7 * t + atom).sin(), 0.2 * (0.4 * t * atom).cos()])
+            .collect();
+        let trajectory = Trajectory::from_coordinates(topology, &coordinates, Some(1.0)).unwrap();
+        let path = self.path(name);
+        file::write(&path, &trajectory, &WriteOptions::default()).unwrap();
+        path
+    }
+
+    /// Two walkers side by side.
+    fn walkers(&self, frames: usize) -> PathBuf {
+        let line = |t: usize, walker: usize| format!("{t},{walker},{},{walker}\n", 0.5 * t as f32);
+        let lines: String = (0..frames).flat_map(|t| [line(t, 1), line(t, 2)]).collect();
+        let path = self.path("walk.csv");
+        fs::write(&path, format!("frame,pedestrian,x,y\n{lines}")).unwrap();
+        path
+    }
+}
+
+const SPRINGS: &str = "--simulate springs --runs 3 --simulation-seed 9 --num 4 --seed 7";
+
+/// A run of a second or less.
+const TINY: &str = "--simulate springs --runs 24 --validation-runs 6 --hidden 8 --layers 1 --prior-layers 1 --noise-levels 25 \
+                    --batch 8 --frames-in 3 --frames-out 4 --checkpoint-every 2";
+
+#[test]
+fn a_run_makes_a_model_folder_that_generates_trajectories() {
+    let place = Workplace::new();
+    let trained = place.train("model", &format!("{TINY} --epochs 30 --lr 0.01 --json")).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let told = stderr(&trained);
+    assert!(told.contains("training on 24 windows of 24 runs of bodies with springs (5 nodes)"), "{told}");
+    assert!(told.contains("validating with 6 windows"), "{told}");
+    let summary: Value = serde_json::from_slice(&trained.stdout).unwrap();
+    assert_eq!((&summary["epochs"], &summary["finished"]), (&30.into(), &true.into()));
+
+    let model = place.path("model");
+    let log = fs::read_to_string(model.join("log.jsonl")).unwrap();
+    let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((log.len(), &log[29]["steps"]), (30, &json!(90)), "24 windows in batches of 8");
+    let loss = |epoch: usize| log[epoch]["losses"]["noise"].as_f64().unwrap();
+    assert!(loss(29) < 0.7 * loss(0), "{} to {}", loss(0), loss(29));
+    assert!(log[0]["validation"]["raw"]["noise"].as_f64().unwrap() > 0.0);
+    let config: Value = serde_json::from_slice(&fs::read(model.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["systems"], json!({"kind": "bodies", "forces": "springs"}));
+    assert_eq!((&config["given_frames"], &config["frames"]), (&json!(3), &json!(4)));
+    let settings: toml::Table = fs::read_to_string(model.join("training.toml")).unwrap().parse().unwrap();
+    assert_eq!(settings["data"]["windows_held_out"].as_integer(), Some(6));
+    for file in ["README.md", "SHA256SUMS", "loss.svg", "checkpoints/last.safetensors"] {
+        assert!(model.join(file).exists(), "{file}");
+    }
+    let card = fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(
+        card.contains("4 frames that follow 3 given ones") && card.contains("bodies with springs"),
+        "{card}"
+    );
+    let inspected = run(["inspect".as_ref(), model.as_os_str(), "--json".as_ref()]);
+    let inspected: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+    assert_eq!((&inspected["config"]["family"], &inspected["config"]), (&json!("geotdm"), &config));
+    assert!(stdout(&run(["inspect".as_ref(), model.as_os_str()])).contains("bodies with springs"));
+
+    // A recorded run can be repeated from its own record.
+    let mut again = place.train("again", "--simulate springs --runs 24 --threads 2 --config");
+    let again = again.arg(model.join("training.toml")).output().unwrap();
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+    let weights = |name: &str| fs::read(place.path(name).join("model.safetensors")).unwrap();
+    assert!(weights("model") == weights("again"));
+
+    // Another run begins with its weights.
+    let init = |line: &str| {
+        place
+            .train("warm", &format!("{} --epochs 1 --lr 1e-9 --init", TINY.replace("--hidden 8", line)))
+            .arg(&model)
+            .output()
+            .unwrap()
+    };
+    assert_refused(&init("--hidden 16"), 4, "hidden");
+    let warm = init("--hidden 8");
+    assert_eq!(code(&warm), 0, "{}", stderr(&warm));
+    let warm: Value =
+        serde_json::from_str(&fs::read_to_string(place.path("warm").join("log.jsonl")).unwrap()).unwrap();
+    assert!(warm["losses"]["noise"].as_f64().unwrap() < 0.8 * loss(0));
+
+    let drawn = place.generate(&model, "next.npz", &format!("{SPRINGS} --json --truth truth.npz"));
+    assert_eq!(code(&drawn), 0, "{}", stderr(&drawn));
+    let summary: Value = serde_json::from_str(&stderr(&drawn)).unwrap();
+    assert_eq!(
+        (&summary["trajectories"], &summary["windows"], &summary["frames"], &summary["atoms"]),
+        (&json!(12), &json!(3), &json!(4), &json!(5))
+    );
+    let (next, truth) =
+        (file::read(&place.path("next.npz")).unwrap(), file::read(&place.path("truth.npz")).unwrap());
+    assert_eq!((next.frames(), truth.frames()), (48, 12));
+    let follows = System::Springs.simulate(5, 9, 1).unwrap();
+    assert_eq!(truth.frame(4), follows.trajectory().frame(3), "run 1, behind its three given frames");
+}
+
+#[test]
+fn a_killed_training_resumes_to_the_same_weights() {
+    let place = Workplace::new();
+    let line = format!("{TINY} --epochs 60 --checkpoint-steps 2 --schedule cosine");
+    let whole = place.train("whole", &format!("{line} --threads 2")).output().unwrap();
+    assert_eq!(code(&whole), 0, "{}", stderr(&whole));
+    let killed = place.path("killed");
+    let mut running = Running::start(place.train("killed", &format!("{line} --threads 1")));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let done = || fs::read_to_string(killed.join("log.jsonl")).map_or(0, |text| text.lines().count());
+    while done() < 3 {
+        assert!(Instant::now() < deadline, "no epoch after a minute");
+        assert!(running.0.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.0.kill().unwrap(); // SIGKILL: no chance to tidy up
+    running.0.wait().unwrap();
+    assert!(done() < 60, "killed too late");
+    let resumed = place.train("killed", &format!("{line} --threads 2 --resume")).output().unwrap();
+    assert_eq!(code(&resumed), 0, "{}", stderr(&resumed));
+    let weights = |name: &str| fs::read(place.path(name).join("model.safetensors")).unwrap();
+    assert!(weights("killed") == weights("whole"));
+    for (old, new, word) in [
+        ("--hidden 8", "--hidden 16", "hidden"),
+        ("--runs 24", "--runs 24 --seed 3", "seed"),
+        ("--runs 24", "--runs 24 --simulation-seed 1", "data"),
+    ] {
+        let line = format!("{line} --resume").replace(old, new);
+        assert_refused(&place.train("killed", &line).output().unwrap(), 4, word);
+    }
+    assert_refused(&place.train("killed", &line).output().unwrap(), 2, "--resume");
+}
+
+#[test]
+fn one_seed_one_file() {
+    let place = Workplace::new();
+    let model = place.springs();
+    for format in ["xtc", "extxyz", "npz", "h5md", "pdb"] {
+        let name = |what: &str| format!("{what}.{format}");
+        let whole = place.drawn(&model, &name("whole"), &format!("{SPRINGS} --threads 1 --batch 1"));
+        for line in ["--threads 2 --batch 5", "--threads 1 --batch 100", "--threads 3"] {
+            assert!(
+                place.drawn(&model, &name("other"), &format!("{SPRINGS} {line}")) == whole,
+                "{format} {line}"
+            );
+        }
+        let parts: Vec<PathBuf> = (0..5).map(|part| place.path(&name(&format!("part{part}")))).collect();
+        for part in 0..5 {
+            place.drawn(&model, &name(&format!("part{part}")), &format!("{SPRINGS} --shard {part}/5"));
+        }
+        let joined = place.path(&name("joined"));
+        let mut merge = equidrift();
+        let merged = merge.arg("merge").args(parts.iter().rev()).arg("-o").arg(&joined).output().unwrap();
+        assert_eq!(code(&merged), 0, "{}", stderr(&merged));
+        assert!(fs::read(&joined).unwrap() == whole, "{format} of shards");
+        // A finished run is left as it is, and one of another seed is not mistaken for it.
+        assert!(place.drawn(&model, &name("whole"), &format!("{SPRINGS} --resume")) == whole);
+        let line = format!("{SPRINGS} --resume").replace("--seed 7", "--seed 8");
+        let other = place.generate(&model, &name("whole"), &line);
+        assert_refused(&other, 4, "belongs to another run");
+    }
+    let (seven, eight) = (place.path("whole.npz"), place.path("eight.npz"));
+    place.drawn(&model, "eight.npz", &SPRINGS.replace("--seed 7", "--seed 8"));
+    assert!(fs::read(seven).unwrap() != fs::read(eight).unwrap());
+}
+
+#[test]
+fn a_killed_run_goes_on() {
+    let place = Workplace::new();
+    let model = place.springs();
+    let line = "--simulate springs --runs 40 --simulation-seed 9 --num 40 --seed 7 --batch 8 --threads 1";
+    let whole = place.drawn(&model, "whole.xtc", line);
+    let mut running = Running::start(place.command(&model, "killed.xtc", line));
+    let partial = equidrift::Manifest::partial_for(&place.path("killed.xtc"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fs::metadata(&partial).map_or(0, |file| file.len()) < 20_000 {
+        assert!(Instant::now() < deadline && running.0.try_wait().unwrap().is_none(), "ended too early");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.0.kill().unwrap();
+    running.0.wait().unwrap();
+    assert!(partial.exists() && !place.path("killed.xtc").exists());
+    assert!(place.drawn(&model, "killed.xtc", &format!("{line} --resume")) == whole);
+}
+
+#[test]
+fn the_model_goes_on_from_the_frames_it_made() {
+    let place = Workplace::new();
+    let model = place.springs();
+    let frames = |output: &str, line: &str| {
+        place.drawn(&model, output, &format!("{SPRINGS} {line}"));
+        file::read(&place.path(output)).unwrap()
+    };
+    let (short, long) = (frames("short.npz", ""), frames("long.npz", "--horizon 10 --with-given"));
+    assert_eq!((short.frames(), long.frames()), (12 * MADE, 12 * (GIVEN + 10)));
+    let run = System::Springs.simulate(5, 9, 2).unwrap().trajectory();
+    for sample in 0..12 {
+        let window = |t: usize| long.frame(sample * (GIVEN + 10) + t);
+        for t in 0..GIVEN {
+            assert!(sample < 8 || window(t) == run.frame(t), "given frame {t}");
+        }
+        for t in 0..MADE {
+            assert_eq!(window(GIVEN + t), short.frame(sample * MADE + t), "sample {sample}, frame {t}");
+        }
+        assert_ne!(window(GIVEN + MADE), window(GIVEN), "rounds have noise of their own");
+    }
+    // Keeping two frames of each call is another course from the third frame on.
+    let careful = frames("careful.npz", "--frames 2 --horizon 10");
+    assert_eq!(careful.frames(), 120);
+    assert_eq!(careful.frame(1), short.frame(1));
+    assert_ne!(careful.frame(2), short.frame(2));
+    // Its rounds are those of any batch.
+    let one =
+        place.drawn(&model, "one.npz", &format!("{SPRINGS} --frames 2 --horizon 10 --batch 1 --threads 2"));
+    assert!(one == fs::read(place.path("careful.npz")).unwrap());
+}
+
+#[test]
+fn molecules_come_from_files_of_any_format() {
+    let place = Workplace::new();
+    let model = place.molecules();
+    place.molecule("ethane.npz", &[1, 6, 6, 1], 60);
+    place.molecule("ethane.xtc", &[1, 6, 6, 1], 60);
+    place.molecule("ethane.pdb", &[1, 6, 6, 1], 1);
+    // A frame every femtosecond; the model has one every two.
+    place.drawn(&model, "next.extxyz", "--from ethane.npz --num 3");
+    let next = file::read(&place.path("next.extxyz")).unwrap();
+    assert_eq!((next.frames(), next.topology().elements()[1]), (3 * MADE, Element(6)));
+    assert_eq!(next.times()[..5], [61.0, 63.0, 65.0, 67.0, 61.0], "the last given frame is at 59 fs");
+    // The same atoms from an XTC and a topology: rounded to a thousandth of a nanometre, if that.
+    place.drawn(&model, "other.npz", "--from ethane.xtc --topology ethane.pdb --num 3");
+    assert_eq!(file::read(&place.path("other.npz")).unwrap().frames(), 3 * MADE);
+    assert_refused(&place.generate(&model, "x.xtc", "--from ethane.xtc"), 3, "--topology");
+
+    let windows = "--from ethane.npz --windows 4 --part test --num 2 --horizon 3 --truth truth.xtc";
+    // 30 kept frames, the last 6 of which are for testing: one window of 3 + 3 frames.
+    place.drawn(&model, "windows.xtc", windows);
+    let truth = file::read(&place.path("truth.xtc")).unwrap();
+    assert_eq!((truth.frames(), file::read(&place.path("windows.xtc")).unwrap().frames()), (3, 6));
+    assert_eq!(truth.times(), [54.0, 56.0, 58.0]);
+
+    for (line, exit, word) in [
+        ("--from ethane.npz --every 40", 3, "frames are needed"),
+        ("--from ethane.npz --windows 2 --part test --horizon 30", 3, "33 frames are needed, there are 6"),
+        ("--from ethane.npz --atoms index --num 1", 2, "selection"),
+        ("--from ethane.npz --num 1 --frames 5", 2, "`frames`"),
+        ("--from ethane.npz --truth t.xtc", 2, "windows"),
+        ("--from none.npz", 3, "none.npz"),
+        ("--from ethane.dcd", 2, "unknown trajectory format"),
+        ("--num 3", 2, "name a trajectory file"),
+        ("--simulate springs", 4, "bodies with springs"),
+        ("--from ethane.npz --sampler nonsense", 2, "nonsense"),
+        ("--from ethane.npz --steps 0", 2, "--steps"),
+        ("--from ethane.npz --match-prior", 2, "match_prior"),
+    ] {
+        assert_refused(&place.generate(&model, "x.xtc", line), exit, word);
+    }
+    assert_refused(&place.generate(&model, "x.dat", "--from ethane.npz"), 2, "unknown trajectory format");
+    place.molecule("thiol.npz", &[6, 16, 1], 20);
+    assert_refused(
+        &place.generate(&model, "x.xtc", "--from thiol.npz"),
+        3,
+        "thiol.npz: an atomic number is 16",
+    );
+    assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz thiol.npz"), 3, "thiol.npz");
+    place.molecule("water.npz", &[1, 8, 1], 20);
+    assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz water.npz"), 3, "another molecule");
+    let slow = place.model(
+        "slow",
+        SystemKind::Molecules { edges: MolecularEdges::Near },
+        Prior::CentreOfMass,
+        Some(0.7),
+    );
+    assert_refused(&place.generate(&slow, "x.xtc", "--from ethane.npz"), 3, "0.7 fs");
+    place.drawn(&slow, "insisted.xtc", "--from ethane.npz --every 1 --num 1");
+    // Cut in the middle of a frame.
+    let bytes = fs::read(place.path("ethane.xtc")).unwrap();
+    fs::write(place.path("cut.xtc"), &bytes[..bytes.len() - 7]).unwrap();
+    assert_refused(&place.generate(&model, "x.xtc", "--from cut.xtc --topology ethane.pdb"), 3, "frame 59");
+    assert!(!place.path("x.xtc").exists());
+}
+
+#[test]
+fn unconditional_models_make_ensembles() {
+    let place = Workplace::new();
+    let kind = SystemKind::Molecules { edges: MolecularEdges::All };
+    let model = place.model("free", kind, Prior::JointCentre, Some(1.0));
+    place.molecule("ethane.npz", &[1, 6, 6, 1], 1);
+    place.drawn(&model, "ensemble.npz", "--from ethane.npz --num 6 --seed 3");
+    let ensemble = file::read(&place.path("ensemble.npz")).unwrap();
+    assert_eq!(ensemble.frames(), 6 * MADE);
+    for sample in 0..6 {
+        let mut one = ensemble.window(sample * MADE, (sample + 1) * MADE);
+        let mean = one.centre();
+        let size = one.coordinates().iter().fold(1.0_f32, |size, x| size.max(x.abs()));
+        assert!(mean.iter().all(|x| x.abs() < 1e-5 * f64::from(size)), "{mean:?} of {size}");
+    }
+    let sharded = place.drawn(&model, "part.npz", "--from ethane.npz --num 6 --seed 3 --shard 2/3 --batch 1");
+    assert!(!sharded.is_empty());
+    let part = file::read(&place.path("part.npz")).unwrap();
+    assert_eq!(part.coordinates(), ensemble.window(4 * MADE, 6 * MADE).coordinates());
+    assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz --horizon 9"), 2, "horizon");
+
+    let trained = "--simulate springs --runs 9 --validation-runs 0 --prior unconditional --hidden 8 --layers 1 --noise-levels 25 \
+                   --frames-out 5 --epochs 1 --batch 4";
+    assert_eq!(code(&place.train("ensembles", trained).output().unwrap()), 0);
+    let config = fs::read_to_string(place.path("ensembles").join("config.json")).unwrap();
+    assert!(config.contains("joint-centre"), "{config}");
+}
+
+#[test]
+fn walkers_are_in_the_plane() {
+    let place = Workplace::new();
+    place.walkers(26);
+    let model = place.model("walk", SystemKind::Pedestrians { most: 2 }, Prior::CentreOfMass, None);
+    place.drawn(&model, "walk.npz", "--from walk.csv --windows 3 --num 2 --truth truth.npz");
+    let (walk, truth) =
+        (file::read(&place.path("walk.npz")).unwrap(), file::read(&place.path("truth.npz")).unwrap());
+    assert_eq!((walk.frames(), walk.atoms(), truth.frames()), (72, 1, 36));
+    assert_eq!(truth.frame(0)[0], [4.0, 1.0, 0.0], "the ninth frame of the first walker");
+    assert!(walk.positions().iter().all(|point| point[2] == 0.0));
+    // In the plane is not in space.
+    place.molecule("ethane.npz", &[1, 6, 6, 1], 60);
+    assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz"), 4, "in space");
+    assert_refused(&place.generate(&place.molecules(), "x.xtc", "--from walk.csv"), 4, "in the plane");
+    assert_refused(&place.generate(&model, "x.xtc", "--from walk.csv ethane.npz"), 2, "common set");
+
+    let mut train =
+        place.train("trained", "--walkers 2 --hidden 8 --layers 1 --noise-levels 25 --epochs 1 --data");
+    let trained = train.arg(place.walkers(60)).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    // 48 frames before the cut are 29 windows of two walkers.
+    assert!(
+        stderr(&trained).contains("training on 58 windows of 1 runs of pedestrians (2 nodes)"),
+        "{}",
+        stderr(&trained)
+    );
+    let mut train = place.train("x", "--hidden 8 --frames-in 3 --data");
+    assert_refused(&train.arg(place.path("walk.csv")).output().unwrap(), 2, "8 and 12");
+}
+
+#[test]
+fn training_on_files_cuts_time_first() {
+    let place = Workplace::new();
+    place.molecule("ethane.npz", &[1, 6, 6, 1], 100);
+    let train = |output: &str, files: &[&str], line: &str| {
+        let line = format!(
+            "--hidden 8 --layers 1 --noise-levels 25 --frames-in 3 --frames-out 4 --epochs 1 {line} --data"
+        );
+        let mut command = place.train(output, &line);
+        command.args(files.iter().map(|file| place.path(file))).output().unwrap()
+    };
+    let trained = train("model", &["ethane.npz"], "--every 2");
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    // 50 kept frames: 30 to train on, 10 to validate with.
+    let told = stderr(&trained);
+    assert!(told.contains("training on 24 windows of 1 runs of molecules (4 nodes)"), "{told}");
+    assert!(told.contains("a frame every 2 fs") && told.contains("validating with 4 windows"), "{told}");
+    let config: Value =
+        serde_json::from_slice(&fs::read(place.path("model").join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["time_step"], json!(2.0));
+    place.molecule("water.npz", &[1, 8, 1], 80);
+    let both = train("both", &["ethane.npz", "water.npz"], "--windows 5 --validation-windows 0 --edges all");
+    assert_eq!(code(&both), 0, "{}", stderr(&both));
+    assert!(
+        stderr(&both).contains("training on 10 windows of 2 runs of molecules (3 to 4 nodes)"),
+        "{}",
+        stderr(&both)
+    );
+    assert_refused(&train("model", &["ethane.npz"], "--every 2"), 2, "--resume");
+
+    place.molecule("short.npz", &[1, 8, 1], 9);
+    assert_refused(&train("x", &["short.npz"], ""), 3, "short.npz: 7 frames are needed, there are 5");
+    place.molecule("thiol.npz", &[6, 16, 1], 100);
+    assert_refused(&train("x", &["ethane.npz", "thiol.npz"], ""), 3, "thiol.npz: an atomic number is 16");
+    place.molecule("ethane.xtc", &[1, 6, 6, 1], 100);
+    assert_refused(&train("x", &["ethane.xtc"], ""), 3, "--topology");
+    for (line, word) in [
+        ("--prior unconditional", "frames_in"),
+        ("--noise-levels 20", "at least 21"),
+        ("--noise-levels 99999999999", "at most 1000000"),
+        ("--layers 0", "layers"),
+        ("--sample-every 1", "sampling"),
+        ("--family pard", "pard"),
+        ("--lr 0", "learning rate"),
+    ] {
+        let mut command = place.train("x", &format!("--frames-in 3 --frames-out 4 --epochs 1 {line} --data"));
+        assert_refused(&command.arg(place.path("ethane.npz")).output().unwrap(), 2, word);
+    }
+    let plateau = train("y", &["ethane.npz"], "--schedule plateau --validation-windows 0");
+    assert_refused(&plateau, 2, "plateau");
+    fs::write(place.path("run.toml"), "batch = 4\nhiden = 5\n").unwrap();
+    let mut train = place.train("x", "--simulate springs --config");
+    assert_refused(&train.arg(place.path("run.toml")).output().unwrap(), 2, "run.toml:2");
+    assert_refused(&place.train("x", "").output().unwrap(), 2, "name a trajectory file");
+    assert_refused(
+        &place.train("x", "--simulate springs --runs 2 --frames-out 80").output().unwrap(),
+        3,
+        "90 frames",
+    );
+    assert!(!place.path("x").exists());
+}
+
+#[test]
+fn models_of_other_things_are_told_apart() {
+    let place = Workplace::new();
+    let springs = place.springs();
+    assert_refused(&generate(&springs, None, "--num 1").output().unwrap(), 4, "trajectories");
+    let (_folder, molecules) = small_model();
+    assert_refused(&place.generate(&molecules, "x.xtc", "--simulate springs --runs 1"), 4, "gdss");
+    assert_refused(&place.generate(&springs, "x.xtc", "--simulate charged --runs 1"), 4, "charged bodies");
+    assert_refused(&place.generate(&springs, "x.xtc", "--simulate springs --windows 2"), 2, "windows");
+    let request = place.path("request.json");
+    fs::write(
+        &request,
+        r#"{"num": 2, "trajectories": {"source": {"simulate": "springs", "runs": 2}, "horizon": 3}}"#,
+    )
+    .unwrap();
+    place.drawn(&springs, "asked.npz", "--config request.json --num 3");
+    assert_eq!(file::read(&place.path("asked.npz")).unwrap().frames(), 2 * 3 * 3);
+    fs::write(&request, r#"{"trajectories": {"sauce": {}}}"#).unwrap();
+    assert_refused(&place.generate(&springs, "x.xtc", "--config request.json"), 3, "sauce");
+}

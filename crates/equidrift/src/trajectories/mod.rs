@@ -1,0 +1,13 @@
+//! Trajectories on their way in and out: sources, starting windows, requests, records.
+
+mod records;
+mod request;
+mod source;
+mod starts;
+
+pub use request::TrajectoryRequest;
+pub use source::TrajectorySource;
+
+pub(crate) use records::{append_record, merge_trajectories, trajectory_format, write_trajectories};
+pub(crate) use source::{MolecularRun, Systems};
+pub(crate) use starts::{Starts, forecast_frames};

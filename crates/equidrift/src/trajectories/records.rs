@@ -1,0 +1,104 @@
+//! Trajectories as they are appended to an unfinished file, and the finished file that is made of them.
+//!
+//! ```text
+//! a record: frames (u32), then positions [frames, N, 3] (f32), all little endian; nothing of a sample that diverged
+//! ```
+//!
+//! The formats of trajectories have heads, tails and numbers of frames, so the file itself is written when all is there.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use equidrift_trajectory::{Format, Frame, TrajectoryReader, TrajectoryWriter, WriteOptions};
+
+use super::starts::Starts;
+use crate::error::Error;
+use crate::manifest::{Manifest, Progress};
+use crate::output::{sha256_of, verify_complete};
+
+/// The format a manifest names, if it is one of trajectories.
+pub(crate) fn trajectory_format(name: &str) -> Option<Format> {
+    [Format::Xtc, Format::ExtXyz, Format::Pdb, Format::H5md, Format::Npz]
+        .into_iter()
+        .find(|format| format.name() == name)
+}
+
+/// The record of frames `[T, N]`.
+pub(crate) fn append_record(frames: &[Vec<[f32; 3]>]) -> Vec<u8> {
+    let mut record = (frames.len() as u32).to_le_bytes().to_vec();
+    record.extend(frames.iter().flat_map(|frame| frame.as_flattened()).flat_map(|x| x.to_le_bytes()));
+    record
+}
+
+/// Writes the trajectories whose records are in `partial` to `path`. `samples` are the ids of those that did not diverge, in
+/// order, each with the number of its window; made frames are numbered from `first` (negative: given frames in front).
+pub(crate) fn write_trajectories(
+    partial: &Path,
+    path: &Path,
+    starts: &Starts,
+    windows_of_samples: impl Iterator<Item = usize>,
+    first: i64,
+) -> Result<(), Error> {
+    let read = |source| Error::Read { path: partial.to_owned(), source };
+    let mut records = BufReader::new(File::open(partial).map_err(read)?);
+    let unwritten = |source| Error::Unwritten { partial: partial.to_owned(), source };
+    let mut writer =
+        TrajectoryWriter::create(path, &starts.topology, &WriteOptions::default()).map_err(unwritten)?;
+    let mut row = vec![0; 12 * starts.topology.atoms()];
+    for window in windows_of_samples {
+        let mut count = [0; 4];
+        records.read_exact(&mut count).map_err(read)?;
+        for t in 0..u32::from_le_bytes(count) {
+            records.read_exact(&mut row).map_err(read)?;
+            let numbers: Vec<f32> = row.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
+            let (time, cell) = starts.moment(window, first + i64::from(t));
+            let positions = numbers.as_chunks::<3>().0.to_vec();
+            writer.write(&Frame { time, cell, positions }).map_err(unwritten)?;
+        }
+    }
+    writer.finish().map_err(unwritten)?;
+    Ok(())
+}
+
+/// Joins the finished trajectory files of all shards, whose manifests are in order of the shards, into `output`.
+///
+/// # Errors
+/// A file that is not what its manifest recorded, or cannot be read or written.
+pub(crate) fn merge_trajectories(
+    parts: &[(PathBuf, Manifest)],
+    mut merged: Manifest,
+    output: &Path,
+) -> Result<Manifest, Error> {
+    let mut writer = None;
+    for (path, manifest) in parts {
+        verify_complete(path, manifest)?;
+        if manifest.tally.samples == manifest.tally.diverged {
+            continue; // nothing in it but a head, if that
+        }
+        let reader = TrajectoryReader::open(path)?;
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            none => {
+                none.insert(TrajectoryWriter::create(output, reader.topology(), &WriteOptions::default())?)
+            }
+        };
+        for frame in reader {
+            writer.write(&frame?)?;
+        }
+    }
+    match writer {
+        Some(writer) => {
+            writer.finish()?;
+        }
+        // All diverged: any part is the whole.
+        None => {
+            let (path, _) = &parts[0];
+            std::fs::copy(path, output).map_err(|source| Error::Write { path: output.to_owned(), source })?;
+        }
+    }
+    (merged.bytes, merged.sha256) = sha256_of(output)?;
+    merged.progress = Progress::Complete;
+    merged.write(output)?;
+    Ok(merged)
+}

@@ -1,0 +1,297 @@
+//! Starting windows: the frames that are given, of what, and what followed them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use equidrift_geotdm::{GeotdmConfig, System, SystemGraph, SystemKind, TrainingExample};
+use equidrift_trajectory::pedestrians::SPAN;
+use equidrift_trajectory::{Cell, Part, Topology, Trajectory, nbody};
+
+use super::request::TrajectoryRequest;
+use super::source::{MolecularRun, Systems};
+use crate::error::Error;
+
+/// Steps that differ by less than this share are the same.
+const SAME_STEP: f64 = 0.01;
+
+/// A starting window.
+#[derive(Debug, Clone)]
+pub(crate) struct Start {
+    pub(crate) system: System,
+    /// Time of the last given frame, femtoseconds.
+    time: Option<f64>,
+    cell: Option<Cell>,
+    /// What followed, `[T, N, D]`; empty where it is not known.
+    pub(crate) truth: Vec<f64>,
+}
+
+/// All starting windows of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Starts {
+    pub(crate) windows: Vec<Start>,
+    /// Of the atoms that are written.
+    pub(crate) topology: Topology,
+    /// Femtoseconds from frame to frame.
+    step: Option<f64>,
+}
+
+/// Frames kept of one call of the model, and frames in all.
+pub(crate) fn forecast_frames(
+    request: &TrajectoryRequest,
+    config: &GeotdmConfig,
+) -> Result<(usize, usize), Error> {
+    let refuse = |field, reason| Err(Error::Request { field, reason });
+    let kept = request.frames.unwrap_or(config.frames);
+    if kept > config.frames {
+        return refuse(
+            "frames",
+            "the model makes fewer at once; a longer `horizon` goes on from what it made",
+        );
+    }
+    let horizon = request.horizon.unwrap_or(kept);
+    if horizon > kept && !config.network.prior.is_conditional() {
+        return refuse("horizon", "an unconditional model cannot go on from given frames");
+    }
+    if horizon > kept && matches!(config.system_kind(), Some(SystemKind::Pedestrians { .. })) {
+        return refuse("horizon", "the features of walkers belong to one window of 8 and 12 frames");
+    }
+    Ok((kept, horizon))
+}
+
+impl Starts {
+    /// The windows of `systems`, which were read for the model.
+    pub(crate) fn new(
+        systems: &Systems,
+        request: &TrajectoryRequest,
+        config: &GeotdmConfig,
+    ) -> Result<Self, Error> {
+        let (_, horizon) = forecast_frames(request, config)?;
+        let frames = Frames { given: config.given_frames, made: config.frames, horizon };
+        match systems {
+            Systems::Molecules(runs) => of_molecules(runs, request, config, frames),
+            Systems::Bodies(runs) => of_bodies(runs, request, frames),
+            Systems::Walkers(recordings) => {
+                let most = match config.system_kind() {
+                    Some(SystemKind::Pedestrians { most }) => most,
+                    _ => 1,
+                };
+                let mut windows = Vec::new();
+                for (path, recording) in recordings {
+                    let all = recording.windows(recording.range());
+                    let tracks =
+                        all.iter().flat_map(|window| (0..window.tracks.len()).map(move |k| (window, k)));
+                    let tracks: Vec<_> = tracks.collect();
+                    if tracks.is_empty() {
+                        let found = (recording.range().end - recording.range().start) as usize;
+                        return Err(Error::TooFewFrames { path: path.clone(), needed: SPAN, found });
+                    }
+                    let chosen = evenly(0, tracks.len(), request.windows.unwrap_or(tracks.len()));
+                    for (window, target) in chosen.into_iter().map(|place| tracks[place]) {
+                        let group = window.group(target, most);
+                        let graph = Arc::new(SystemGraph::of_pedestrians(&group)?);
+                        let positions: Vec<f64> = (0..SPAN)
+                            .flat_map(|t| group.iter().flat_map(move |track| track[t].map(f64::from)))
+                            .collect();
+                        windows.push(frames.start(graph, &positions, 2, None)?);
+                    }
+                }
+                // Only the walker who is asked about is written.
+                Ok(Self { windows, topology: Topology::unknown(1), step: None })
+            }
+        }
+    }
+
+    /// Time and cell of made frame `frame` behind window `window`; given frames have negative numbers.
+    pub(crate) fn moment(&self, window: usize, frame: i64) -> (Option<f64>, Option<Cell>) {
+        let start = &self.windows[window];
+        let time = match (start.time, self.step) {
+            (Some(time), Some(step)) => Some(time + (frame + 1) as f64 * step),
+            // Nothing was given: times begin at 0.
+            (None, Some(step)) if start.system.given.is_empty() => Some(frame as f64 * step),
+            _ => None,
+        };
+        (time, start.cell)
+    }
+
+    /// Positions in space of frame `t` of values `[N, T, D]`, for the atoms that are written.
+    pub(crate) fn frame(&self, values: &[f64], dimensions: usize, frames: usize, t: usize) -> Vec<[f32; 3]> {
+        let point = |node: usize| {
+            let place = (node * frames + t) * dimensions;
+            let mut point = [0.0; 3];
+            for (to, from) in point.iter_mut().zip(&values[place..place + dimensions]) {
+                *to = *from as f32;
+            }
+            point
+        };
+        (0..self.topology.atoms()).map(point).collect()
+    }
+
+    /// What followed each window, one after the other, as a trajectory; `None` where it is not known.
+    pub(crate) fn truth(&self) -> Result<Option<Trajectory>, Error> {
+        let mut trajectory = Trajectory::new(self.topology.clone());
+        for (window, start) in self.windows.iter().enumerate() {
+            if start.truth.is_empty() {
+                return Ok(None);
+            }
+            let (nodes, dimensions) = (start.system.graph.nodes(), start.system.dimensions);
+            let row = nodes * dimensions;
+            for (t, frame) in start.truth.chunks_exact(row).enumerate() {
+                let (time, cell) = self.moment(window, t as i64);
+                let positions = self.frame(frame, dimensions, 1, 0);
+                trajectory.push(&equidrift_trajectory::Frame { time, cell, positions })?;
+            }
+        }
+        Ok(Some(trajectory))
+    }
+}
+
+/// How many frames there are of what.
+#[derive(Debug, Clone, Copy)]
+struct Frames {
+    given: usize,
+    /// By one call of the model.
+    made: usize,
+    horizon: usize,
+}
+
+impl Frames {
+    /// A window of `positions` `[given + T, N, D]`, where T is `horizon`, or 0 if what followed is not known.
+    fn start(
+        self,
+        graph: Arc<SystemGraph>,
+        positions: &[f64],
+        dimensions: usize,
+        at: Option<(f64, Option<Cell>)>,
+    ) -> Result<Start, Error> {
+        let row = graph.nodes() * dimensions;
+        let (given, rest) = positions.split_at(self.given * row);
+        let truth = rest[..rest.len().min(self.horizon * row)].to_vec();
+        // The one behind the given frames is not looked at.
+        let padded = [given, &vec![0.0; row]].concat();
+        let system = TrainingExample::of_frames(graph, &padded, dimensions, self.given)?.system;
+        let system = System { frames: self.made, ..system };
+        let (time, cell) = at.map_or((None, None), |(time, cell)| (Some(time), cell));
+        Ok(Start {
+            system,
+            time,
+            cell,
+            truth: if truth.len() == self.horizon * row { truth } else { Vec::new() },
+        })
+    }
+}
+
+/// `count` numbers at even spacing from `from` on, below `to`; fewer where there are not so many.
+fn evenly(from: usize, to: usize, count: usize) -> Vec<usize> {
+    let available = to.saturating_sub(from);
+    let count = count.min(available);
+    let stride = available.checked_div(count).unwrap_or(0);
+    (0..count).map(|place| from + place * stride).collect()
+}
+
+fn of_bodies(runs: &[nbody::Run], request: &TrajectoryRequest, frames: Frames) -> Result<Starts, Error> {
+    if request.windows.is_some() {
+        let reason = "every simulated run is one window, at its beginning; say how many runs";
+        return Err(Error::Request { field: "windows", reason });
+    }
+    let every = request.every.unwrap_or(1);
+    let bodies = runs.first().map_or(0, nbody::Run::bodies);
+    let mut windows = Vec::with_capacity(runs.len());
+    let mut step = None;
+    for run in runs {
+        let kept = run.frames().div_ceil(every);
+        if kept < frames.given {
+            let (path, needed) = (Path::new("simulation").to_owned(), frames.given);
+            return Err(Error::TooFewFrames { path, needed, found: kept });
+        }
+        let last = (frames.given + frames.horizon).min(kept);
+        let positions: Vec<f64> =
+            (0..last).flat_map(|t| run.positions(t * every).as_flattened().to_vec()).collect();
+        let times = run.trajectory();
+        step = times.time_step().map(|step| step * every as f64);
+        let given = frames.given.checked_sub(1).and_then(|t| Some((*times.times().get(t * every)?, None)));
+        windows.push(frames.start(Arc::new(SystemGraph::of_bodies(run)?), &positions, 3, given)?);
+    }
+    Ok(Starts { windows, topology: Topology::unknown(bodies), step })
+}
+
+fn of_molecules(
+    runs: &[MolecularRun],
+    request: &TrajectoryRequest,
+    config: &GeotdmConfig,
+    frames: Frames,
+) -> Result<Starts, Error> {
+    let mut windows = Vec::new();
+    let topology = runs.first().map(|run| run.trajectory.topology().clone()).unwrap_or_default();
+    let mut steps = Vec::new();
+    for run in runs {
+        if run.trajectory.topology() != &topology {
+            return Err(Error::OtherMolecule { path: run.path.clone() });
+        }
+        let file_step = run.trajectory.time_step();
+        let every = match request.every {
+            Some(every) => every,
+            None => fitting_stride(file_step, config.time_step, &run.path)?,
+        };
+        steps.push(file_step.map(|step| step * every as f64).or(config.time_step));
+        let thin = run.trajectory.strided(every);
+        let (kept, given) = (thin.frames(), frames.given);
+        let needed = given + if request.windows.is_some() { frames.horizon } else { 0 };
+        let (from, to) = match request.part {
+            None => (0, kept),
+            Some(Part::Train) => (0, kept * 3 / 5),
+            Some(Part::Validation) => (kept * 3 / 5, kept * 4 / 5),
+            Some(Part::Test) => (kept * 4 / 5, kept),
+        };
+        if to - from < needed.max(1) {
+            return Err(Error::TooFewFrames { path: run.path.clone(), needed, found: to - from });
+        }
+        let starts = match request.windows {
+            // Nothing is given to an unconditional model: one window stands for the molecule.
+            None if given == 0 => vec![0],
+            None => {
+                // The last frame of the file is given, whatever the thinning begins with.
+                let last = run.trajectory.frames() - 1;
+                let first = last.checked_sub((given - 1) * every);
+                let Some(first) = first else {
+                    return Err(Error::TooFewFrames { path: run.path.clone(), needed, found: kept });
+                };
+                let window = run.trajectory.window(first, last + 1).strided(every);
+                windows.push(molecular_start(run, &window, 0, given, frames)?);
+                continue;
+            }
+            Some(count) => evenly(from, to + 1 - needed, count),
+        };
+        for start in starts {
+            windows.push(molecular_start(run, &thin, start, needed, frames)?);
+        }
+    }
+    let step =
+        steps.first().copied().flatten().filter(|first| steps.iter().all(|step| *step == Some(*first)));
+    Ok(Starts { windows, topology, step })
+}
+
+fn molecular_start(
+    run: &MolecularRun,
+    trajectory: &Trajectory,
+    start: usize,
+    length: usize,
+    frames: Frames,
+) -> Result<Start, Error> {
+    let positions: Vec<f64> = (start..start + length)
+        .flat_map(|t| trajectory.frame(t).as_flattened().iter().map(|&x| f64::from(x)))
+        .collect();
+    let last = (start + frames.given).checked_sub(1).filter(|_| frames.given > 0);
+    let at =
+        last.and_then(|last| Some((*trajectory.times().get(last)?, trajectory.cells().get(last).copied())));
+    frames.start(run.graph.clone(), &positions, 3, at)
+}
+
+/// Every how many frames of a file are as far apart as those the model was trained on.
+fn fitting_stride(file: Option<f64>, model: Option<f64>, path: &Path) -> Result<usize, Error> {
+    let (Some(file), Some(model)) = (file, model) else { return Ok(1) };
+    let stride = (model / file).round().max(1.0);
+    if (stride * file - model).abs() <= SAME_STEP * model {
+        return Ok(stride as usize);
+    }
+    Err(Error::TimeStep { path: path.to_owned(), file, model })
+}
