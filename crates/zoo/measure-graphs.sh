@@ -4,7 +4,7 @@
 #   crates/zoo/measure-graphs.sh MODEL DATA.json SCHEME "EVALUATE OPTIONS" [SEEDS [GENERATE OPTIONS...]]
 #
 # MODEL is a name from the zoo or a model folder. DATA.json:SCHEME:test are the test graphs: each seed (0, 1, ...; SEEDS of
-# them, 10 unless given) draws as many. EVALUATE OPTIONS, such as "--kernel spectre --kind planar", go to `equidrift evaluate
+# them, 10 unless given) draws as many, or NUM. EVALUATE OPTIONS, such as "--kernel spectre --kind planar", go to `equidrift evaluate
 # graphs`, GENERATE OPTIONS to `equidrift generate graphs`. Figures are means over the seeds; in brackets their standard deviation.
 set -euo pipefail
 [ $# -ge 4 ] || { sed -n '2,9p' "$0" >&2; exit 2; }
@@ -21,7 +21,7 @@ if [ -z "${EQUIDRIFT:-}" ]; then
   EQUIDRIFT=${CARGO_TARGET_DIR:-target}/release/equidrift
 fi
 
-num=$("$EQUIDRIFT" evaluate graphs "$data" --generated-split "$scheme:test" | awk '$1 == "graphs" { print $2 }')
+num=${NUM:-$("$EQUIDRIFT" evaluate graphs "$data" --generated-split "$scheme:test" | awk '$1 == "graphs" { print $2 }')}
 for seed in $(seq 0 $((seeds - 1))); do
   "$EQUIDRIFT" generate graphs --model "$model" --num "$num" --seed "$seed" --threads "$threads" --json \
     -o "$work/$seed.jsonl" "$@" 2>"$work/summary.json" || { cat "$work/summary.json" >&2; exit 1; }

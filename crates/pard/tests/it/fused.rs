@@ -12,6 +12,7 @@ use equidrift_pard::{
 };
 use equidrift_train::Objective;
 
+use crate::reference::{cases, relative_error};
 use crate::training::{config, diffusion, graphs};
 
 const LOSS: LossWeights = LossWeights { bound: 0.0, cross_entropy: 0.7 };
@@ -96,6 +97,34 @@ fn logits_are_those_of_the_tensor_library() {
             assert!(error < 1e-5, "{error:e} with {instructions:?}, {config:?}");
         }
     }
+}
+
+#[test]
+fn the_recorded_outputs_come_out() {
+    let mut compared = 0;
+    for case in cases() {
+        let config = &case.model.networks;
+        if FusedNetworks::missing(config).is_some() {
+            continue;
+        }
+        compared += 1;
+        let noisy = case.noisy();
+        let networks = FusedNetworks::new(config, &case.model.parameters, threads(2), Instructions::Detect);
+        let input =
+            DenoiserBatch { steps: case.model.diffusion.nodes.steps(), ..input(&noisy.batch, &noisy.times) };
+        let found = networks.unwrap().classes(&input, &noisy.nodes, &noisy.pairs).unwrap();
+        for (rows, targets, name) in [
+            (&found[0], &noisy.nodes, "out64.eval.node_logit"),
+            (&found[1], &noisy.pairs, "out64.eval.edge_logit"),
+        ] {
+            let all = case.numbers(name);
+            let width = rows[0].len();
+            let expected = targets.place.iter().flat_map(|&place| all[place * width..][..width].to_vec());
+            let error = relative_error(&rows.concat(), &expected.collect::<Vec<_>>());
+            assert!(error <= 1e-5, "{} {name}: {error:.1e}", case.name);
+        }
+    }
+    assert!(compared > 0 || cases().is_empty(), "no reference model has layer norm");
 }
 
 #[test]
