@@ -190,12 +190,10 @@ fn a_run_makes_a_model_folder_that_generates_trajectories() {
     assert!(weights("model") == weights("again"));
 
     // Another run begins with its weights.
-    let init = |line: &str| {
-        place
-            .train("warm", &format!("{} --epochs 1 --lr 1e-9 --init", TINY.replace("--hidden 8", line)))
-            .arg(&model)
-            .output()
-            .unwrap()
+    let init = |width: &str| {
+        let line = TINY.replace("--hidden 8", width);
+        let mut command = place.train("warm", &format!("{line} --epochs 1 --lr 1e-9 --init"));
+        command.arg(&model).output().unwrap()
     };
     assert_refused(&init("--hidden 16"), 4, "hidden");
     let warm = init("--hidden 8");
