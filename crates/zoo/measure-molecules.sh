@@ -64,7 +64,8 @@ case $name in
     ;;
   *-pard*)
     own=$("$EQUIDRIFT" inspect "$model" --json | sed -n 's/^ *"steps": \([0-9]*\),*$/\1/p' | tail -1)
-    row "$((own / 2)) steps per block" "$fifth" --steps $((own / 2))
+    few=$((own > 20 ? 20 : own / 2))
+    row "$few steps per block" "$samples" --steps $few
     row "$((own * 2)) steps per block" "$fifth" --steps $((own * 2))
     ;;
   *)
