@@ -155,7 +155,7 @@ impl ForecastTask {
     /// Judges samples and baselines on the same windows.
     ///
     /// # Errors
-    /// Those of [`displacement`], of the baselines and of what is read from the sets; [`TrajectoryError::TooFew`] without
+    /// Those of [`displacement()`], of the baselines and of what is read from the sets; [`TrajectoryError::TooFew`] without
     /// windows.
     pub fn evaluate(
         &self,
