@@ -12,7 +12,7 @@ const COPIES: u64 = 8;
 /// Bytes for each pair that do not depend on widths: classes, targets, laws and draws on the host.
 const HOST: u64 = 512;
 /// What a batch takes however small its graphs are.
-const FIXED: u64 = 4 << 20;
+const FIXED: u64 = 8 << 20;
 /// Share of the free memory that is taken where no limit is given, in hundredths.
 const SHARE: u64 = 75;
 /// What may be used where the system does not say how much is free.
