@@ -71,6 +71,10 @@ fn diffusion() -> GraphDiffusion {
     GraphDiffusion { nodes: of(), edges: of() }
 }
 
+fn noisy<'a>(batch: &'a BlockBatch, times: &'a [usize]) -> DenoiserBatch<'a> {
+    DenoiserBatch { batch, times, steps: STEPS, mean: PairMean::All, structure: None, questions: None }
+}
+
 fn call(criterion: &mut Criterion) {
     let network = network();
     let parameters = initial_parameters(&network, 1).expect("sizes make a network");
@@ -80,14 +84,7 @@ fn call(criterion: &mut Criterion) {
     for count in [16, 128] {
         let batch = BlockBatch::for_training(&graphs(count));
         let times = vec![STEPS / 2; count];
-        let input = DenoiserBatch {
-            batch: &batch,
-            times: &times,
-            steps: STEPS,
-            mean: PairMean::All,
-            structure: None,
-            questions: None,
-        };
+        let input = noisy(&batch, &times);
         let (nodes, pairs) = batch.targets_of_virtual_nodes();
         group.throughput(Throughput::Elements(count as u64));
         for (name, instructions) in [("fused", Instructions::Detect), ("fused, AVX2", Instructions::Avx2)] {
@@ -160,14 +157,7 @@ fn rate(what: &str, count: usize, threads: NonZeroUsize, seconds: f64) -> f64 {
         FusedNetworks::new(&network, &parameters, threads, Instructions::Detect).expect("its own parameters");
     let batch = BlockBatch::for_training(&graphs);
     let times = vec![STEPS / 2; count];
-    let input = DenoiserBatch {
-        batch: &batch,
-        times: &times,
-        steps: STEPS,
-        mean: PairMean::All,
-        structure: None,
-        questions: None,
-    };
+    let input = noisy(&batch, &times);
     let (nodes, pairs) = batch.targets_of_virtual_nodes();
     let mut objective =
         BlockDenoising::new(&network, &diffusion, LossWeights::default(), &graphs, 1, &device)

@@ -2,11 +2,10 @@
 
 use clap::Args;
 use equidrift::FamilyModel;
-use equidrift_gdss::GdssConfig;
+use equidrift_backend::weights::{HostTensor, ParameterSet};
 use equidrift_geotdm::GeotdmModel;
 use equidrift_pard::PardModel;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::exit::{CliResult, Exit, Failure};
 use crate::stdout;
@@ -29,10 +28,10 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Serialize)]
-struct Inspection<'a> {
+struct Inspection<'a, P, C> {
     sha256: &'a str,
-    parameters: Parameters,
-    config: &'a GdssConfig,
+    parameters: P,
+    config: &'a C,
     tensors: Vec<Tensor<'a>>,
 }
 
@@ -61,8 +60,7 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
     };
     let parameters = Parameters { x: count("x."), adj: count("adj.") };
     if args.json {
-        let tensors = tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
-        return stdout::json(&Inspection { sha256: model.sha256(), parameters, config, tensors });
+        return for_machines(&model, parameters, config, tensors);
     }
     let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
     let mut lines = vec![
@@ -103,20 +101,37 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));
     }
+    for_people(&lines)
+}
+
+/// Numbers in all tensors.
+fn numbers(tensors: &ParameterSet) -> usize {
+    tensors.values().map(HostTensor::len).sum()
+}
+
+/// Everything, as JSON.
+fn for_machines(
+    model: &equidrift::Model,
+    parameters: impl Serialize,
+    config: &impl Serialize,
+    tensors: &ParameterSet,
+) -> CliResult {
+    let tensors = tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
+    stdout::json(&Inspection { sha256: model.sha256(), parameters, config, tensors })
+}
+
+/// A line for each.
+fn for_people(lines: &[(&str, String)]) -> CliResult {
     stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
 }
 
 /// The same for Pard.
 fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> CliResult {
     let (config, tensors) = (pard.config(), pard.parameters());
-    let parameters: usize = tensors.values().map(|tensor| tensor.len()).sum();
     if as_json {
-        let tensors: Vec<_> =
-            tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
-        return stdout::json(&json!({
-            "sha256": model.sha256(), "parameters": parameters, "config": config, "tensors": tensors,
-        }));
+        return for_machines(model, numbers(tensors), config, tensors);
     }
+    let parameters = numbers(tensors);
     let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
     let sizes = config.first_sizes.iter().map(|(size, count)| format!("{size}: {count}")).collect::<Vec<_>>();
     let mut lines = vec![
@@ -141,20 +156,16 @@ fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> Cl
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));
     }
-    stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
+    for_people(&lines)
 }
 
 /// The same for GeoTDM.
 fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool) -> CliResult {
     let (config, tensors) = (geotdm.config(), geotdm.parameters());
-    let parameters: usize = tensors.values().map(|tensor| tensor.len()).sum();
     if as_json {
-        let tensors: Vec<_> =
-            tensors.iter().map(|(name, tensor)| Tensor { name, shape: &tensor.shape }).collect();
-        return stdout::json(&json!({
-            "sha256": model.sha256(), "parameters": parameters, "config": config, "tensors": tensors,
-        }));
+        return for_machines(model, numbers(tensors), config, tensors);
     }
+    let parameters = numbers(tensors);
     let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
     let systems = config.system_kind().map_or("not known", |kind| kind.name());
     let mut lines = vec![
@@ -175,5 +186,5 @@ fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool)
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));
     }
-    stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
+    for_people(&lines)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use equidrift_backend::kernels::PackError;
 use equidrift_backend::weights::ParameterSet;
 
 use crate::network_config::{AttentionLayerSize, EdgeNetworkConfig, NetworksConfig, NodeNetworkConfig};
@@ -44,6 +45,15 @@ pub enum ParameterError {
         /// Flat index of the first such element.
         index: usize,
     },
+}
+
+impl From<PackError> for ParameterError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Missing { name, expected } => Self::Missing { name, expected },
+            PackError::Shape { name, expected, found } => Self::Shape { name, expected, found },
+        }
+    }
 }
 
 /// What kind of map a parameter belongs to; decides its initial law.

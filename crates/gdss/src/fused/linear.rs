@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use equidrift_backend::kernels::matrix::lookup;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::{NullaryFnOnce, Simd};
 
@@ -72,16 +73,6 @@ fn pack(inputs: usize, outputs: usize, weight: impl Fn(usize, usize) -> f32) -> 
         }
     }
     panels
-}
-
-fn lookup(parameters: &ParameterSet, name: String, shape: &[usize]) -> Result<Vec<f32>, ParameterError> {
-    match parameters.get(&name) {
-        None => Err(ParameterError::Missing { name, expected: shape.to_vec() }),
-        Some(tensor) if tensor.shape != shape => {
-            Err(ParameterError::Shape { name, expected: shape.to_vec(), found: tensor.shape.clone() })
-        }
-        Some(tensor) => Ok(tensor.to_f32()),
-    }
 }
 
 impl Linear {

@@ -10,7 +10,7 @@
 //! - A gradient is a sum over graphs, in an order that depends on the batch alone: in single precision over chunks of 32 graphs,
 //!   then in double precision over chunks. So it does not depend on the number of threads either.
 //!
-//! Memory of a call: about 20 numbers for each pair and unit of a pair, of one graph for each thread; for gradients besides 4 for
+//! Memory of a call: about 20 numbers for each pair and unit of a pair, of one graph for each thread; for gradients besides 3 for
 //! each pair, unit and layer.
 
 mod block_model;

@@ -10,5 +10,4 @@ mod laws;
 mod likelihood;
 mod networks;
 mod reference;
-mod speed;
 mod training;
