@@ -317,9 +317,10 @@ pub(crate) fn kind_of_pard(error: &PardError) -> ErrorKind {
 /// The same for GeoTDM.
 pub(crate) fn kind_of_geotdm(error: &GeotdmError) -> ErrorKind {
     match error {
-        GeotdmError::Config { .. } | GeotdmError::Mismatch { .. } | GeotdmError::Count { .. } => {
-            ErrorKind::Mismatch
-        }
+        GeotdmError::Config { .. }
+        | GeotdmError::Mismatch { .. }
+        | GeotdmError::Count { .. }
+        | GeotdmError::UnknownNode { .. } => ErrorKind::Mismatch,
         GeotdmError::Device(_) => ErrorKind::Usage,
         GeotdmError::Trajectory(error) => kind_of_trajectory(error),
         GeotdmError::Layer(_) | GeotdmError::Values { .. } => ErrorKind::Failure,

@@ -141,6 +141,9 @@ impl GeotdmConfig {
             Prior::Learned { frames, .. } => frames,
             _ => MOST_STEPS,
         };
+        if let Some(extrapolation) = &self.network.extrapolation {
+            extrapolation.check(self.given_frames, self.frames)?;
+        }
         range("frames", self.frames, 1, most)?;
         range("steps", self.steps, 1, MOST_STEPS)?;
         // The reverse variance of the first level is taken from the second.

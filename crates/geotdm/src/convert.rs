@@ -13,7 +13,7 @@ use crate::denoising_loss::CountedNodes;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
 use crate::model::GeotdmModel;
-use crate::network_config::{Lengths, NetworkConfig, Prior};
+use crate::network_config::{Lengths, NetworkConfig, Prediction, Prior};
 
 /// What data-parallel training puts before a parameter's name.
 const DATA_PARALLEL: &str = "module.";
@@ -125,6 +125,8 @@ impl Settings {
                 time_features: model.time_emb_dim,
                 lengths,
                 prior,
+                extrapolation: None,
+                prediction: Prediction::Noise,
             },
             systems: None,
             time_step: None,

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use equidrift_sampler::path::Path;
 use equidrift_sampler::{DenoiseError, Denoiser, Layout, PredictionKind, State};
 
 use crate::diffusion::TrajectoryDiffusion;
@@ -11,6 +12,7 @@ use crate::error::GeotdmError;
 use crate::fused::{FusedNetwork, NoisySystem};
 use crate::network::GeotdmNetwork;
 use crate::system_batch::{RowGroup, SystemBatch};
+use crate::system_group::from_host;
 
 /// A GeoTDM network as a [`Denoiser`] of one component: the positions of all nodes in all made frames, as
 /// [`SystemBatch`] lays them out. It returns the noise.
@@ -24,6 +26,8 @@ pub struct GeotdmDenoiser {
     batch: SystemBatch,
     /// All rows of the batch.
     groups: Vec<RowGroup>,
+    /// The mean of the prior, `[B, width]`.
+    reference: Option<Tensor<2>>,
     /// Evaluates states in single precision, on so many threads.
     fused: Option<(Arc<FusedNetwork>, NonZeroUsize)>,
 }
@@ -32,7 +36,7 @@ impl GeotdmDenoiser {
     /// A denoiser of these systems; row b of a state is system b.
     ///
     /// # Errors
-    /// [`GeotdmError::Count`] if a system does not fit the network.
+    /// [`GeotdmError::Count`] if a system does not fit the network; as [`GeotdmNetwork::reference`].
     pub fn new(
         network: Arc<GeotdmNetwork>,
         diffusion: TrajectoryDiffusion,
@@ -40,7 +44,10 @@ impl GeotdmDenoiser {
     ) -> Result<Self, GeotdmError> {
         let rows: Vec<usize> = (0..batch.systems().len()).collect();
         let groups = batch.groups(network.config(), &rows, network.device(), network.dtype())?;
-        Ok(Self { network, diffusion, batch, groups, fused: None })
+        let references = groups.iter().map(|of| network.reference(&of.group));
+        let references: Option<Vec<_>> = references.collect::<Result<Vec<_>, _>>()?.into_iter().collect();
+        let reference = references.map(|references| batch.join(&groups, references));
+        Ok(Self { network, diffusion, batch, groups, reference, fused: None })
     }
 
     /// Lets the fused kernels evaluate states in single precision, on `threads` threads. They hold the same parameters; results
@@ -70,13 +77,46 @@ impl GeotdmDenoiser {
     }
 
     /// The mean of the prior for every row, `[B, width]`; none in the unconditional mode.
-    ///
-    /// # Errors
-    /// As [`GeotdmNetwork::reference`].
-    pub fn reference(&self) -> Result<Option<Tensor<2>>, GeotdmError> {
-        let references = self.groups.iter().map(|of| self.network.reference(&of.group));
-        let references: Option<Vec<_>> = references.collect::<Result<Vec<_>, _>>()?.into_iter().collect();
-        Ok(references.map(|references| self.batch.join(&self.groups, references)))
+    #[must_use]
+    pub fn reference(&self) -> Option<&Tensor<2>> {
+        self.reference.as_ref()
+    }
+
+    /// The noise in `positions` `[B, width]` that predictions of the network mean.
+    fn noise_of(
+        &self,
+        prediction: Tensor<2>,
+        positions: &Tensor<2>,
+        origins: &[usize],
+        times: &[f64],
+    ) -> Tensor<2> {
+        let kind = self.network.config().prediction;
+        if kind.is_noise() {
+            return prediction;
+        }
+        let (device, dtype) = (prediction.device(), prediction.dtype());
+        let state = match &self.reference {
+            Some(reference) => {
+                let places: Vec<i64> = origins.iter().map(|&origin| origin as i64).collect();
+                let places = Tensor::<1, Int>::from_data(
+                    TensorData::new(places, [origins.len()]),
+                    &reference.device(),
+                );
+                let reference = reference.clone().select(0, places);
+                let here =
+                    if reference.device() == device { reference } else { reference.to_device(&device) };
+                positions.clone() - if here.dtype() == dtype { here } else { here.cast(dtype) }
+            }
+            None => positions.clone(),
+        };
+        let parts: Vec<(f64, f64)> = times
+            .iter()
+            .map(|&t| kind.to_noise(self.diffusion.path.alpha(t), self.diffusion.path.sigma(t)))
+            .collect();
+        let column = |of: fn(&(f64, f64)) -> f64| {
+            from_host::<2>(parts.iter().map(of).collect(), [times.len(), 1], &device, dtype)
+        };
+        state * column(|of| of.0) + prediction * column(|of| of.1)
     }
 
     /// Which system each row of a state is, through any selection of rows; or what does not fit.
@@ -141,7 +181,8 @@ impl GeotdmDenoiser {
             self.batch.fill_row(row, values, origin);
         }
         let data = TensorData::new(padded, given.dims());
-        Ok(vec![Tensor::from_data(data, (&given.device(), given.dtype()))])
+        let prediction = Tensor::from_data(data, (&given.device(), given.dtype()));
+        Ok(vec![self.noise_of(prediction, given, origins, times)])
     }
 }
 
@@ -168,12 +209,13 @@ impl Denoiser for GeotdmDenoiser {
         let (state_device, state_dtype) = (given.device(), given.dtype());
         let on_device = if state_device == *device { given.clone() } else { given.clone().to_device(device) };
         let values = if state_dtype == dtype { on_device } else { on_device.cast(dtype) };
-        let noises = groups.iter().map(|of| {
+        let predictions = groups.iter().map(|of| {
             let labels: Vec<f64> = of.rows.iter().map(|&row| self.diffusion.label_at(times[row])).collect();
-            Ok(self.network.denoise(&of.group, self.batch.take(&values, of), &labels)?.noise)
+            Ok(self.network.denoise(&of.group, self.batch.take(&values, of), &labels)?.prediction)
         });
-        let noises = noises.collect::<Result<Vec<_>, GeotdmError>>().map_err(engine)?;
-        let noise = self.batch.join(groups, noises);
+        let predictions = predictions.collect::<Result<Vec<_>, GeotdmError>>().map_err(engine)?;
+        let prediction = self.batch.join(groups, predictions);
+        let noise = self.noise_of(prediction, &values, &origins, times);
         let noise = if state_dtype == dtype { noise } else { noise.cast(state_dtype) };
         Ok(vec![if state_device == *device { noise } else { noise.to_device(&state_device) }])
     }

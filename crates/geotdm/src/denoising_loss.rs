@@ -17,12 +17,14 @@ use crate::system_group::{SystemGroup, from_host, without_joint_mean};
 pub struct NoisedGroup {
     /// The mean of the prior, `[G, N T, D]`; none in the unconditional mode.
     pub reference: Option<Tensor<3>>,
-    /// z_0: the data relative to the reference, or without their joint mean.
+    /// z_0: the data relative to the reference (and to the error of a linear forecast), or without their joint mean.
     pub start: Tensor<3>,
     /// The noise; without its joint mean in the unconditional mode.
     pub noise: Tensor<3>,
     /// z at the levels of the systems.
     pub state: Tensor<3>,
+    /// What the network is to predict of it.
+    pub target: Tensor<3>,
     /// The levels.
     pub levels: Vec<usize>,
 }
@@ -46,8 +48,14 @@ impl NoisedGroup {
             (None, Prior::JointCentre) => (without_joint_mean(clean), without_joint_mean(noise)),
             (None, _) => (clean, noise),
         };
+        let start = match &group.forecast {
+            Some([_, scale]) => start / scale.clone(),
+            None => start,
+        };
         let state = state(diffusion, &start, &noise, levels)?;
-        Ok(Self { reference, start, noise, state, levels: levels.to_vec() })
+        let target = |k: usize| network.config().prediction.target(diffusion.signal(k), diffusion.noise(k));
+        let target = combined(&noise, &start, levels, &|k| target(k).0, &|k| target(k).1);
+        Ok(Self { reference, start, noise, state, target, levels: levels.to_vec() })
     }
 
     /// What the network makes of it.
@@ -68,12 +76,23 @@ impl NoisedGroup {
         network.denoise(group, seen, &labels)
     }
 
+    /// The noise that a prediction of the network means.
+    #[must_use]
+    pub fn noise_of(
+        &self,
+        network: &GeotdmNetwork,
+        diffusion: &TrajectoryDiffusion,
+        denoised: &Denoised,
+    ) -> Tensor<3> {
+        predicted_noise(network, diffusion, &self.state, &denoised.prediction, &self.levels)
+    }
+
     /// The mean squared error of each node, `[G, N]`.
     #[must_use]
     pub fn node_losses(&self, denoised: &Denoised, group: &SystemGroup) -> Tensor<2> {
         let [g, _, dimensions] = group.shape();
         let numbers = group.frames() * dimensions;
-        let squares = (self.noise.clone() - denoised.noise.clone()).square();
+        let squares = (self.target.clone() - denoised.prediction.clone()).square();
         squares.reshape([g, group.nodes(), numbers]).mean_dim(2).reshape([g, group.nodes()])
     }
 }
@@ -89,12 +108,38 @@ pub(crate) fn state(
     if expected != found {
         return Err(GeotdmError::Count { what: "levels of systems", expected, found });
     }
+    Ok(combined(start, noise, levels, &|k| diffusion.signal(k), &|k| diffusion.noise(k)))
+}
+
+/// The noise in `state` that a prediction of the network means.
+pub(crate) fn predicted_noise(
+    network: &GeotdmNetwork,
+    diffusion: &TrajectoryDiffusion,
+    state: &Tensor<3>,
+    prediction: &Tensor<3>,
+    levels: &[usize],
+) -> Tensor<3> {
+    let kind = network.config().prediction;
+    if kind.is_noise() {
+        return prediction.clone();
+    }
+    let parts = |k: usize| kind.to_noise(diffusion.signal(k), diffusion.noise(k));
+    combined(state, prediction, levels, &|k| parts(k).0, &|k| parts(k).1)
+}
+
+/// `a(k) x + b(k) y`, at a level for each system.
+pub(crate) fn combined(
+    x: &Tensor<3>,
+    y: &Tensor<3>,
+    levels: &[usize],
+    a: &dyn Fn(usize) -> f64,
+    b: &dyn Fn(usize) -> f64,
+) -> Tensor<3> {
     let column = |of: &dyn Fn(usize) -> f64| {
         let values = levels.iter().map(|&k| of(k)).collect();
-        from_host::<3>(values, [levels.len(), 1, 1], &start.device(), start.dtype())
+        from_host::<3>(values, [levels.len(), 1, 1], &x.device(), x.dtype())
     };
-    let (signal, deviation) = (column(&|k| diffusion.signal(k)), column(&|k| diffusion.noise(k)));
-    Ok(start.clone() * signal + noise.clone() * deviation)
+    x.clone() * column(a) + y.clone() * column(b)
 }
 
 /// Means over the nodes of each system, `[G, N]` to `[G]`; or over those of `counted` only, which are the same in every

@@ -48,6 +48,14 @@ pub enum GeotdmError {
         /// Which tensor does not fit.
         source: ParameterError,
     },
+    /// A node unlike all that the model was trained on.
+    #[error("node {node} has other features than the {known} kinds of nodes that the model was trained on")]
+    UnknownNode {
+        /// Its number, from 0.
+        node: usize,
+        /// Kinds of nodes that are known.
+        known: usize,
+    },
     /// A configuration to be converted asks for something that does not exist here.
     #[error("{}: `{field}` is `{found}`, expected {expected}", path.display())]
     Unsupported {

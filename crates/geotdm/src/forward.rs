@@ -120,9 +120,9 @@ impl GroupTask<'_> {
         let noised = NoisedGroup::new(network, diffusion, group, tensor(clean), tensor(noise), &self.levels)?;
         let denoised = noised.denoise(network, diffusion, group)?;
         let losses = to_host("losses", noised.node_losses(&denoised, group))?;
+        let noise_found = to_host("the noise", noised.noise_of(network, diffusion, &denoised))?;
         let reference = noised.reference.map(|reference| to_host("the reference", reference)).transpose()?;
         let (start, state) = (to_host("the data", noised.start)?, to_host("the states", noised.state)?);
-        let noise_found = to_host("the noise", denoised.noise)?;
         let displacement = to_host("the noise", denoised.displacement)?;
         let features = to_host("features", denoised.features)?;
         let part = |values: &[f64], g: usize| {

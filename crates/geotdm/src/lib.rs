@@ -15,6 +15,7 @@
 //! | systems of one shape on a device | [`system_group`] |
 //! | the networks: EGTN and learned prior | [`network`] |
 //! | noise levels | [`diffusion`] |
+//! | a prior that is a linear forecast | [`extrapolation`] |
 //! | loss, and the trainer's objective over it | [`denoising_loss`], [`denoising_objective`] |
 //! | trajectories to train on | [`training_examples`] |
 //! | a batch as a state of the sampler core, and sampling | [`system_batch`], [`denoiser`], [`trajectory_run`] |
@@ -33,6 +34,7 @@ pub mod denoising_objective;
 pub mod diffusion;
 mod egtn;
 mod error;
+pub mod extrapolation;
 pub mod flat_batch;
 mod forward;
 pub mod fused;
@@ -59,6 +61,7 @@ pub use denoising_objective::{DenoisingObjective, NoiseDraw, TrainingEngine};
 pub use diffusion::{Posterior, TrajectoryDiffusion};
 pub use egtn::{Half, LayerWatcher};
 pub use error::GeotdmError;
+pub use extrapolation::{Extrapolation, Forecast, NodeForecast};
 pub use flat_batch::FlatBatch;
 pub use forward::{Precision, forward};
 pub use fused::{FusedNetwork, NoisyExample, NoisySystem};
@@ -67,7 +70,7 @@ pub use likelihood::VariationalBound;
 pub use model::GeotdmModel;
 pub use model_card::model_card;
 pub use network::{Denoised, GeotdmNetwork};
-pub use network_config::{Lengths, NetworkConfig, Prior};
+pub use network_config::{Lengths, NetworkConfig, Prediction, Prior};
 pub use parameters::{ParameterError, check_parameters, parameter_shapes};
 pub use system::{MolecularEdges, System, SystemGraph};
 pub use system_batch::SystemBatch;

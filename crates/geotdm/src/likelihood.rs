@@ -9,7 +9,7 @@
 
 use std::f64::consts::PI;
 
-use crate::denoising_loss::state;
+use crate::denoising_loss::{predicted_noise, state};
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
 use crate::network::GeotdmNetwork;
@@ -23,6 +23,8 @@ pub struct VariationalBound {
     pub levels: Vec<f64>,
     /// The term of the prior, `[G N]`.
     pub prior: Vec<f64>,
+    /// What the scales of a linear forecast add, `[G N]`; otherwise 0.
+    pub volume: Vec<f64>,
     /// Mean squared error of the predicted noise by level, `[G N, T]`.
     pub noise_error: Vec<f64>,
     /// Mean squared error of the predicted data by level, `[G N, T]`.
@@ -62,13 +64,26 @@ impl VariationalBound {
             None if subspace => without_joint_mean(clean),
             None => clean,
         };
+        let start = match &group.forecast {
+            Some([_, scale]) => start / scale.clone(),
+            None => start,
+        };
         let z_0 = to_host("the data", start.clone())?;
         let steps = diffusion.steps();
         let width = group.frames() * group.dimensions();
         let rows = expected / width;
+        // The density of x is that of z over the product of the scales.
+        let volume = match &group.forecast {
+            Some([_, scale]) => {
+                let scales = to_host("the scales", scale.clone())?;
+                scales.chunks_exact(width).map(|scales| scales.iter().map(|d| libm::log(*d)).sum()).collect()
+            }
+            None => vec![0.0; rows],
+        };
         let mut bound = Self {
             levels: vec![0.0; rows * steps],
             prior: z_0.chunks_exact(width).map(|z| prior_term(diffusion, z)).collect(),
+            volume,
             noise_error: vec![0.0; rows * steps],
             start_error: vec![0.0; rows * steps],
             steps,
@@ -85,7 +100,10 @@ impl VariationalBound {
                 None => z.clone(),
             };
             let labels = vec![diffusion.label(k); group.systems()];
-            let predicted = to_host("the noise", network.denoise(group, seen, &labels)?.noise)?;
+            let prediction = network.denoise(group, seen, &labels)?.prediction;
+            let levels = vec![k; group.systems()];
+            let predicted =
+                to_host("the noise", predicted_noise(network, diffusion, &z, &prediction, &levels))?;
             let (z, drawn) = (to_host("the states", z)?, to_host("the noise", drawn)?);
             for row in 0..rows {
                 let of = |values: &[f64]| values[row * width..][..width].to_vec();
@@ -102,7 +120,10 @@ impl VariationalBound {
     #[must_use]
     pub fn node_totals(&self) -> Vec<f64> {
         let sums = self.levels.chunks_exact(self.steps).map(|levels| levels.iter().sum::<f64>());
-        sums.zip(&self.prior).map(|(levels, prior)| levels + prior).collect()
+        sums.zip(&self.prior)
+            .zip(&self.volume)
+            .map(|((levels, prior), volume)| levels + prior + volume)
+            .collect()
     }
 
     /// The bound of each system of `nodes` nodes, nats.

@@ -20,6 +20,9 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
         Prior::JointCentre => "noise of joint mean 0".to_owned(),
         Prior::CentreOfMass => "noise around the mean of the given frames".to_owned(),
         Prior::Learned { layers, .. } => format!("noise around a learned reference, {layers} layers"),
+        Prior::Extrapolated => {
+            "noise around the linear forecast of each node, as large as its error".to_owned()
+        }
     };
     let systems = match (config.system_kind(), config.time_step) {
         (Some(kind), Some(step)) => format!("{}, a frame every {step} fs", kind.name()),

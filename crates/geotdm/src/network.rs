@@ -16,9 +16,9 @@ const PERIOD: f64 = 10_000.0;
 /// What the denoiser returns.
 #[derive(Debug, Clone)]
 pub struct Denoised {
-    /// The noise it sees in the positions, `[G, N T, D]`: the way from its input to its output. In the unconditional mode
-    /// its joint mean has been taken away.
-    pub noise: Tensor<3>,
+    /// What the configuration says that it predicts, `[G, N T, D]`: the way from its input to its output. In the unconditional
+    /// mode its joint mean has been taken away.
+    pub prediction: Tensor<3>,
     /// The way itself.
     pub displacement: Tensor<3>,
     /// Features of the nodes at the end, `[G, N T, H]`.
@@ -87,7 +87,7 @@ impl GeotdmNetwork {
         Ok(self.parameters.gradients(gradients)?)
     }
 
-    /// The noise in positions `noisy` `[G, N T, D]`, given frames before them where there are any; `times[g]` is what the
+    /// The [prediction](crate::Prediction) for positions `noisy` `[G, N T, D]`, given frames before them where there are any; `times[g]` is what the
     /// network is told of the time of system g. The given frames take part as they are; nothing marks them.
     ///
     /// # Errors
@@ -123,12 +123,12 @@ impl GeotdmNetwork {
         let (h, x) = self.egtn.forward(h, x - centre.clone(), group, frames, watch);
         let moved = group.some_frames(x, frames, group.given_frames, group.frames);
         let displacement = moved - (noisy - centre);
-        let noise = match self.config.prior {
+        let prediction = match self.config.prior {
             Prior::JointCentre => without_joint_mean(displacement.clone()),
             _ => displacement.clone(),
         };
         let features = group.some_frames(h, frames, group.given_frames, group.frames);
-        Ok(Denoised { noise, displacement, features })
+        Ok(Denoised { prediction, displacement, features })
     }
 
     /// Features of nodes and of the time, `[G, N n, H]`.
@@ -161,6 +161,9 @@ impl GeotdmNetwork {
         watch: Option<LayerWatcher<'_>>,
     ) -> Result<Option<Tensor<3>>, GeotdmError> {
         let Some(given) = group.given.clone() else { return Ok(None) };
+        if let Some([reference, _]) = &group.forecast {
+            return Ok(Some(reference.clone()));
+        }
         let centre = given.clone().mean_dim(1);
         Ok(Some(match &self.prior {
             Some(prior) => prior.forward(group, given - centre.clone(), watch)? + centre,

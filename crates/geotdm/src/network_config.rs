@@ -4,6 +4,7 @@ use equidrift_nn::EdgeLength;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
+use crate::extrapolation::Extrapolation;
 
 /// Largest width, depth or number of frames accepted in a configuration.
 const MOST: usize = 65_536;
@@ -43,6 +44,45 @@ pub enum Prior {
         /// Most frames that it can refer to.
         frames: usize,
     },
+    /// Conditional: noise around the linear forecast of each node, as large as its error; see [`Extrapolation`].
+    Extrapolated,
+}
+
+/// What the network returns: the way from its input to its output is
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prediction {
+    /// the noise (as published).
+    #[default]
+    Noise,
+    /// v = √ᾱ ε − √(1 − ᾱ) z_0 (Salimans & Ho 2022): of variance 1 at every level if the data are.
+    V,
+}
+
+impl Prediction {
+    /// Whether it is the published one, which configurations leave out.
+    #[must_use]
+    pub fn is_noise(&self) -> bool {
+        *self == Self::Noise
+    }
+
+    /// `of_noise ε + of_data z_0` at a level: `(1, 0)` or `(√ᾱ, −√(1 − ᾱ))`.
+    #[must_use]
+    pub fn target(self, signal: f64, deviation: f64) -> (f64, f64) {
+        match self {
+            Self::Noise => (1.0, 0.0),
+            Self::V => (signal, -deviation),
+        }
+    }
+
+    /// The noise is `of_state z + of_prediction p`.
+    #[must_use]
+    pub fn to_noise(self, signal: f64, deviation: f64) -> (f64, f64) {
+        match self {
+            Self::Noise => (0.0, 1.0),
+            Self::V => (deviation, signal),
+        }
+    }
 }
 
 impl Prior {
@@ -54,7 +94,7 @@ impl Prior {
 }
 
 /// Everything that decides which parameters the networks have and what they compute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
     /// Features of a node.
@@ -72,6 +112,12 @@ pub struct NetworkConfig {
     pub lengths: Lengths,
     /// What the diffusion ends in.
     pub prior: Prior,
+    /// The forecasts of [`Prior::Extrapolated`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extrapolation: Option<Extrapolation>,
+    /// What it returns.
+    #[serde(default, skip_serializing_if = "Prediction::is_noise")]
+    pub prediction: Prediction,
 }
 
 impl NetworkConfig {
@@ -98,6 +144,12 @@ impl NetworkConfig {
         if let Prior::Learned { layers, frames } = self.prior {
             check("network.prior.layers", layers, 1)?;
             check("network.prior.frames", frames, 1)?;
+        }
+        let (expected, found) = (self.prior == Prior::Extrapolated, self.extrapolation.is_some());
+        if expected != found {
+            let (field, expected) = ("network.extrapolation", usize::from(expected));
+            let (found, minimum, maximum) = (usize::from(found), expected, expected);
+            return Err(ConfigError::OutOfRange { field, found, minimum, maximum });
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_nn::EdgeList;
 
 use crate::error::GeotdmError;
+use crate::extrapolation::Forecast;
 use crate::network_config::NetworkConfig;
 use crate::system::System;
 
@@ -23,6 +24,8 @@ pub struct SystemGroup {
     pub(crate) edge_features: Option<Tensor<3>>,
     /// `[G, N given frames, D]`.
     pub(crate) given: Option<Tensor<3>>,
+    /// The reference and the scale of a linear forecast, `[G, N T, D]`.
+    pub(crate) forecast: Option<[Tensor<3>; 2]>,
     pub(crate) given_frames: usize,
     pub(crate) frames: usize,
     pub(crate) dimensions: usize,
@@ -73,6 +76,16 @@ impl SystemGroup {
             let values: Vec<f64> = systems.iter().flat_map(|system| of(system)).collect();
             from_host(values, [systems.len(), rows, width], device, dtype)
         };
+        let forecasts = config.extrapolation.as_ref().map(|extrapolation| {
+            systems.iter().map(|system| extrapolation.forecast(system)).collect::<Result<Vec<_>, _>>()
+        });
+        let forecast = forecasts.transpose()?.map(|forecasts| {
+            let joined = |of: &dyn Fn(&Forecast) -> &[f64]| {
+                let values = forecasts.iter().flat_map(|forecast| of(forecast).iter().copied()).collect();
+                from_host(values, [systems.len(), nodes * frames, dimensions], device, dtype)
+            };
+            [joined(&|of| &of.reference), joined(&|of| &of.scale)]
+        });
         let has_edge_features = edges > 0 && config.edge_features > 0;
         let lists: Vec<&[[usize; 2]]> = systems.iter().map(|system| system.graph.edges()).collect();
         Ok(Self {
@@ -88,6 +101,7 @@ impl SystemGroup {
             }),
             given: (given_frames > 0)
                 .then(|| tensor(&|system| system.given.clone(), nodes * given_frames, dimensions)),
+            forecast,
             given_frames,
             frames,
             dimensions,

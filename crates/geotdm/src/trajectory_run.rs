@@ -11,6 +11,7 @@ use equidrift_sampler::{
 use crate::denoiser::GeotdmDenoiser;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
+use crate::extrapolation::Forecast;
 use crate::network::GeotdmNetwork;
 use crate::system_batch::SystemBatch;
 
@@ -29,6 +30,8 @@ enum Frame {
 /// or without their joint mean.
 pub struct TrajectoryRun {
     frame: Frame,
+    /// Of each system, where states are deviations from it in its own measure.
+    forecasts: Option<Vec<Forecast>>,
     batch: SystemBatch,
     support: Support,
     path: [PathConfig; 1],
@@ -67,9 +70,13 @@ impl TrajectoryRun {
     /// As [`GeotdmNetwork::reference`].
     pub fn of(denoiser: GeotdmDenoiser) -> Result<Self, GeotdmError> {
         let (device, dtype) = (denoiser.network().device().clone(), denoiser.network().dtype());
-        let (reference, batch) = (denoiser.reference()?, denoiser.batch().clone());
+        let (reference, batch) = (denoiser.reference().cloned(), denoiser.batch().clone());
         let path = denoiser.diffusion().path_config();
-        Self::around(Arc::new(denoiser), reference, path, batch, &device, dtype)
+        let forecasts = denoiser.network().config().extrapolation.as_ref().map(|forecasts| {
+            batch.systems().iter().map(|system| forecasts.forecast(system)).collect::<Result<Vec<_>, _>>()
+        });
+        let forecasts = forecasts.transpose()?;
+        Ok(Self { forecasts, ..Self::around(Arc::new(denoiser), reference, path, batch, &device, dtype)? })
     }
 
     /// With another denoiser of the positions: one that is guided, say, or known exactly. `reference` `[B, width]` is the mean
@@ -95,7 +102,7 @@ impl TrajectoryRun {
                 Frame::Recentred(Recentred::new(denoiser, mean, &path)?)
             }
         };
-        Ok(Self { frame, batch, support, path, device: device.clone(), dtype })
+        Ok(Self { frame, forecasts: None, batch, support, path, device: device.clone(), dtype })
     }
 
     /// The batch.
@@ -141,6 +148,15 @@ impl TrajectoryRun {
     /// # Errors
     /// [`GeotdmError::Count`] for another number of trajectories or numbers.
     pub fn state(&self, trajectories: &[Vec<f64>]) -> Result<State, GeotdmError> {
+        let standardised: Vec<Vec<f64>>;
+        let trajectories = match &self.forecasts {
+            None => trajectories,
+            Some(forecasts) => {
+                let parts = forecasts.iter().zip(trajectories);
+                standardised = parts.map(|(forecast, of)| forecast.standardised(of)).collect();
+                &standardised
+            }
+        };
         let mut rows = self.batch.rows(trajectories)?;
         if self.support.is_centred() {
             for (row, values) in rows.chunks_exact_mut(self.batch.width().max(1)).enumerate() {
@@ -151,8 +167,8 @@ impl TrajectoryRun {
         let component = Component::from_host(COMPONENT, rows, support, &self.device, self.dtype)?;
         let state = State::new(vec![component])?;
         Ok(match &self.frame {
-            Frame::Centred(_) => state,
-            Frame::Recentred(recentred) => recentred.enter(&state)?,
+            Frame::Recentred(recentred) if self.forecasts.is_none() => recentred.enter(&state)?,
+            _ => state,
         })
     }
 
@@ -162,10 +178,14 @@ impl TrajectoryRun {
     /// [`GeotdmError::Sampler`] if the state has other rows.
     pub fn trajectories(&self, state: &State) -> Result<Vec<Vec<f64>>, GeotdmError> {
         let hosts = match &self.frame {
-            Frame::Centred(_) => state.to_host()?,
-            Frame::Recentred(recentred) => recentred.leave(state)?.to_host()?,
+            Frame::Recentred(recentred) if self.forecasts.is_none() => recentred.leave(state)?.to_host()?,
+            _ => state.to_host()?,
         };
-        Ok(hosts.first().map(|rows| self.batch.trajectories(rows)).unwrap_or_default())
+        let rows = hosts.first().map(|rows| self.batch.trajectories(rows)).unwrap_or_default();
+        Ok(match &self.forecasts {
+            Some(forecasts) => forecasts.iter().zip(&rows).map(|(of, z)| of.trajectory(z)).collect(),
+            None => rows,
+        })
     }
 
     /// Draws one trajectory for each system; `ids[b]` is the id of the sample of system b. The result of an id depends on its

@@ -113,6 +113,9 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// What the diffusion ends in [default: learned]
     #[arg(long, value_enum, help_heading = "Model")]
     prior: Option<Prior>,
+    /// What the network predicts [default: noise]
+    #[arg(long, value_enum, help_heading = "Model")]
+    prediction: Option<Prediction>,
     /// Layers of the network [default: 6]
     #[arg(long, help_heading = "Model")]
     layers: Option<usize>,
@@ -151,6 +154,16 @@ enum Prior {
     CentreOfMass,
     /// Noise around 0; no frames are given
     Unconditional,
+    /// Noise around the linear forecast of each node, as large as its error
+    Extrapolated,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Prediction {
+    /// The noise, as published
+    Noise,
+    /// v of Salimans and Ho, of the same size at every level
+    V,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -202,6 +215,7 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
     }
     insert(&mut table, "edges", args.edges.map(named));
     insert(&mut table, "prior", args.prior.map(named));
+    insert(&mut table, "prediction", args.prediction.map(named));
     insert(&mut table, "noise_schedule", args.noise_schedule.map(named));
     table.into()
 }

@@ -176,7 +176,9 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
         TrajectoryPrior::Learned => Prior::Learned { layers: settings.prior_layers, frames: set.made },
         TrajectoryPrior::CentreOfMass => Prior::CentreOfMass,
         TrajectoryPrior::Unconditional => Prior::JointCentre,
+        TrajectoryPrior::Extrapolated => Prior::Extrapolated,
     };
+    let extrapolation = (prior == Prior::Extrapolated).then(|| set.extrapolation()).transpose()?;
     let diffusion = settings.diffusion()?;
     let (windows, kind, digest) = (set.windows(), set.kind.name(), &set.sha256);
     let config = GeotdmConfig {
@@ -192,6 +194,8 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
             time_features: settings.time_features,
             lengths,
             prior,
+            extrapolation,
+            prediction: settings.prediction,
         },
         systems: Some(set.kind),
         time_step: set.time_step,

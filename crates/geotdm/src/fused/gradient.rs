@@ -8,6 +8,7 @@ use super::layers::LayersGradient;
 use super::learned_prior::{PriorGradient, PriorTape};
 use super::view::{Buffers, Differences, GraphArrays, over_frames, without_mean};
 use crate::denoising_loss::CountedNodes;
+use crate::extrapolation::Forecast;
 use crate::training_examples::TrainingExample;
 use equidrift_backend::kernels::matrix::{LinearGradient, Rows};
 
@@ -51,6 +52,8 @@ impl NetworkGradient {
 pub(super) struct Differentiate<'a> {
     pub(super) network: &'a FusedNetwork,
     pub(super) noisy: &'a NoisyExample<'a>,
+    /// Of its system, where the prior is a linear forecast.
+    pub(super) forecast: Option<&'a Forecast>,
     pub(super) counted: CountedNodes,
     /// Factor of the loss.
     pub(super) weight: f64,
@@ -67,7 +70,7 @@ impl WithSimd for Differentiate<'_> {
     /// The weighted loss.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
-        let Self { network, noisy, counted, weight, differences, gradient, buffers } = self;
+        let Self { network, noisy, forecast, counted, weight, differences, gradient, buffers } = self;
         let NoisyExample { example, noise, signal, deviation, time } = *noisy;
         let (system, graph) = (&example.system, &example.system.graph);
         let (nodes, d, made, given) =
@@ -98,18 +101,28 @@ impl WithSimd for Differentiate<'_> {
                 prior_tape = Some(tape);
                 reference
             }
-            None => vec![0.0; clean.len()],
+            None => match forecast {
+                Some(forecast) => {
+                    let from = forecast.reference.iter().zip(origin.iter().cycle());
+                    from.map(|(x, origin)| (x - origin) as f32).collect()
+                }
+                None => vec![0.0; clean.len()],
+            },
         };
         if network.is_centred() {
             without_mean(&mut clean, d);
             without_mean(&mut noise, d);
         }
-        let state = clean
-            .iter()
-            .zip(&noise)
-            .zip(&reference)
-            .map(|((x, eps), reference)| signal * (x - reference) + deviation * eps + reference);
-        let state: Vec<f32> = state.collect();
+        // z_0, z at the level, and what is to be predicted of it.
+        let data: Vec<f32> = match forecast {
+            Some(forecast) => forecast.standardised(&example.clean).into_iter().map(|z| z as f32).collect(),
+            None => clean.iter().zip(&reference).map(|(x, reference)| x - reference).collect(),
+        };
+        let noisy = data.iter().zip(&noise).map(|(z, eps)| signal * z + deviation * eps);
+        let state: Vec<f32> = noisy.zip(&reference).map(|(z, reference)| z + reference).collect();
+        let (of_noise, of_data) = network.config.prediction.target(f64::from(signal), f64::from(deviation));
+        let (of_noise, of_data) = (of_noise as f32, of_data as f32);
+        let target: Vec<f32> = data.iter().zip(&noise).map(|(z, eps)| of_noise * eps + of_data * z).collect();
 
         // There.
         let mut x = Vec::with_capacity(nodes * frames * d);
@@ -143,7 +156,7 @@ impl WithSimd for Differentiate<'_> {
         let mut loss = 0.0;
         let mut back = vec![0.0; predicted.len()];
         for at in 0..last {
-            let residual = noise[at] - predicted[at];
+            let residual = target[at] - predicted[at];
             loss += share * f64::from(residual) * f64::from(residual);
             back[at] = (-2.0 * share) as f32 * residual;
         }
@@ -166,8 +179,11 @@ impl WithSimd for Differentiate<'_> {
         let of_inputs = Rows { values: &inputs, stride: inputs.len() / rows };
         gradient.input.add(simd, of_inputs, Rows { values: &dh, stride: width }, rows);
         if let (Some(prior), Some(tape), Some(into)) = (&network.prior, prior_tape, &mut gradient.prior) {
-            // The state moves with the reference, less what the data lose.
-            let through = made_of(&dx).into_iter().zip(&back).map(|(dx, back)| (1.0 - signal) * (dx - back));
+            // The state moves with the reference, less what the data lose; so does their part of what is to be predicted.
+            let through = made_of(&dx)
+                .into_iter()
+                .zip(&back)
+                .map(|(dx, back)| (1.0 - signal) * (dx - back) + of_data * back);
             let dreference: Vec<f32> = through.collect();
             prior.backward(simd, system, &arrays, differences[1], tape, &dreference, into, buffers);
         }

@@ -82,7 +82,7 @@ impl FusedNetwork {
         self.config.prior == Prior::JointCentre
     }
 
-    /// The noise in each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
+    /// The prediction for each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
     /// system is computed alone, so neither the others nor the threads change a bit.
     ///
     /// # Errors
@@ -242,9 +242,12 @@ impl FusedNetwork {
             }
             let of = |frames: usize| Differences::new(frames.max(1), self.config.time_features);
             let differences = [of(system.given_frames() + system.frames), of(system.given_frames())];
+            let extrapolation = self.config.extrapolation.as_ref();
+            let forecast = extrapolation.map(|forecasts| forecasts.forecast(system)).transpose()?;
             loss += Arch::new().dispatch(Differentiate {
                 network: self,
                 noisy,
+                forecast: forecast.as_ref(),
                 counted,
                 weight,
                 differences: [&differences[0], &differences[1]],

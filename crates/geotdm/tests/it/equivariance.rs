@@ -6,8 +6,8 @@ use std::sync::Arc;
 use burn::tensor::{DType, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    GeotdmDenoiser, GeotdmModel, Prior, System, SystemBatch, SystemGroup, TrajectoryDiffusion, TrajectoryRun,
-    initial_parameters, published_sampler,
+    Extrapolation, GeotdmDenoiser, GeotdmModel, NodeForecast, Prediction, Prior, System, SystemBatch,
+    SystemGroup, TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
 };
 use equidrift_sampler::plan::DpmSolverPlusPlus;
 use equidrift_sampler::{KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
@@ -73,6 +73,25 @@ struct Subject {
     systems: Vec<System>,
 }
 
+/// A model of the same systems that starts from a linear forecast and predicts v, with random parameters.
+fn extrapolating(of: &GeotdmModel) -> GeotdmModel {
+    let mut config = of.config().clone();
+    let (given, made) = (config.given_frames, config.frames);
+    // The last step again and again, a little less each time.
+    let row = |s: usize| {
+        let mut weights = vec![0.0; given - 1];
+        weights[given - 2] = -(s as f64 + 1.0) * 0.9;
+        weights
+    };
+    let scales = (0..made).map(|s| 0.05 * (s as f64 + 1.0)).collect();
+    let forecast = NodeForecast { features: Vec::new(), weights: (0..made).map(row).collect(), scales };
+    config.network.prior = Prior::Extrapolated;
+    config.network.extrapolation = Some(Extrapolation { classes: vec![forecast] });
+    config.network.prediction = Prediction::V;
+    let parameters = initial_parameters(&config.network, 12);
+    GeotdmModel::new(config, parameters).unwrap()
+}
+
 /// The reference models, and each with random parameters as training begins with them. Of the reference's only one was
 /// fitted so well that it can go the whole way to other noise and back.
 fn subjects() -> Vec<Subject> {
@@ -94,8 +113,16 @@ fn subjects() -> Vec<Subject> {
                 diffusion: chain,
                 systems: systems.clone(),
             };
-            [Subject { name: case.name, model: case.model, diffusion, systems }, at_random]
+            let forecast = fitted.then(|| Subject {
+                name: "extrapolated, at random".to_owned(),
+                model: extrapolating(&case.model),
+                diffusion: short_chain(&case.model),
+                systems: systems.clone(),
+            });
+            let fitted = Subject { name: case.name, model: case.model, diffusion, systems };
+            [Some(fitted), Some(at_random), forecast]
         })
+        .flatten()
         .collect()
 }
 
@@ -120,7 +147,7 @@ fn network_defects(model: &GeotdmModel, systems: &[System], dtype: DType) -> (f6
             let positions = Tensor::<3>::from_data(data, (network.device(), dtype));
             let found = network.denoise(&group, positions, &[3.0]).unwrap();
             (
-                host(found.noise),
+                host(found.prediction),
                 host(found.features),
                 network.reference(&group).unwrap().map(host).unwrap_or_default(),
             )

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmModel, Lengths, NetworkConfig, NoisySystem, Prior,
-    System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample, TrajectoryDiffusion,
-    initial_parameters,
+    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmModel, Lengths, NetworkConfig, NoisySystem,
+    Prediction, Prior, System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
+    TrajectoryDiffusion, initial_parameters,
 };
 use equidrift_train::Objective;
 
@@ -37,7 +37,7 @@ fn expected(model: &GeotdmModel, system: &System, positions: &[f32], time: f64) 
     let positions: Vec<f64> = positions.iter().map(|&x| f64::from(x)).collect();
     let data = TensorData::new(positions, group.shape());
     let positions = Tensor::<3>::from_data(data, (network.device(), DType::F64));
-    host(network.denoise(&group, positions, &[time]).unwrap().noise)
+    host(network.denoise(&group, positions, &[time]).unwrap().prediction)
 }
 
 #[test]
@@ -120,6 +120,8 @@ fn the_smallest_systems() {
                 time_features: 4,
                 lengths,
                 prior: if given > 0 { conditional } else { Prior::JointCentre },
+                extrapolation: None,
+                prediction: Prediction::Noise,
             };
             let parameters = initial_parameters(&config, 8);
             let features = (0..nodes).map(|n| 1.0 + n as f64).collect();

@@ -4,6 +4,7 @@
 
 mod batch_independence;
 mod equivariance;
+mod extrapolation;
 mod features;
 mod fused;
 mod gaussian_chain;

@@ -7,8 +7,8 @@ use std::time::Instant;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, FusedNetwork, GeotdmDenoiser, GeotdmNetwork, Lengths, NetworkConfig,
-    NoisedGroup, NoisySystem, Prior, System, SystemBatch, SystemGraph, SystemGroup, TrainingEngine,
-    TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, system_losses,
+    NoisedGroup, NoisySystem, Prediction, Prior, System, SystemBatch, SystemGraph, SystemGroup,
+    TrainingEngine, TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, system_losses,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
 use equidrift_train::Objective;
@@ -54,6 +54,8 @@ fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_fea
         time_features: 32,
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: FRAMES.max(of.frames) },
+        extrapolation: None,
+        prediction: Prediction::Noise,
     };
     let parameters = initial_parameters(&config, 1);
     let diffusion = TrajectoryDiffusion::linear(100).unwrap();
@@ -85,7 +87,7 @@ fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_fea
                     assert!(gradients.values().all(|gradient| gradient.first_non_finite().is_none()));
                 } else {
                     let times = vec![30.0; group.systems()];
-                    let noise = network.denoise(group, positions, &times).unwrap().noise;
+                    let noise = network.denoise(group, positions, &times).unwrap().prediction;
                     assert!(host(noise).iter().all(|x| x.is_finite()));
                 }
             }
@@ -132,6 +134,8 @@ fn measure_objective(name: &str, of: &System, batch: usize, node_features: usize
         time_features: 32,
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: FRAMES },
+        extrapolation: None,
+        prediction: Prediction::Noise,
     };
     let parameters = initial_parameters(&config, 1);
     let count = of.width();
@@ -185,6 +189,8 @@ fn twenty_calls() {
         time_features: 32,
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: FRAMES },
+        extrapolation: None,
+        prediction: Prediction::Noise,
     };
     let parameters = initial_parameters(&config, 1);
     let network = Arc::new(GeotdmNetwork::read(&config, &parameters, &Device::flex(), DType::F32).unwrap());

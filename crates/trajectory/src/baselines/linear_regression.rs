@@ -129,6 +129,13 @@ impl LinearRegression {
         Ok(())
     }
 
+    /// The weights that all atoms share, `[predicted, given - 1]`; none before [`LinearRegression::solve`].
+    #[must_use]
+    pub fn shared_weights(&self) -> Option<Vec<Vec<f64>>> {
+        let weights = self.weights.as_ref().filter(|_| self.sharing == Sharing::Shared)?.first()?;
+        Some(weights.column_iter().map(|column| column.iter().copied().collect()).collect())
+    }
+
     /// The frames after the given ones, `[predicted, atoms, D]`.
     ///
     /// # Errors

@@ -1,0 +1,241 @@
+//! A prior that is known before anything is learnt: the linear forecast of each node from its own given frames, with the size
+//! of that forecast's error.
+//!
+//! ```text
+//! x_ref[s] = y_last + sum_{t < last} w_ts (y_t - y_last)          z_0[s] = (x_0[s] - x_ref[s]) / d_s
+//! ```
+//!
+//! The weights are those of least squares over the training windows and d_s the root mean square of what they leave, so that
+//! z_0 has variance 1 in every frame and the diffusion ends in what the data look like. The network sees `z + x_ref`: the
+//! trajectory with its deviation from the forecast drawn larger. Weights act on vectors and d_s is a number, so everything
+//! turns, mirrors and moves with the given frames, as with the learned prior, of which this is a fixed member: there the
+//! weights come of a network (Han et al., NeurIPS 2024, section 4.3). Flow models of trajectories start from forecasts, too
+//! (STFlow, arXiv 2505.18647).
+
+use std::collections::BTreeMap;
+
+use equidrift_trajectory::baselines::{LinearRegression, Sharing};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+use crate::error::GeotdmError;
+use crate::system::{System, SystemGraph};
+use crate::training_examples::TrainingExamples;
+
+/// Most kinds of nodes.
+const MOST_CLASSES: usize = 256;
+/// Smallest scale relative to the largest of a class: a frame that follows exactly has no error to be divided by.
+const LEAST_SCALE: f64 = 1e-4;
+
+/// Forecasts of all kinds of nodes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extrapolation {
+    /// One for each set of node features; or a single one without features, which is for all nodes.
+    pub classes: Vec<NodeForecast>,
+}
+
+/// The forecast of one kind of node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeForecast {
+    /// The features of the nodes it is for, `[F]`; empty: for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<f64>,
+    /// `w`, `[T, given - 1]`.
+    pub weights: Vec<Vec<f64>>,
+    /// `d`, `[T]`, lengths.
+    pub scales: Vec<f64>,
+}
+
+/// What a system's trajectories are measured from, and by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// `x_ref`, `[N, T, D]`.
+    pub reference: Vec<f64>,
+    /// `d`, `[N, T, D]`: the same for all coordinates of a position.
+    pub scale: Vec<f64>,
+}
+
+impl Forecast {
+    /// `(x - x_ref) / d`.
+    #[must_use]
+    pub fn standardised(&self, trajectory: &[f64]) -> Vec<f64> {
+        let parts = trajectory.iter().zip(&self.reference).zip(&self.scale);
+        parts.map(|((x, reference), scale)| (x - reference) / scale).collect()
+    }
+
+    /// `x_ref + d z`.
+    #[must_use]
+    pub fn trajectory(&self, z: &[f64]) -> Vec<f64> {
+        let parts = z.iter().zip(&self.reference).zip(&self.scale);
+        parts.map(|((z, reference), scale)| reference + scale * z).collect()
+    }
+}
+
+/// A node as bits of its features, where nodes are told apart.
+fn key(graph: &SystemGraph, node: usize) -> Vec<u64> {
+    let width = graph.node_width();
+    graph.node_features()[node * width..][..width].iter().map(|value| value.to_bits()).collect()
+}
+
+impl Extrapolation {
+    /// Least squares over examples that all have `given` and `made` frames of `D` coordinates. Nodes of different features
+    /// have weights of their own if `apart`. Cost: two passes over the examples.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Count`] for features that change from frame to frame or too many kinds of nodes;
+    /// [`GeotdmError::Trajectory`] for fewer than two given frames or examples in which nothing moves.
+    pub fn fit<const D: usize>(
+        examples: &dyn TrainingExamples,
+        given: usize,
+        made: usize,
+        apart: bool,
+    ) -> Result<Self, GeotdmError> {
+        let mut regressions: BTreeMap<Vec<u64>, LinearRegression> = BTreeMap::new();
+        for_all_nodes::<D>(examples, apart, |class, window| {
+            if !regressions.contains_key(class) {
+                let (what, found) = ("kinds of nodes, at most", regressions.len() + 1);
+                if found > MOST_CLASSES {
+                    return Err(GeotdmError::Count { what, expected: MOST_CLASSES, found });
+                }
+                let fresh = LinearRegression::new(given, made, Sharing::Shared, 0)?;
+                regressions.insert(class.to_vec(), fresh);
+            }
+            if let Some(regression) = regressions.get_mut(class) {
+                regression.learn(window, 1)?;
+            }
+            Ok(())
+        })?;
+        for regression in regressions.values_mut() {
+            regression.solve()?;
+        }
+        let mut sums: BTreeMap<Vec<u64>, (Vec<f64>, usize)> = BTreeMap::new();
+        for_all_nodes::<D>(examples, apart, |class, window| {
+            let Some(regression) = regressions.get(class) else { return Ok(()) };
+            let predicted = regression.predict(&window[..given], 1)?;
+            let (sums, count) = sums.entry(class.to_vec()).or_insert_with(|| (vec![0.0; made], 0));
+            for ((sum, found), truth) in sums.iter_mut().zip(&predicted).zip(&window[given..]) {
+                *sum += found.iter().zip(truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            }
+            *count += D;
+            Ok(())
+        })?;
+        let classes =
+            regressions.iter().zip(sums.into_values()).map(|((class, regression), (sums, count))| {
+                let scales: Vec<f64> = sums.iter().map(|sum| (sum / count as f64).sqrt()).collect();
+                let least = LEAST_SCALE * scales.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+                NodeForecast {
+                    features: class.iter().map(|&bits| f64::from_bits(bits)).collect(),
+                    weights: regression.shared_weights().unwrap_or_default(),
+                    scales: scales.into_iter().map(|scale| scale.max(least)).collect(),
+                }
+            });
+        Ok(Self { classes: classes.collect() })
+    }
+
+    /// Checks that it forecasts `frames` frames from `given`.
+    pub(crate) fn check(&self, given: usize, frames: usize) -> Result<(), ConfigError> {
+        let range = |field, found, minimum: usize, maximum: usize| {
+            if (minimum..=maximum).contains(&found) {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { field, found, minimum, maximum })
+            }
+        };
+        range("network.extrapolation.classes", self.classes.len(), 1, MOST_CLASSES)?;
+        for class in &self.classes {
+            range("network.extrapolation.weights", class.weights.len(), frames, frames)?;
+            range("network.extrapolation.scales", class.scales.len(), frames, frames)?;
+            for row in &class.weights {
+                range(
+                    "network.extrapolation.weights",
+                    row.len(),
+                    given.saturating_sub(1),
+                    given.saturating_sub(1),
+                )?;
+            }
+            let scale = class.scales.iter().find(|scale| !(scale.is_finite() && **scale > 0.0));
+            if let Some(&found) = scale {
+                return Err(ConfigError::NotPositive { field: "network.extrapolation.scales", found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Which class a node belongs to.
+    fn class(&self, graph: &SystemGraph, node: usize) -> Result<&NodeForecast, GeotdmError> {
+        let width = graph.node_width();
+        let fits = |class: &&NodeForecast| {
+            class.features.is_empty()
+                || graph.feature_frames() == 1
+                    && class.features == graph.node_features()[node * width..][..width]
+        };
+        self.classes.iter().find(fits).ok_or(GeotdmError::UnknownNode { node, known: self.classes.len() })
+    }
+
+    /// The forecast of a system.
+    ///
+    /// # Errors
+    /// [`GeotdmError::UnknownNode`] for a node unlike all that were trained on; [`GeotdmError::Count`] for another number of
+    /// given frames, or more frames than can be forecast.
+    pub fn forecast(&self, system: &System) -> Result<Forecast, GeotdmError> {
+        let (nodes, d, made, given) =
+            (system.graph.nodes(), system.dimensions, system.frames, system.given_frames());
+        let mut forecast = Forecast {
+            reference: Vec::with_capacity(nodes * made * d),
+            scale: Vec::with_capacity(nodes * made * d),
+        };
+        for node in 0..nodes {
+            let class = self.class(&system.graph, node)?;
+            let known = class.weights.first().map_or(0, |row| row.len() + 1);
+            if known != given {
+                return Err(GeotdmError::Count { what: "given frames", expected: known, found: given });
+            }
+            if made > class.weights.len() {
+                let (what, expected) =
+                    ("frames to be made, of an extrapolation at most", class.weights.len());
+                return Err(GeotdmError::Count { what, expected, found: made });
+            }
+            let y = &system.given[node * given * d..][..given * d];
+            let last = &y[(given - 1) * d..];
+            for (weights, scale) in class.weights.iter().zip(&class.scales).take(made) {
+                for k in 0..d {
+                    let moved: f64 = weights
+                        .iter()
+                        .zip(y.chunks_exact(d))
+                        .map(|(weight, point)| weight * (point[k] - last[k]))
+                        .sum();
+                    forecast.reference.push(last[k] + moved);
+                    forecast.scale.push(*scale);
+                }
+            }
+        }
+        Ok(forecast)
+    }
+}
+
+/// Shows every node of every example: its class and its positions `[given + made]`.
+fn for_all_nodes<const D: usize>(
+    examples: &dyn TrainingExamples,
+    apart: bool,
+    mut show: impl FnMut(&[u64], &[[f32; D]]) -> Result<(), GeotdmError>,
+) -> Result<(), GeotdmError> {
+    for index in 0..examples.count() {
+        let example = examples.example(index)?;
+        let system = &example.system;
+        let (given, made) = (system.given_frames(), system.frames);
+        let (frames, expected) = (system.graph.feature_frames(), 1);
+        if apart && frames != expected {
+            return Err(GeotdmError::Count { what: "frames of node features", expected, found: frames });
+        }
+        for node in 0..system.graph.nodes() {
+            let before = system.given[node * given * D..][..given * D].iter();
+            let after = example.clean[node * made * D..][..made * D].iter();
+            let numbers: Vec<f32> = before.chain(after).map(|&x| x as f32).collect();
+            let class = if apart { key(&system.graph, node) } else { Vec::new() };
+            show(&class, numbers.as_chunks::<D>().0)?;
+        }
+    }
+    Ok(())
+}

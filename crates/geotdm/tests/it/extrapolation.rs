@@ -1,0 +1,178 @@
+//! The prior that is a linear forecast: what is fitted, and that states and trajectories go over into each other.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use burn::tensor::DType;
+use equidrift_backend::device::DeviceKind;
+use equidrift_geotdm::{
+    Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmError, GeotdmModel, Lengths,
+    NetworkConfig, Prediction, Prior, SystemBatch, SystemGraph, TrainingExample, TrajectoryDiffusion,
+    TrajectoryRun, initial_parameters, published_sampler,
+};
+use equidrift_sampler::{KeyedNoise, NoiseSource};
+use equidrift_trajectory::nbody::System as Bodies;
+
+use crate::reference::relative_error;
+
+const GIVEN: usize = 5;
+const MADE: usize = 6;
+
+fn examples() -> Vec<TrainingExample> {
+    (0..40)
+        .map(|number| {
+            let run = Bodies::Charged.simulate(4, 5, number).unwrap();
+            let positions: Vec<f64> =
+                (0..GIVEN + MADE).flat_map(|t| run.positions(t).as_flattened().to_vec()).collect();
+            let graph = Arc::new(SystemGraph::of_bodies(&run).unwrap());
+            TrainingExample::of_frames(graph, &positions, 3, GIVEN).unwrap()
+        })
+        .collect()
+}
+
+fn model(examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
+    let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, apart).unwrap();
+    let network = NetworkConfig {
+        node_features: 1,
+        edge_features: 1,
+        hidden: 16,
+        layers: 2,
+        time_features: 8,
+        lengths: Lengths::Squared,
+        prior: Prior::Extrapolated,
+        extrapolation: Some(extrapolation),
+        prediction: Prediction::V,
+    };
+    let parameters = initial_parameters(&network, 3);
+    let config = GeotdmConfig {
+        library: "equidrift".to_owned(),
+        format_version: 1,
+        family: "geotdm".to_owned(),
+        name: "forecast".to_owned(),
+        network,
+        systems: None,
+        time_step: None,
+        given_frames: GIVEN,
+        frames: MADE,
+        diffusion: TrajectoryDiffusion::linear(50).unwrap(),
+        counted: Default::default(),
+        sampler: published_sampler(),
+        steps: 50,
+        origin: None,
+    };
+    GeotdmModel::new(config, parameters).unwrap()
+}
+
+/// What is left of the training windows has variance 1 in every frame and is not explained by any given frame.
+#[test]
+fn deviations_are_of_size_one_and_uncorrelated() {
+    let examples = examples();
+    for apart in [false, true] {
+        let model = model(&examples, apart);
+        let forecasts = model.config().network.extrapolation.as_ref().unwrap();
+        assert_eq!(forecasts.classes.len(), if apart { 2 } else { 1 });
+        let deviations: Vec<(&TrainingExample, Vec<f64>)> = examples
+            .iter()
+            .map(|example| {
+                let forecast = forecasts.forecast(&example.system).unwrap();
+                let z = forecast.standardised(&example.clean);
+                assert!(relative_error(&forecast.trajectory(&z), &example.clean) < 1e-12);
+                (example, z)
+            })
+            .collect();
+        for s in 0..MADE {
+            let of_frame =
+                |z: &[f64]| z.chunks(MADE * 3).flat_map(|z| z[s * 3..][..3].to_vec()).collect::<Vec<_>>();
+            let all: Vec<f64> = deviations.iter().flat_map(|(_, z)| of_frame(z)).collect();
+            let square = all.iter().map(|z| z * z).sum::<f64>() / all.len() as f64;
+            assert!((square - 1.0).abs() < 1e-3, "{square}");
+            // Least squares leaves what is orthogonal to its inputs.
+            let inputs: Vec<f64> = deviations
+                .iter()
+                .flat_map(|(example, _)| example.system.given.chunks(GIVEN * 3))
+                .flat_map(|y| (0..3).map(|k| y[k] - y[(GIVEN - 1) * 3 + k]).collect::<Vec<_>>())
+                .collect();
+            let product: f64 = all.iter().zip(&inputs).map(|(a, b)| a * b).sum();
+            let size = inputs.iter().map(|x| x * x).sum::<f64>().sqrt() * (all.len() as f64).sqrt();
+            assert!((product / size).abs() < 1e-3, "{}", product / size);
+        }
+    }
+}
+
+/// A state holds deviations, a trajectory positions; the two engines draw the same.
+#[test]
+fn states_hold_deviations() {
+    let examples = examples();
+    let model = model(&examples, false);
+    let systems: Vec<_> = examples[..3].iter().map(|example| example.system.clone()).collect();
+    let batch = SystemBatch::new(systems.clone()).unwrap();
+    let one = NonZeroUsize::MIN;
+    let run = model.run(batch.clone(), DeviceKind::Cpu, one).unwrap();
+    let clean: Vec<Vec<f64>> = examples[..3].iter().map(|example| example.clean.clone()).collect();
+    let state = run.state(&clean).unwrap();
+    let back = run.trajectories(&state).unwrap();
+    for (found, expected) in back.iter().zip(&clean) {
+        assert!(relative_error(found, expected) < 1e-6);
+    }
+    let forecasts = model.config().network.extrapolation.as_ref().unwrap();
+    let z = forecasts.forecast(&systems[1]).unwrap().standardised(&clean[1]);
+    assert!(relative_error(&state.to_host().unwrap()[0][z.len()..][..z.len()], &z) < 1e-6);
+
+    let network = Arc::new(model.network(DeviceKind::Cpu, DType::F64).unwrap());
+    let exact = GeotdmDenoiser::new(network, model.config().diffusion.clone(), batch).unwrap();
+    let exact = TrajectoryRun::of(exact).unwrap();
+    let noise = KeyedNoise::new(4);
+    let draw = |run: &TrajectoryRun| {
+        let plan = run.plan(&model.config().sampler, 50).unwrap();
+        run.draw(&plan, &noise as &dyn NoiseSource, &[0, 1, 2]).unwrap().trajectories
+    };
+    for (a, b) in draw(&run).iter().zip(draw(&exact)) {
+        let (a, b) = (a.as_ref().unwrap(), b.unwrap());
+        assert!(relative_error(a, &b) < 1e-4, "{}", relative_error(a, &b));
+    }
+}
+
+/// What was not trained on is refused.
+#[test]
+fn misfits_are_errors() {
+    let examples = examples();
+    let apart = Extrapolation::fit::<3>(&examples, GIVEN, MADE, true).unwrap();
+    let mut other = apart.clone();
+    other.classes.remove(0);
+    let error = |of: &Extrapolation| {
+        examples.iter().find_map(|example| of.forecast(&example.system).err()).map(|error| error.to_string())
+    };
+    assert_eq!(error(&apart), None);
+    assert!(error(&other).unwrap().contains("other features"), "{:?}", error(&other));
+    let mut short = apart.clone();
+    short.classes.iter_mut().for_each(|class| class.weights.truncate(2));
+    assert!(matches!(
+        short.forecast(&examples[0].system),
+        Err(GeotdmError::Count { expected: 2, found: MADE, .. })
+    ));
+    // A configuration that says so has forecasts of the right size, and none other has.
+    let model = model(&examples, false);
+    let parameters = model.parameters().clone();
+    let refused = |change: &dyn Fn(&mut GeotdmConfig)| {
+        let mut config = model.config().clone();
+        change(&mut config);
+        GeotdmModel::new(config, parameters.clone()).is_err()
+    };
+    assert!(!refused(&|_| ()));
+    assert!(refused(&|config| config.network.extrapolation = None));
+    assert!(refused(&|config| config.network.prior = Prior::CentreOfMass));
+    assert!(refused(&|config| config.given_frames = GIVEN + 1));
+    let with = |change: &dyn Fn(&mut equidrift_geotdm::NodeForecast)| {
+        refused(&|config| {
+            config
+                .network
+                .extrapolation
+                .iter_mut()
+                .flat_map(|all| &mut all.classes)
+                .for_each(change);
+        })
+    };
+    assert!(with(&|class| class.scales[0] = 0.0));
+    assert!(with(&|class| class.weights[1].clear()));
+    assert!(FusedNetwork::new(&model.config().network, &parameters).is_ok());
+}
