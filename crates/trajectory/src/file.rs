@@ -6,7 +6,7 @@
 //! | `.extxyz .xyz` | [`Format::ExtXyz`] | elements, positions, cell, `time_fs` | Å, fs |
 //! | `.pdb .ent` | [`Format::Pdb`] | elements, names, bonds, positions to 0.001 Å, cell; one `MODEL` a frame | Å |
 //! | `.h5md .h5` | [`Format::H5md`] | elements, bonds, positions, cell, time | as its `unit` attributes say; Å and fs when written |
-//! | `.npz` | [`Format::Npz`] | elements `z`, `bonds`, positions `R`, `cell`, `dt_fs` | Å, fs |
+//! | `.npz` | [`Format::Npz`] | elements `z`, `bonds`, positions `R`, `cell`, `dt_fs`, `window` of samples | Å, fs |
 //!
 //! A file that is cut off or damaged gives [`TrajectoryError::Frame`] with the number of the frame; the frames before it
 //! have been read. A file is written under another name beside its place and renamed when it is complete.
@@ -109,6 +109,12 @@ trait FrameSource: Send {
 
 /// Where the frames of a format go.
 trait FrameSink: Send {
+    /// The next frame is the first of a sample, which begins at frame `window` of what it is a sample of, where that is known.
+    /// Only some formats can say so.
+    fn begin_sample(&mut self, window: Option<u64>) {
+        let _ = window;
+    }
+
     fn write(&mut self, frame: &Frame) -> Result<(), TrajectoryError>;
 
     /// Ends the file and puts it in its place.
@@ -239,6 +245,13 @@ impl TrajectoryWriter {
         };
         let stride = options.stride.max(1) as u64;
         Ok(Self { sink, atoms, selected, stride, given: 0, written: 0, path: path.to_owned() })
+    }
+
+    /// Says that the next frame is the first of a sample, and which frame of the reference it stands for, where that is known.
+    /// In `.npz` samples of equal length have an axis of their own and their frames stand in `window`; other formats have
+    /// samples one behind the other.
+    pub fn begin_sample(&mut self, window: Option<u64>) {
+        self.sink.begin_sample(window);
     }
 
     /// Writes a frame, if it is one of those to be written.

@@ -12,7 +12,7 @@ use equidrift_geotdm::{
 };
 use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 use equidrift_trajectory::nbody::System;
-use equidrift_trajectory::{Element, Topology, Trajectory, WriteOptions, file};
+use equidrift_trajectory::{Element, SampleSet, Selection, Topology, Trajectory, WriteOptions, file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,6 +22,16 @@ use crate::folder::small_model;
 /// Given and made frames of the models here.
 const GIVEN: usize = 3;
 const MADE: usize = 4;
+
+/// The samples of a file, one behind the other.
+fn joined(path: &Path) -> Trajectory {
+    let set = SampleSet::read(path, &Selection::All).unwrap();
+    let mut all = Trajectory::new(set.topology().clone());
+    for sample in set.trajectories() {
+        (0..sample.frames()).for_each(|frame| all.push(&sample.owned_frame(frame)).unwrap());
+    }
+    all
+}
 
 struct Workplace {
     folder: TempDir,
@@ -211,11 +221,27 @@ fn a_run_makes_a_model_folder_that_generates_trajectories() {
         (&summary["trajectories"], &summary["windows"], &summary["frames"], &summary["atoms"]),
         (&json!(12), &json!(3), &json!(4), &json!(5))
     );
-    let (next, truth) =
-        (file::read(&place.path("next.npz")).unwrap(), file::read(&place.path("truth.npz")).unwrap());
+    let (next, truth) = (joined(&place.path("next.npz")), file::read(&place.path("truth.npz")).unwrap());
     assert_eq!((next.frames(), truth.frames()), (48, 12));
     let follows = System::Springs.simulate(5, 9, 1).unwrap();
     assert_eq!(truth.frame(4), follows.trajectory().frame(3), "run 1, behind its three given frames");
+
+    // The file says itself which frames its samples stand for: those of a fourth run are not asked about.
+    let windows = SampleSet::read(&place.path("next.npz"), &Selection::All).unwrap();
+    let frames = follows.frames() as u64;
+    let places: Vec<u64> = (0..3).flat_map(|run| vec![run * frames + GIVEN as u64; 4]).collect();
+    assert_eq!(windows.windows(), Some(&places[..]));
+    let here = |line: &str| {
+        let mut command = equidrift();
+        let done = command.args(line.split_whitespace()).current_dir(place.folder.path()).output().unwrap();
+        assert_eq!(code(&done), 0, "{}", stderr(&done));
+        stdout(&done)
+    };
+    here("simulate springs --runs 4 --seed 9 -o reference.npz");
+    let judged = here("evaluate trajectories next.npz --reference reference.npz --condition-frames 3 --json");
+    let judged: Value = serde_json::from_str(&judged).unwrap();
+    let forecast = &judged["forecast"];
+    assert_eq!((&forecast["windows"], &forecast["rows"][0]["samples_per_window"]), (&json!(3), &json!(4)));
 }
 
 #[test]
@@ -309,7 +335,7 @@ fn the_model_goes_on_from_the_frames_it_made() {
     let model = place.springs();
     let frames = |output: &str, line: &str| {
         place.drawn(&model, output, &format!("{SPRINGS} {line}"));
-        file::read(&place.path(output)).unwrap()
+        joined(&place.path(output))
     };
     let (short, long) = (frames("short.npz", ""), frames("long.npz", "--horizon 10 --with-given"));
     assert_eq!((short.frames(), long.frames()), (12 * MADE, 12 * (GIVEN + 10)));
@@ -349,7 +375,7 @@ fn molecules_come_from_files_of_any_format() {
     assert_eq!(next.times()[..5], [61.0, 63.0, 65.0, 67.0, 61.0], "the last given frame is at 59 fs");
     // The same atoms from an XTC and a topology: rounded to a thousandth of a nanometre, if that.
     place.drawn(&model, "other.npz", "--from ethane.xtc --topology ethane.pdb --num 3");
-    assert_eq!(file::read(&place.path("other.npz")).unwrap().frames(), 3 * MADE);
+    assert_eq!(joined(&place.path("other.npz")).frames(), 3 * MADE);
     assert_refused(&place.generate(&model, "x.xtc", "--from ethane.xtc"), 3, "--topology");
 
     let windows = "--from ethane.npz --windows 4 --part test --num 2 --horizon 3 --truth truth.xtc";
@@ -407,7 +433,7 @@ fn unconditional_models_make_ensembles() {
     let model = place.model("free", kind, Prior::JointCentre, Some(1.0));
     place.molecule("ethane.npz", &[1, 6, 6, 1], 1);
     place.drawn(&model, "ensemble.npz", "--from ethane.npz --num 6 --seed 3");
-    let ensemble = file::read(&place.path("ensemble.npz")).unwrap();
+    let ensemble = joined(&place.path("ensemble.npz"));
     assert_eq!(ensemble.frames(), 6 * MADE);
     for sample in 0..6 {
         let mut one = ensemble.window(sample * MADE, (sample + 1) * MADE);
@@ -417,7 +443,7 @@ fn unconditional_models_make_ensembles() {
     }
     let sharded = place.drawn(&model, "part.npz", "--from ethane.npz --num 6 --seed 3 --shard 2/3 --batch 1");
     assert!(!sharded.is_empty());
-    let part = file::read(&place.path("part.npz")).unwrap();
+    let part = joined(&place.path("part.npz"));
     assert_eq!(part.coordinates(), ensemble.window(4 * MADE, 6 * MADE).coordinates());
     assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz --horizon 9"), 2, "horizon");
 
@@ -434,8 +460,7 @@ fn walkers_are_in_the_plane() {
     place.walkers(26);
     let model = place.model("walk", SystemKind::Pedestrians { most: 2 }, Prior::CentreOfMass, None);
     place.drawn(&model, "walk.npz", "--from walk.csv --windows 3 --num 2 --truth truth.npz");
-    let (walk, truth) =
-        (file::read(&place.path("walk.npz")).unwrap(), file::read(&place.path("truth.npz")).unwrap());
+    let (walk, truth) = (joined(&place.path("walk.npz")), file::read(&place.path("truth.npz")).unwrap());
     assert_eq!((walk.frames(), walk.atoms(), truth.frames()), (72, 1, 36));
     assert_eq!(truth.frame(0)[0], [4.0, 1.0, 0.0], "the ninth frame of the first walker");
     assert!(walk.positions().iter().all(|point| point[2] == 0.0));
@@ -537,7 +562,7 @@ fn models_of_other_things_are_told_apart() {
     )
     .unwrap();
     place.drawn(&springs, "asked.npz", "--config request.json --num 3");
-    assert_eq!(file::read(&place.path("asked.npz")).unwrap().frames(), 2 * 3 * 3);
+    assert_eq!(joined(&place.path("asked.npz")).frames(), 2 * 3 * 3);
     fs::write(&request, r#"{"trajectories": {"sauce": {}}}"#).unwrap();
     assert_refused(&place.generate(&springs, "x.xtc", "--config request.json"), 3, "sauce");
 }

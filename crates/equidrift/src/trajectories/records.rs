@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use equidrift_trajectory::file::{NumpyArchive, ReadOptions};
 use equidrift_trajectory::{Format, Frame, TrajectoryReader, TrajectoryWriter, WriteOptions};
 
 use super::starts::Starts;
@@ -49,6 +50,7 @@ pub(crate) fn write_trajectories(
     for window in windows_of_samples {
         let mut count = [0; 4];
         records.read_exact(&mut count).map_err(read)?;
+        writer.begin_sample(starts.place(window, first));
         for t in 0..u32::from_le_bytes(count) {
             records.read_exact(&mut row).map_err(read)?;
             let numbers: Vec<f32> = row.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
@@ -76,15 +78,25 @@ pub(crate) fn merge_trajectories(
         if manifest.tally.samples == manifest.tally.diverged {
             continue; // nothing in it but a head, if that
         }
-        let reader = TrajectoryReader::open(path)?;
-        let writer = match &mut writer {
-            Some(writer) => writer,
-            none => {
-                none.insert(TrajectoryWriter::create(output, reader.topology(), &WriteOptions::default())?)
+        let windows = sample_windows(path)?;
+        // Only arrays tell samples apart.
+        for run in 0..windows.as_ref().map_or(1, Vec::len) {
+            let reader =
+                TrajectoryReader::open_with(path, ReadOptions { run: windows.is_some().then_some(run) })?;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => none.insert(TrajectoryWriter::create(
+                    output,
+                    reader.topology(),
+                    &WriteOptions::default(),
+                )?),
+            };
+            if let Some(windows) = &windows {
+                writer.begin_sample(windows[run]);
             }
-        };
-        for frame in reader {
-            writer.write(&frame?)?;
+            for frame in reader {
+                writer.write(&frame?)?;
+            }
         }
     }
     match writer {
@@ -101,4 +113,19 @@ pub(crate) fn merge_trajectories(
     merged.progress = Progress::Complete;
     merged.write(output)?;
     Ok(merged)
+}
+
+/// The samples of a file of arrays, each with the frame at which it begins, where the file says so; `None` of other formats.
+fn sample_windows(path: &Path) -> Result<Option<Vec<Option<u64>>>, Error> {
+    if Format::of_path(path)? != Format::Npz {
+        return Ok(None);
+    }
+    let samples = equidrift_trajectory::file::runs(path)?.unwrap_or(1) as usize;
+    let archive = NumpyArchive::open(path)?;
+    if !archive.has("window") {
+        return Ok(Some(vec![None; samples]));
+    }
+    let (_, mut windows) = archive.array("window")?;
+    windows.resize(samples, f64::NAN);
+    Ok(Some(windows.into_iter().map(|window| (window >= 0.0).then_some(window as u64)).collect()))
 }

@@ -21,6 +21,9 @@ pub(crate) struct Start {
     /// Time of the last given frame, femtoseconds.
     time: Option<f64>,
     cell: Option<Cell>,
+    /// The frame of the source that is the first to be made, from 0, and how many frames of the source are from one made frame
+    /// to the next; `None` where frames are not numbered.
+    place: Option<(u64, u64)>,
     /// What followed, `[T, N, D]`; empty where it is not known.
     pub(crate) truth: Vec<f64>,
 }
@@ -92,7 +95,7 @@ impl Starts {
                         let positions: Vec<f64> = (0..SPAN)
                             .flat_map(|t| group.iter().flat_map(move |track| track[t].map(f64::from)))
                             .collect();
-                        windows.push(frames.start(graph, &positions, 2, None)?);
+                        windows.push(frames.start(graph, &positions, 2, None, None)?);
                     }
                 }
                 // Only the walker who is asked about is written.
@@ -124,6 +127,12 @@ impl Starts {
             point
         };
         (0..self.topology.atoms()).map(point).collect()
+    }
+
+    /// The frame of the source that stands where made frame `frame` behind window `window` does.
+    pub(crate) fn place(&self, window: usize, frame: i64) -> Option<u64> {
+        let (first, every) = self.windows[window].place?;
+        first.checked_add_signed(frame * every as i64)
     }
 
     /// What followed each window, one after the other, as a trajectory; `None` where it is not known.
@@ -162,6 +171,7 @@ impl Frames {
         positions: &[f64],
         dimensions: usize,
         at: Option<(f64, Option<Cell>)>,
+        place: Option<(u64, u64)>,
     ) -> Result<Start, Error> {
         let row = graph.nodes() * dimensions;
         let (given, rest) = positions.split_at(self.given * row);
@@ -175,6 +185,7 @@ impl Frames {
             system,
             time,
             cell,
+            place,
             truth: if truth.len() == self.horizon * row { truth } else { Vec::new() },
         })
     }
@@ -197,7 +208,7 @@ fn of_bodies(runs: &[nbody::Run], request: &TrajectoryRequest, frames: Frames) -
     let bodies = runs.first().map_or(0, nbody::Run::bodies);
     let mut windows = Vec::with_capacity(runs.len());
     let mut step = None;
-    for run in runs {
+    for (number, run) in runs.iter().enumerate() {
         let kept = run.frames().div_ceil(every);
         if kept < frames.given {
             let (path, needed) = (Path::new("simulation").to_owned(), frames.given);
@@ -209,7 +220,9 @@ fn of_bodies(runs: &[nbody::Run], request: &TrajectoryRequest, frames: Frames) -
         let times = run.trajectory();
         step = times.time_step().map(|step| step * every as f64);
         let given = frames.given.checked_sub(1).and_then(|t| Some((*times.times().get(t * every)?, None)));
-        windows.push(frames.start(Arc::new(SystemGraph::of_bodies(run)?), &positions, 3, given)?);
+        let first = number * run.frames() + frames.given * every;
+        let place = Some((first as u64, every as u64));
+        windows.push(frames.start(Arc::new(SystemGraph::of_bodies(run)?), &positions, 3, given, place)?);
     }
     Ok(Starts { windows, topology: Topology::unknown(bodies), step })
 }
@@ -223,6 +236,8 @@ fn of_molecules(
     let mut windows = Vec::new();
     let topology = runs.first().map(|run| run.trajectory.topology().clone()).unwrap_or_default();
     let mut steps = Vec::new();
+    // Frames of several files have no common numbers.
+    let only = runs.len() == 1;
     for run in runs {
         if run.trajectory.topology() != &topology {
             return Err(Error::OtherMolecule { path: run.path.clone() });
@@ -256,13 +271,16 @@ fn of_molecules(
                     return Err(Error::TooFewFrames { path: run.path.clone(), needed, found: kept });
                 };
                 let window = run.trajectory.window(first, last + 1).strided(every);
-                windows.push(molecular_start(run, &window, 0, given, frames)?);
+                let place = only.then_some(((last + every) as u64, every as u64));
+                windows.push(molecular_start(run, &window, (0, given), frames, place)?);
                 continue;
             }
             Some(count) => evenly(from, to + 1 - needed, count),
         };
         for start in starts {
-            windows.push(molecular_start(run, &thin, start, needed, frames)?);
+            // Of an ensemble nothing is a forecast of the file.
+            let place = (only && given > 0).then_some((((start + given) * every) as u64, every as u64));
+            windows.push(molecular_start(run, &thin, (start, needed), frames, place)?);
         }
     }
     let step =
@@ -273,9 +291,9 @@ fn of_molecules(
 fn molecular_start(
     run: &MolecularRun,
     trajectory: &Trajectory,
-    start: usize,
-    length: usize,
+    (start, length): (usize, usize),
     frames: Frames,
+    place: Option<(u64, u64)>,
 ) -> Result<Start, Error> {
     let positions: Vec<f64> = (start..start + length)
         .flat_map(|t| trajectory.frame(t).as_flattened().iter().map(|&x| f64::from(x)))
@@ -283,7 +301,7 @@ fn molecular_start(
     let last = (start + frames.given).checked_sub(1).filter(|_| frames.given > 0);
     let at =
         last.and_then(|last| Some((*trajectory.times().get(last)?, trajectory.cells().get(last).copied())));
-    frames.start(run.graph.clone(), &positions, 3, at)
+    frames.start(run.graph.clone(), &positions, 3, at, place)
 }
 
 /// Every how many frames of a file are as far apart as those the model was trained on.

@@ -164,12 +164,7 @@ fn misfits_are_errors() {
     assert!(refused(&|config| config.given_frames = GIVEN + 1));
     let with = |change: &dyn Fn(&mut equidrift_geotdm::NodeForecast)| {
         refused(&|config| {
-            config
-                .network
-                .extrapolation
-                .iter_mut()
-                .flat_map(|all| &mut all.classes)
-                .for_each(change);
+            config.network.extrapolation.iter_mut().flat_map(|all| &mut all.classes).for_each(change);
         })
     };
     assert!(with(&|class| class.scales[0] = 0.0));

@@ -7,6 +7,7 @@
 //! | `bonds` | `[B, 2]` | atoms from 0 |
 //! | `dt_fs` or `dt_ps` | scalar | time from frame to frame |
 //! | `cell` | `[T, 3, 3]` or `[3, 3]` | edge vectors as rows, ångström |
+//! | `window` | `[run]` | of samples: the frame of the reference at which each begins |
 //!
 //! Positions are read frame by frame, whatever their number. (The crate `molecule` reads arrays of weights in a way of its
 //! own; NumPy's Rust crate would take a stated shape at its word and reserve memory for it.)

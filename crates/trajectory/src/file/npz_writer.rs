@@ -25,6 +25,8 @@ pub(super) struct NpzSink {
     frames: u64,
     times: Vec<f64>,
     cells: Vec<f64>,
+    /// First frame of each sample, and the frame of the reference that it stands for.
+    samples: Vec<(u64, Option<u64>)>,
     table: ZipTable,
 }
 
@@ -41,8 +43,39 @@ impl NpzSink {
             frames: 0,
             times: Vec::new(),
             cells: Vec::new(),
+            samples: Vec::new(),
             table: ZipTable::default(),
         })
+    }
+
+    /// Samples, and frames of each: those that were begun, if they are of one length and have no cells that change; else all
+    /// frames are one sample.
+    fn layout(&self) -> (u64, u64) {
+        let count = self.samples.len() as u64;
+        if count == 0 || !self.frames.is_multiple_of(count) || self.one_cell().is_none() {
+            return (1, self.frames);
+        }
+        let each = self.frames / count;
+        let even = self.samples.iter().zip(0..).all(|((first, _), sample)| *first == sample * each);
+        if even { (count, each) } else { (1, self.frames) }
+    }
+
+    /// The cell that all frames have, or nothing if none has one; `None` if they differ.
+    fn one_cell(&self) -> Option<&[f64]> {
+        let first = self.cells.get(..9).unwrap_or_default();
+        let same = self.cells.is_empty()
+            || self.cells.len() as u64 == 9 * self.frames && self.cells.chunks(9).all(|cell| cell == first);
+        same.then_some(first)
+    }
+
+    /// The time from frame to frame, if it is known and the same everywhere.
+    fn step(&self, each: u64) -> Option<f64> {
+        if self.times.len() as u64 != self.frames || each == 0 {
+            return None;
+        }
+        let mut steps = self.times.chunks(each as usize).map(even_step);
+        let first = steps.next()??;
+        steps.all(|step| step.is_some_and(|step| (step - first).abs() <= 1e-6 * first)).then_some(first)
     }
 
     fn add(
@@ -63,6 +96,10 @@ fn doubles(numbers: &[f64]) -> Vec<u8> {
 }
 
 impl FrameSink for NpzSink {
+    fn begin_sample(&mut self, window: Option<u64>) {
+        self.samples.push((self.frames, window));
+    }
+
     fn write(&mut self, frame: &Frame) -> Result<(), TrajectoryError> {
         let bytes: Vec<u8> =
             frame.positions.as_flattened().iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -74,11 +111,14 @@ impl FrameSink for NpzSink {
         Ok(())
     }
 
-    /// `dt_fs` is written if the times are evenly spaced, `cell` if every frame has one.
+    /// `dt_fs` is written if the times are evenly spaced, `cell` if every frame has one, `window` if that of every sample is
+    /// known.
     fn finish(mut self: Box<Self>) -> Result<(), TrajectoryError> {
         let atoms = self.topology.atoms() as u64;
         let mut checksum = Crc::new();
-        let array_header = header_bytes("<f4", &[self.frames, atoms, 3]);
+        let (samples, each) = self.layout();
+        let shape = [samples, each, atoms, 3];
+        let array_header = header_bytes("<f4", if samples == 1 { &shape[1..] } else { &shape });
         checksum.update(&array_header);
         checksum.combine(&self.checksum);
         let size = ARRAY_HEADER + 12 * self.frames * atoms;
@@ -89,10 +129,18 @@ impl FrameSink for NpzSink {
             self.topology.bonds().as_flattened().iter().flat_map(|atom| atom.to_le_bytes()).collect();
         let count = self.topology.bonds().len() as u64;
         self.add("bonds.npy", "<i4", &[count, 2], &bonds)?;
-        if let Some(step) = even_step(&self.times).filter(|_| self.times.len() as u64 == self.frames) {
+        if let Some(step) = self.step(each) {
             self.add("dt_fs.npy", "<f8", &[], &doubles(&[step]))?;
         }
-        if self.frames > 0 && self.cells.len() as u64 == 9 * self.frames {
+        let windows: Option<Vec<u64>> = self.samples.iter().map(|(_, window)| *window).collect();
+        if let Some(windows) = windows.filter(|windows| windows.len() as u64 == samples) {
+            let bytes: Vec<u8> = windows.iter().flat_map(|window| window.to_le_bytes()).collect();
+            self.add("window.npy", "<u8", &[samples], &bytes)?;
+        }
+        let one = self.one_cell().filter(|cell| samples > 1 && !cell.is_empty()).map(doubles);
+        if let Some(cell) = one {
+            self.add("cell.npy", "<f8", &[3, 3], &cell)?;
+        } else if self.frames > 0 && self.cells.len() as u64 == 9 * self.frames {
             let cells = doubles(&self.cells);
             self.add("cell.npy", "<f8", &[self.frames, 3, 3], &cells)?;
         }
