@@ -13,7 +13,7 @@ use crate::denoising_loss::CountedNodes;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
 use crate::model::GeotdmModel;
-use crate::network_config::{Lengths, NetworkConfig, Prediction, Prior};
+use crate::network_config::{Lengths, NetworkConfig, Prior};
 
 /// What data-parallel training puts before a parameter's name.
 const DATA_PARALLEL: &str = "module.";
@@ -126,7 +126,6 @@ impl Settings {
                 lengths,
                 prior,
                 extrapolation: None,
-                prediction: Prediction::Noise,
             },
             systems: None,
             time_step: None,

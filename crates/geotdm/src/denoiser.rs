@@ -4,15 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use equidrift_sampler::path::Path;
 use equidrift_sampler::{DenoiseError, Denoiser, Layout, PredictionKind, State};
 
-use crate::diffusion::TrajectoryDiffusion;
+use crate::diffusion::{Level, TrajectoryDiffusion};
 use crate::error::GeotdmError;
 use crate::fused::{FusedNetwork, NoisySystem};
 use crate::network::GeotdmNetwork;
 use crate::system_batch::{RowGroup, SystemBatch};
-use crate::system_group::from_host;
 
 /// A GeoTDM network as a [`Denoiser`] of one component: the positions of all nodes in all made frames, as
 /// [`SystemBatch`] lays them out. It returns the noise.
@@ -82,41 +80,20 @@ impl GeotdmDenoiser {
         self.reference.as_ref()
     }
 
-    /// The noise in `positions` `[B, width]` that predictions of the network mean.
-    fn noise_of(
-        &self,
-        prediction: Tensor<2>,
-        positions: &Tensor<2>,
-        origins: &[usize],
-        times: &[f64],
-    ) -> Tensor<2> {
-        let kind = self.network.config().prediction;
-        if kind.is_noise() {
-            return prediction;
-        }
-        let (device, dtype) = (prediction.device(), prediction.dtype());
-        let state = match &self.reference {
-            Some(reference) => {
-                let places: Vec<i64> = origins.iter().map(|&origin| origin as i64).collect();
-                let places = Tensor::<1, Int>::from_data(
-                    TensorData::new(places, [origins.len()]),
-                    &reference.device(),
-                );
-                let reference = reference.clone().select(0, places);
-                let here =
-                    if reference.device() == device { reference } else { reference.to_device(&device) };
-                positions.clone() - if here.dtype() == dtype { here } else { here.cast(dtype) }
-            }
-            None => positions.clone(),
+    /// What the network is given of positions: themselves, or with an extrapolated prior their deviations from the forecast.
+    fn seen(&self, positions: &Tensor<2>, origins: &[usize]) -> Tensor<2> {
+        let Some(reference) =
+            self.reference.as_ref().filter(|_| self.network.config().extrapolation.is_some())
+        else {
+            return positions.clone();
         };
-        let parts: Vec<(f64, f64)> = times
-            .iter()
-            .map(|&t| kind.to_noise(self.diffusion.path.alpha(t), self.diffusion.path.sigma(t)))
-            .collect();
-        let column = |of: fn(&(f64, f64)) -> f64| {
-            from_host::<2>(parts.iter().map(of).collect(), [times.len(), 1], &device, dtype)
-        };
-        state * column(|of| of.0) + prediction * column(|of| of.1)
+        let places: Vec<i64> = origins.iter().map(|&origin| origin as i64).collect();
+        let places = TensorData::new(places, [origins.len()]);
+        let rows = reference.clone().select(0, Tensor::<1, Int>::from_data(places, &reference.device()));
+        let device = positions.device();
+        let here = if rows.device() == device { rows } else { rows.to_device(&device) };
+        let dtype = positions.dtype();
+        positions.clone() - if here.dtype() == dtype { here } else { here.cast(dtype) }
     }
 
     /// Which system each row of a state is, through any selection of rows; or what does not fit.
@@ -156,7 +133,7 @@ impl GeotdmDenoiser {
         times: &[f64],
     ) -> Result<Vec<Tensor<2>>, DenoiseError> {
         let given = &state.components[0].values;
-        let rows = given.clone().try_into_vec_as::<f32>();
+        let rows = self.seen(given, origins).try_into_vec_as::<f32>();
         let rows = rows.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
         let width = self.batch.width();
         let positions: Vec<Vec<f32>> = rows
@@ -171,7 +148,7 @@ impl GeotdmDenoiser {
             .map(|((positions, &origin), &time)| NoisySystem {
                 system: &self.batch.systems()[origin],
                 positions,
-                time: self.diffusion.label_at(time),
+                level: self.diffusion.level_at(time),
             })
             .collect();
         let found = network.denoise(&noisy, threads);
@@ -181,8 +158,7 @@ impl GeotdmDenoiser {
             self.batch.fill_row(row, values, origin);
         }
         let data = TensorData::new(padded, given.dims());
-        let prediction = Tensor::from_data(data, (&given.device(), given.dtype()));
-        Ok(vec![self.noise_of(prediction, given, origins, times)])
+        Ok(vec![Tensor::from_data(data, (&given.device(), given.dtype()))])
     }
 }
 
@@ -209,13 +185,18 @@ impl Denoiser for GeotdmDenoiser {
         let (state_device, state_dtype) = (given.device(), given.dtype());
         let on_device = if state_device == *device { given.clone() } else { given.clone().to_device(device) };
         let values = if state_dtype == dtype { on_device } else { on_device.cast(dtype) };
-        let predictions = groups.iter().map(|of| {
-            let labels: Vec<f64> = of.rows.iter().map(|&row| self.diffusion.label_at(times[row])).collect();
-            Ok(self.network.denoise(&of.group, self.batch.take(&values, of), &labels)?.prediction)
+        let values = self.seen(&values, &origins);
+        let noises = groups.iter().map(|of| {
+            let values = self.batch.take(&values, of);
+            let levels: Vec<Level> = of.rows.iter().map(|&row| self.diffusion.level_at(times[row])).collect();
+            if of.group.forecast.is_some() {
+                return Ok(self.network.denoise_deviations(&of.group, values, &levels)?.noise);
+            }
+            let labels: Vec<f64> = levels.iter().map(|level| level.label).collect();
+            Ok(self.network.denoise(&of.group, values, &labels)?.noise)
         });
-        let predictions = predictions.collect::<Result<Vec<_>, GeotdmError>>().map_err(engine)?;
-        let prediction = self.batch.join(groups, predictions);
-        let noise = self.noise_of(prediction, &values, &origins, times);
+        let noises = noises.collect::<Result<Vec<_>, GeotdmError>>().map_err(engine)?;
+        let noise = self.batch.join(groups, noises);
         let noise = if state_dtype == dtype { noise } else { noise.cast(state_dtype) };
         Ok(vec![if state_device == *device { noise } else { noise.to_device(&state_device) }])
     }

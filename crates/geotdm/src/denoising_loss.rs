@@ -6,7 +6,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::diffusion::TrajectoryDiffusion;
+use crate::diffusion::{Level, TrajectoryDiffusion};
 use crate::error::GeotdmError;
 use crate::network::{Denoised, GeotdmNetwork};
 use crate::network_config::Prior;
@@ -23,8 +23,8 @@ pub struct NoisedGroup {
     pub noise: Tensor<3>,
     /// z at the levels of the systems.
     pub state: Tensor<3>,
-    /// What the network is to predict of it.
-    pub target: Tensor<3>,
+    /// With an extrapolated prior: √ᾱ ε − √(1 − ᾱ) z_0, which the network predicts.
+    pub v: Option<Tensor<3>>,
     /// The levels.
     pub levels: Vec<usize>,
 }
@@ -53,9 +53,9 @@ impl NoisedGroup {
             None => start,
         };
         let state = state(diffusion, &start, &noise, levels)?;
-        let target = |k: usize| network.config().prediction.target(diffusion.signal(k), diffusion.noise(k));
-        let target = combined(&noise, &start, levels, &|k| target(k).0, &|k| target(k).1);
-        Ok(Self { reference, start, noise, state, target, levels: levels.to_vec() })
+        let v = || combined(&noise, &start, levels, &|k| diffusion.signal(k), &|k| -diffusion.noise(k));
+        let v = group.forecast.is_some().then(v);
+        Ok(Self { reference, start, noise, state, v, levels: levels.to_vec() })
     }
 
     /// What the network makes of it.
@@ -68,33 +68,41 @@ impl NoisedGroup {
         diffusion: &TrajectoryDiffusion,
         group: &SystemGroup,
     ) -> Result<Denoised, GeotdmError> {
-        let labels: Vec<f64> = self.levels.iter().map(|&k| diffusion.label(k)).collect();
-        let seen = match &self.reference {
-            Some(reference) => self.state.clone() + reference.clone(),
-            None => self.state.clone(),
-        };
-        network.denoise(group, seen, &labels)
+        denoise_state(network, diffusion, group, self.reference.as_ref(), &self.state, &self.levels)
     }
 
-    /// The noise that a prediction of the network means.
-    #[must_use]
-    pub fn noise_of(
-        &self,
-        network: &GeotdmNetwork,
-        diffusion: &TrajectoryDiffusion,
-        denoised: &Denoised,
-    ) -> Tensor<3> {
-        predicted_noise(network, diffusion, &self.state, &denoised.prediction, &self.levels)
-    }
-
-    /// The mean squared error of each node, `[G, N]`.
+    /// The mean squared error of each node, `[G, N]`: of the noise, or of v with an extrapolated prior.
     #[must_use]
     pub fn node_losses(&self, denoised: &Denoised, group: &SystemGroup) -> Tensor<2> {
         let [g, _, dimensions] = group.shape();
         let numbers = group.frames() * dimensions;
-        let squares = (self.target.clone() - denoised.prediction.clone()).square();
-        squares.reshape([g, group.nodes(), numbers]).mean_dim(2).reshape([g, group.nodes()])
+        let errors = match (&self.v, &denoised.v) {
+            (Some(v), Some(found)) => v.clone() - found.clone(),
+            _ => self.noise.clone() - denoised.noise.clone(),
+        };
+        errors.square().reshape([g, group.nodes(), numbers]).mean_dim(2).reshape([g, group.nodes()])
     }
+}
+
+/// What the network makes of states `z` at a level for each system, whatever the prior.
+pub(crate) fn denoise_state(
+    network: &GeotdmNetwork,
+    diffusion: &TrajectoryDiffusion,
+    group: &SystemGroup,
+    reference: Option<&Tensor<3>>,
+    z: &Tensor<3>,
+    levels: &[usize],
+) -> Result<Denoised, GeotdmError> {
+    if group.forecast.is_some() {
+        let levels: Vec<Level> = levels.iter().map(|&k| diffusion.level(k)).collect();
+        return network.denoise_deviations(group, z.clone(), &levels);
+    }
+    let seen = match reference {
+        Some(reference) => z.clone() + reference.clone(),
+        None => z.clone(),
+    };
+    let labels: Vec<f64> = levels.iter().map(|&k| diffusion.label(k)).collect();
+    network.denoise(group, seen, &labels)
 }
 
 /// States of data and noise at a level for each system.
@@ -109,22 +117,6 @@ pub(crate) fn state(
         return Err(GeotdmError::Count { what: "levels of systems", expected, found });
     }
     Ok(combined(start, noise, levels, &|k| diffusion.signal(k), &|k| diffusion.noise(k)))
-}
-
-/// The noise in `state` that a prediction of the network means.
-pub(crate) fn predicted_noise(
-    network: &GeotdmNetwork,
-    diffusion: &TrajectoryDiffusion,
-    state: &Tensor<3>,
-    prediction: &Tensor<3>,
-    levels: &[usize],
-) -> Tensor<3> {
-    let kind = network.config().prediction;
-    if kind.is_noise() {
-        return prediction.clone();
-    }
-    let parts = |k: usize| kind.to_noise(diffusion.signal(k), diffusion.noise(k));
-    combined(state, prediction, levels, &|k| parts(k).0, &|k| parts(k).1)
 }
 
 /// `a(k) x + b(k) y`, at a level for each system.

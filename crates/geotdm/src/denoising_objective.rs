@@ -211,9 +211,7 @@ impl<'a> DenoisingObjective<'a> {
             .map(|((_, example), draw)| NoisyExample {
                 example,
                 noise: &draw.noise,
-                signal: self.diffusion.signal(draw.level),
-                deviation: self.diffusion.noise(draw.level),
-                time: self.diffusion.label(draw.level),
+                level: self.diffusion.level(draw.level),
             })
             .collect();
         network.loss_and_gradient(&noisy, self.counted, 1.0 / batch as f64, gradient)

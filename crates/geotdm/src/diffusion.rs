@@ -7,7 +7,7 @@
 //! On the clock of the sampler core level k stands at t = (k + 1) / T.
 
 use equidrift_sampler::PathConfig;
-use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
+use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm, Path};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
@@ -34,6 +34,25 @@ pub struct Posterior {
     pub variance: f64,
     /// The logarithm of the variance, that of level 1 in place of that of level 0.
     pub log_variance: f64,
+}
+
+/// A moment of the diffusion.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// What the network is told.
+    pub label: f64,
+    /// Coefficient of the data.
+    pub signal: f64,
+    /// Standard deviation of the noise.
+    pub deviation: f64,
+}
+
+impl Level {
+    /// v of data and noise (Salimans & Ho 2022): `signal ε - deviation z_0`.
+    #[must_use]
+    pub fn v(self, data: f64, noise: f64) -> f64 {
+        self.signal * noise - self.deviation * data
+    }
 }
 
 impl TrajectoryDiffusion {
@@ -100,6 +119,18 @@ impl TrajectoryDiffusion {
         let level = place.round();
         let place = if (place - level).abs() < 1e-9 { level } else { place };
         self.time_scale * place.max(0.0)
+    }
+
+    /// Level k.
+    #[must_use]
+    pub fn level(&self, k: usize) -> Level {
+        Level { label: self.label(k), signal: self.signal(k), deviation: self.noise(k) }
+    }
+
+    /// Time t of the sampler's clock.
+    #[must_use]
+    pub fn level_at(&self, t: f64) -> Level {
+        Level { label: self.label_at(t), signal: self.path.alpha(t), deviation: self.path.sigma(t) }
     }
 
     /// The coefficient of the data at level k, √ᾱ.

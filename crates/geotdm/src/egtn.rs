@@ -20,6 +20,14 @@ pub enum Half {
 /// relative to the mean of the input positions over nodes and frames.
 pub type LayerWatcher<'a> = &'a mut dyn FnMut(usize, Half, &Tensor<3>, &Tensor<3>);
 
+/// How far positions follow what the layers make of them, and the sum of that: where the prior is a linear forecast.
+pub(crate) struct Motion {
+    /// Factor of the way, `[G, N n, D]`.
+    pub(crate) mobility: Tensor<3>,
+    /// The way without it, `[G, N n, D]`; begins with 0.
+    pub(crate) way: Tensor<3>,
+}
+
 /// The layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Egtn {
@@ -61,15 +69,28 @@ impl Egtn {
         mut x: Tensor<3>,
         group: &SystemGroup,
         frames: usize,
+        mut motion: Option<&mut Motion>,
         watch: Option<LayerWatcher<'_>>,
     ) -> (Tensor<3>, Tensor<3>) {
         let mut watch = watch;
+        let mut move_on = |from: Tensor<3>, to: Tensor<3>| match motion.as_mut() {
+            None => to,
+            Some(motion) => {
+                let step = to - from.clone();
+                motion.way = motion.way.clone() + step.clone();
+                from + step * motion.mobility.clone()
+            }
+        };
         for (number, (spatial, temporal)) in self.layers.iter().enumerate() {
+            let from = x.clone();
             (h, x) = spatial.forward(h, x, &group.edges, group.edge_features.as_ref());
+            x = move_on(from, x);
             if let Some(watch) = watch.as_mut() {
                 watch(number, Half::Spatial, &h, &x);
             }
+            let from = x.clone();
             (h, x) = temporal.forward(h, x, frames);
+            x = move_on(from, x);
             if let Some(watch) = watch.as_mut() {
                 watch(number, Half::Temporal, &h, &x);
             }

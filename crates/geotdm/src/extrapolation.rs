@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The weights are those of least squares over the training windows and d_s the root mean square of what they leave, so that
-//! z_0 has variance 1 in every frame and the diffusion ends in what the data look like. The network sees `z + x_ref`: the
-//! trajectory with its deviation from the forecast drawn larger. Weights act on vectors and d_s is a number, so everything
+//! z_0 has variance 1 in every frame and the diffusion ends in what the data look like. The network is shown
+//! `x_ref + √ᾱ d z`, the best linear guess of the positions: with much noise the forecast itself, with little the trajectory, in
+//! the lengths of the system at every level. Weights act on vectors and d_s is a number, so everything
 //! turns, mirrors and moves with the given frames, as with the learned prior, of which this is a fixed member: there the
 //! weights come of a network (Han et al., NeurIPS 2024, section 4.3). Flow models of trajectories start from forecasts, too
 //! (STFlow, arXiv 2505.18647).

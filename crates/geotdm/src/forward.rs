@@ -120,7 +120,7 @@ impl GroupTask<'_> {
         let noised = NoisedGroup::new(network, diffusion, group, tensor(clean), tensor(noise), &self.levels)?;
         let denoised = noised.denoise(network, diffusion, group)?;
         let losses = to_host("losses", noised.node_losses(&denoised, group))?;
-        let noise_found = to_host("the noise", noised.noise_of(network, diffusion, &denoised))?;
+        let noise_found = to_host("the noise", denoised.noise)?;
         let reference = noised.reference.map(|reference| to_host("the reference", reference)).transpose()?;
         let (start, state) = (to_host("the data", noised.start)?, to_host("the states", noised.state)?);
         let displacement = to_host("the noise", denoised.displacement)?;

@@ -60,7 +60,7 @@ impl LearnedPrior {
             all => group.some_frames(features, all, 0, frames),
         };
         let h = in_all_frames(self.input.over_features(features, None), group.nodes(), frames);
-        let (h, y) = self.egtn.forward(h, given, group, frames, watch);
+        let (h, y) = self.egtn.forward(h, given, group, frames, None, watch);
 
         let [g, _, dimensions] = y.dims();
         let sequences = g * group.nodes();

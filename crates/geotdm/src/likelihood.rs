@@ -9,7 +9,7 @@
 
 use std::f64::consts::PI;
 
-use crate::denoising_loss::{predicted_noise, state};
+use crate::denoising_loss::{denoise_state, state};
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
 use crate::network::GeotdmNetwork;
@@ -95,15 +95,9 @@ impl VariationalBound {
             let drawn = tensor("numbers of noise", noise(k))?;
             let drawn = if subspace { without_joint_mean(drawn) } else { drawn };
             let z = state(diffusion, &start, &drawn, &vec![k; group.systems()])?;
-            let seen = match &reference {
-                Some(reference) => z.clone() + reference.clone(),
-                None => z.clone(),
-            };
-            let labels = vec![diffusion.label(k); group.systems()];
-            let prediction = network.denoise(group, seen, &labels)?.prediction;
             let levels = vec![k; group.systems()];
-            let predicted =
-                to_host("the noise", predicted_noise(network, diffusion, &z, &prediction, &levels))?;
+            let predicted = denoise_state(network, diffusion, group, reference.as_ref(), &z, &levels)?.noise;
+            let predicted = to_host("the noise", predicted)?;
             let (z, drawn) = (to_host("the states", z)?, to_host("the noise", drawn)?);
             for row in 0..rows {
                 let of = |values: &[f64]| values[row * width..][..width].to_vec();

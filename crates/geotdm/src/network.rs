@@ -4,10 +4,12 @@ use burn::tensor::{DType, Device, Gradients, Tensor};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::{Linear, ParameterReader, ParameterTracker, TrackedParameters, sinusoid_of_both_ends};
 
-use crate::egtn::{Egtn, LayerWatcher, in_all_frames};
+use crate::diffusion::Level;
+use crate::egtn::{Egtn, LayerWatcher, Motion, in_all_frames};
 use crate::error::GeotdmError;
 use crate::learned_prior::LearnedPrior;
 use crate::network_config::{NetworkConfig, Prior};
+use crate::parameters::NOISE_GATE;
 use crate::system_group::{SystemGroup, from_host, without_joint_mean};
 
 /// Longest period of the sines of the diffusion time.
@@ -16,9 +18,11 @@ const PERIOD: f64 = 10_000.0;
 /// What the denoiser returns.
 #[derive(Debug, Clone)]
 pub struct Denoised {
-    /// What the configuration says that it predicts, `[G, N T, D]`: the way from its input to its output. In the unconditional
-    /// mode its joint mean has been taken away.
-    pub prediction: Tensor<3>,
+    /// The noise it sees in the positions, `[G, N T, D]`: the way from its input to its output. In the unconditional mode
+    /// its joint mean has been taken away. With an extrapolated prior it follows from v.
+    pub noise: Tensor<3>,
+    /// With an extrapolated prior: v, which the network predicts.
+    pub v: Option<Tensor<3>>,
     /// The way itself.
     pub displacement: Tensor<3>,
     /// Features of the nodes at the end, `[G, N T, H]`.
@@ -35,6 +39,8 @@ pub struct GeotdmNetwork {
     input: Linear,
     egtn: Egtn,
     prior: Option<LearnedPrior>,
+    /// With an extrapolated prior.
+    noise_gate: Option<Linear>,
     parameters: TrackedParameters,
 }
 
@@ -57,8 +63,10 @@ impl GeotdmNetwork {
             Prior::Learned { layers, frames } => Some(LearnedPrior::read(&from, config, layers, frames)?),
             _ => None,
         };
+        let gate = config.extrapolation.is_some().then(|| from.linear(NOISE_GATE, config.hidden, 1));
+        let noise_gate = gate.transpose()?;
         let (config, device) = (config.clone(), device.clone());
-        Ok(Self { config, device, dtype, input, egtn, prior, parameters: from.finish() })
+        Ok(Self { config, device, dtype, input, egtn, prior, noise_gate, parameters: from.finish() })
     }
 
     /// The configuration.
@@ -87,7 +95,7 @@ impl GeotdmNetwork {
         Ok(self.parameters.gradients(gradients)?)
     }
 
-    /// The [prediction](crate::Prediction) for positions `noisy` `[G, N T, D]`, given frames before them where there are any; `times[g]` is what the
+    /// The noise in positions `noisy` `[G, N T, D]`, given frames before them where there are any; `times[g]` is what the
     /// network is told of the time of system g. The given frames take part as they are; nothing marks them.
     ///
     /// # Errors
@@ -120,15 +128,61 @@ impl GeotdmNetwork {
         let centre = x.clone().mean_dim(1).detach();
         let frames = group.given_frames + group.frames;
         let h = self.inputs(group, times, frames);
-        let (h, x) = self.egtn.forward(h, x - centre.clone(), group, frames, watch);
+        let (h, x) = self.egtn.forward(h, x - centre.clone(), group, frames, None, watch);
         let moved = group.some_frames(x, frames, group.given_frames, group.frames);
         let displacement = moved - (noisy - centre);
-        let prediction = match self.config.prior {
+        let noise = match self.config.prior {
             Prior::JointCentre => without_joint_mean(displacement.clone()),
             _ => displacement.clone(),
         };
         let features = group.some_frames(h, frames, group.given_frames, group.frames);
-        Ok(Denoised { prediction, displacement, features })
+        Ok(Denoised { noise, v: None, displacement, features })
+    }
+
+    /// As [`GeotdmNetwork::denoise`] with an extrapolated prior, for states `z` `[G, N T, D]`, deviations from the forecast in
+    /// its own measure d. The network is shown the best linear guess of the positions and moves it to where it takes them to
+    /// be, by d σ for each unit of the way; what it predicts is v, minus the way plus a part of the state:
+    ///
+    /// ```text
+    /// x = x_ref + α d z       x += d σ step for each half of a layer       v = -sum of steps + gate(h) z       ε = σ z + α v
+    /// ```
+    ///
+    /// Given frames stay where they are.
+    ///
+    /// # Errors
+    /// As [`GeotdmNetwork::denoise`]; [`GeotdmError::Count`] if the prior is another one.
+    pub fn denoise_deviations(
+        &self,
+        group: &SystemGroup,
+        z: Tensor<3>,
+        levels: &[Level],
+    ) -> Result<Denoised, GeotdmError> {
+        let (expected, found) = (group.systems(), levels.len());
+        if expected != found {
+            return Err(GeotdmError::Count { what: "levels of systems", expected, found });
+        }
+        let (Some(gate), Some([reference, scale])) = (&self.noise_gate, &group.forecast) else {
+            return Err(GeotdmError::Count { what: "linear forecasts of a prior", expected: 1, found: 0 });
+        };
+        let of_levels = |of: fn(&Level) -> f64| {
+            let shape = [levels.len(), 1, 1];
+            from_host::<3>(levels.iter().map(of).collect(), shape, &self.device, self.dtype)
+        };
+        let (signal, deviation) = (of_levels(|level| level.signal), of_levels(|level| level.deviation));
+        let guess = reference.clone() + z.clone() * scale.clone() * signal.clone();
+        let x = group.with_given(guess);
+        let x = x.clone() - x.mean_dim(1).detach();
+        let frames = group.given_frames + group.frames;
+        let labels: Vec<f64> = levels.iter().map(|level| level.label).collect();
+        let h = self.inputs(group, &labels, frames);
+        let mut motion =
+            Motion { mobility: group.behind_given(scale.clone() * deviation.clone()), way: x.zeros_like() };
+        let (h, _) = self.egtn.forward(h, x, group, frames, Some(&mut motion), None);
+        let made = |values| group.some_frames(values, frames, group.given_frames, group.frames);
+        let (features, displacement) = (made(h), made(motion.way));
+        let v = gate.over_features(features.clone(), None) * z.clone() - displacement.clone();
+        let noise = z * deviation + v.clone() * signal;
+        Ok(Denoised { noise, v: Some(v), displacement, features })
     }
 
     /// Features of nodes and of the time, `[G, N n, H]`.

@@ -48,43 +48,6 @@ pub enum Prior {
     Extrapolated,
 }
 
-/// What the network returns: the way from its input to its output is
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prediction {
-    /// the noise (as published).
-    #[default]
-    Noise,
-    /// v = √ᾱ ε − √(1 − ᾱ) z_0 (Salimans & Ho 2022): of variance 1 at every level if the data are.
-    V,
-}
-
-impl Prediction {
-    /// Whether it is the published one, which configurations leave out.
-    #[must_use]
-    pub fn is_noise(&self) -> bool {
-        *self == Self::Noise
-    }
-
-    /// `of_noise ε + of_data z_0` at a level: `(1, 0)` or `(√ᾱ, −√(1 − ᾱ))`.
-    #[must_use]
-    pub fn target(self, signal: f64, deviation: f64) -> (f64, f64) {
-        match self {
-            Self::Noise => (1.0, 0.0),
-            Self::V => (signal, -deviation),
-        }
-    }
-
-    /// The noise is `of_state z + of_prediction p`.
-    #[must_use]
-    pub fn to_noise(self, signal: f64, deviation: f64) -> (f64, f64) {
-        match self {
-            Self::Noise => (0.0, 1.0),
-            Self::V => (deviation, signal),
-        }
-    }
-}
-
 impl Prior {
     /// Whether frames are given.
     #[must_use]
@@ -115,9 +78,6 @@ pub struct NetworkConfig {
     /// The forecasts of [`Prior::Extrapolated`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extrapolation: Option<Extrapolation>,
-    /// What it returns.
-    #[serde(default, skip_serializing_if = "Prediction::is_noise")]
-    pub prediction: Prediction,
 }
 
 impl NetworkConfig {

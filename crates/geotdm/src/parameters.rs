@@ -7,6 +7,9 @@ use equidrift_backend::weights::ParameterSet;
 
 use crate::network_config::{NetworkConfig, Prior};
 
+/// The map from features of a node to the part of its state in what is predicted.
+pub(crate) const NOISE_GATE: &str = "noise_gate";
+
 /// A set of parameters that is not that of the networks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,7 +80,7 @@ pub struct ParameterInfo {
     pub kind: ParameterKind,
 }
 
-/// Every parameter, by name. Names are those of the published programme.
+/// Every parameter, by name. Names are those of the published programme, but for `noise_gate` of an extrapolated prior.
 #[must_use]
 pub fn parameter_shapes(config: &NetworkConfig) -> BTreeMap<String, ParameterInfo> {
     let mut list = List { config, entries: BTreeMap::new() };
@@ -88,6 +91,9 @@ pub fn parameter_shapes(config: &NetworkConfig) -> BTreeMap<String, ParameterInf
         list.layers("_ref", layers);
         let info = ParameterInfo { shape: vec![frames], kind: ParameterKind::FrameWeights };
         list.entries.insert("ws".to_owned(), info);
+    }
+    if config.extrapolation.is_some() {
+        list.linear(NOISE_GATE, config.hidden, 1);
     }
     list.entries
 }

@@ -153,6 +153,15 @@ impl SystemGroup {
         Tensor::cat(all, 1).reshape([g, n * (self.given_frames + self.frames), d])
     }
 
+    /// Values of the made frames with 0 in the given ones: `[G, N T, C]` to `[G, N (given + T), C]`.
+    pub(crate) fn behind_given(&self, made: Tensor<3>) -> Tensor<3> {
+        let [g, rows, width] = made.dims();
+        let (sequences, given) = (g * rows / self.frames, self.given_frames);
+        let zeros = Tensor::zeros([sequences, given, width], (&made.device(), made.dtype()));
+        let all = vec![zeros, made.reshape([sequences, self.frames, width])];
+        Tensor::cat(all, 1).reshape([g, rows / self.frames * (given + self.frames), width])
+    }
+
     /// Only the frames from `first` on, `count` of them, of values with `frames` frames a node.
     pub(crate) fn some_frames(
         &self,

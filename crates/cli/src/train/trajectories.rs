@@ -113,9 +113,6 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// What the diffusion ends in [default: learned]
     #[arg(long, value_enum, help_heading = "Model")]
     prior: Option<Prior>,
-    /// What the network predicts [default: noise]
-    #[arg(long, value_enum, help_heading = "Model")]
-    prediction: Option<Prediction>,
     /// Layers of the network [default: 6]
     #[arg(long, help_heading = "Model")]
     layers: Option<usize>,
@@ -156,14 +153,6 @@ enum Prior {
     Unconditional,
     /// Noise around the linear forecast of each node, as large as its error
     Extrapolated,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Prediction {
-    /// The noise, as published
-    Noise,
-    /// v of Salimans and Ho, of the same size at every level
-    V,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -215,7 +204,6 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
     }
     insert(&mut table, "edges", args.edges.map(named));
     insert(&mut table, "prior", args.prior.map(named));
-    insert(&mut table, "prediction", args.prediction.map(named));
     insert(&mut table, "noise_schedule", args.noise_schedule.map(named));
     table.into()
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use equidrift_backend::weights::HostTensor;
 use equidrift_geotdm::{
-    GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prediction, Prior, SystemKind,
-    TrajectoryDiffusion, initial_parameters, published_sampler,
+    GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prior, SystemKind, TrajectoryDiffusion,
+    initial_parameters, published_sampler,
 };
 use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 use equidrift_trajectory::nbody::System;
@@ -64,7 +64,6 @@ impl Workplace {
             lengths,
             prior,
             extrapolation: None,
-            prediction: Prediction::Noise,
         };
         let mut parameters = initial_parameters(&network, 5);
         for tensor in parameters.values_mut() {

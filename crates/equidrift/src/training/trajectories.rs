@@ -195,7 +195,6 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
             lengths,
             prior,
             extrapolation,
-            prediction: settings.prediction,
         },
         systems: Some(set.kind),
         time_step: set.time_step,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, SamplingWeights};
-use equidrift_geotdm::{MolecularEdges, Prediction, TrajectoryDiffusion, published_sampler};
+use equidrift_geotdm::{MolecularEdges, TrajectoryDiffusion, published_sampler};
 use equidrift_sampler::SamplerConfig;
 use equidrift_train::adam::{AdamConfig, WeightDecay};
 use equidrift_train::{Intervals, LearningRate, TrainerConfig, ValidationConfig, Weights};
@@ -86,9 +86,6 @@ pub struct TrajectorySettings {
     pub walkers: usize,
     /// What the diffusion ends in.
     pub prior: TrajectoryPrior,
-    /// What the network predicts: `noise`, as published, or `v`.
-    #[serde(default)]
-    pub prediction: Prediction,
     /// Layers of the network.
     pub layers: usize,
     /// Layers of the network of a learned prior.

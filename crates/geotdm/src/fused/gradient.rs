@@ -4,13 +4,17 @@ use equidrift_backend::weights::ParameterSet;
 use pulp::{Simd, WithSimd};
 
 use super::FusedNetwork;
+use super::deviations::{Moving, shown};
 use super::layers::LayersGradient;
 use super::learned_prior::{PriorGradient, PriorTape};
 use super::view::{Buffers, Differences, GraphArrays, over_frames, without_mean};
 use crate::denoising_loss::CountedNodes;
+use crate::diffusion::Level;
 use crate::extrapolation::Forecast;
+use crate::parameters::NOISE_GATE;
 use crate::training_examples::TrainingExample;
-use equidrift_backend::kernels::matrix::{LinearGradient, Rows};
+use equidrift_backend::kernels::elementwise::add_scaled;
+use equidrift_backend::kernels::matrix::{LinearGradient, Rows, ToNumber};
 
 /// A clean trajectory and what is put on it.
 #[derive(Debug, Clone, Copy)]
@@ -19,12 +23,8 @@ pub struct NoisyExample<'a> {
     pub example: &'a TrainingExample,
     /// The noise, `[N, T, D]`.
     pub noise: &'a [f64],
-    /// Coefficient of the data at its level.
-    pub signal: f64,
-    /// Standard deviation of the noise at its level.
-    pub deviation: f64,
-    /// What the network is told of the time.
-    pub time: f64,
+    /// Its level.
+    pub level: Level,
 }
 
 /// The gradient of all parameters.
@@ -33,6 +33,7 @@ pub(super) struct NetworkGradient {
     pub(super) input: LinearGradient,
     pub(super) layers: LayersGradient,
     pub(super) prior: Option<PriorGradient>,
+    pub(super) noise_gate: Option<ToNumber>,
 }
 
 impl NetworkGradient {
@@ -43,6 +44,9 @@ impl NetworkGradient {
         self.layers.emit("", &mut parameters);
         if let Some(prior) = &self.prior {
             prior.emit(&mut parameters);
+        }
+        if let Some(gate) = &self.noise_gate {
+            gate.emit(NOISE_GATE, &mut parameters);
         }
         parameters
     }
@@ -71,13 +75,13 @@ impl WithSimd for Differentiate<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
         let Self { network, noisy, forecast, counted, weight, differences, gradient, buffers } = self;
-        let NoisyExample { example, noise, signal, deviation, time } = *noisy;
+        let NoisyExample { example, noise, level } = *noisy;
         let (system, graph) = (&example.system, &example.system.graph);
         let (nodes, d, made, given) =
             (graph.nodes(), system.dimensions, system.frames, system.given_frames());
         let frames = given + made;
         let arrays = GraphArrays::new(graph);
-        let (signal, deviation) = (signal as f32, deviation as f32);
+        let (signal, deviation) = (level.signal as f32, level.deviation as f32);
 
         // The reference, relative to the mean of the given positions; everything is moved along with that mean.
         let mut origin = vec![0.0; d];
@@ -113,16 +117,22 @@ impl WithSimd for Differentiate<'_> {
             without_mean(&mut clean, d);
             without_mean(&mut noise, d);
         }
-        // z_0, z at the level, and what is to be predicted of it.
+        // z_0, z at the level, the positions that are shown, and what is to be predicted of them.
         let data: Vec<f32> = match forecast {
             Some(forecast) => forecast.standardised(&example.clean).into_iter().map(|z| z as f32).collect(),
             None => clean.iter().zip(&reference).map(|(x, reference)| x - reference).collect(),
         };
         let noisy = data.iter().zip(&noise).map(|(z, eps)| signal * z + deviation * eps);
-        let state: Vec<f32> = noisy.zip(&reference).map(|(z, reference)| z + reference).collect();
-        let (of_noise, of_data) = network.config.prediction.target(f64::from(signal), f64::from(deviation));
-        let (of_noise, of_data) = (of_noise as f32, of_data as f32);
-        let target: Vec<f32> = data.iter().zip(&noise).map(|(z, eps)| of_noise * eps + of_data * z).collect();
+        let z: Vec<f32> = noisy.collect();
+        let state: Vec<f32> = match forecast {
+            Some(forecast) => shown(forecast, &z, &reference, level),
+            None => z.iter().zip(&reference).map(|(z, reference)| z + reference).collect(),
+        };
+        let target: Vec<f32> = match forecast {
+            Some(_) => data.iter().zip(&noise).map(|(z, eps)| signal * eps - deviation * z).collect(),
+            None => noise,
+        };
+        let mut moving = forecast.map(|forecast| Moving::new(forecast, system, level));
 
         // There.
         let mut x = Vec::with_capacity(nodes * frames * d);
@@ -132,16 +142,23 @@ impl WithSimd for Differentiate<'_> {
         }
         without_mean(&mut x, d);
         let start = x.clone();
-        let (mut h, inputs, rows) = network.inputs(simd, &arrays, graph, time, frames);
+        let (mut h, inputs, rows) = network.inputs(simd, &arrays, graph, level.label, frames);
         let view = arrays.view(graph, frames, d);
         let mut tape = Vec::new();
         let wanted = gradient.is_some().then_some(&mut tape);
-        network.layers.forward(simd, &view, differences[0], &mut h, &mut x, buffers, wanted);
+        let motion = moving.as_mut().map(Moving::motion);
+        network.layers.forward(simd, &view, differences[0], &mut h, &mut x, motion, buffers, wanted);
         let made_of = |values: &[f32]| -> Vec<f32> {
             values.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect()
         };
         let moved = made_of(&x).into_iter().zip(made_of(&start)).map(|(end, start)| end - start);
         let mut predicted: Vec<f32> = moved.collect();
+        let width = network.input.width();
+        let made_rows: Vec<usize> =
+            (0..nodes).flat_map(|node| node * frames + given..(node + 1) * frames).collect();
+        if let (Some(moving), Some(gate)) = (&moving, &network.noise_gate) {
+            predicted = moving.v(simd, gate, (&h, width), &z, given);
+        }
         if network.is_centred() {
             without_mean(&mut predicted, d);
         }
@@ -161,29 +178,39 @@ impl WithSimd for Differentiate<'_> {
             back[at] = (-2.0 * share) as f32 * residual;
         }
         let Some(gradient) = gradient else { return loss };
+        let mut dh = vec![0.0; nodes * frames * width];
+        let mut dx = vec![0.0; nodes * frames * d];
+        let mut dway = Vec::new();
+        if let (Some(gate), Some(of_gate)) = (&network.noise_gate, &mut gradient.noise_gate) {
+            dway = vec![0.0; nodes * frames * d];
+            let points = back.chunks_exact(d).zip(z.chunks_exact(d));
+            for (&row, (back, z)) in made_rows.iter().zip(points) {
+                let dgate: f32 = back.iter().zip(z).map(|(back, z)| back * z).sum();
+                add_scaled(simd, dgate, &h[row * width..][..width], &mut of_gate.weight);
+                of_gate.bias += dgate;
+                add_scaled(simd, dgate, &gate.weight, &mut dh[row * width..][..width]);
+                dway[row * d..][..d].iter_mut().zip(back).for_each(|(way, back)| *way = -back);
+            }
+        }
         if network.is_centred() {
             without_mean(&mut back, d);
         }
 
         // Back.
-        let width = network.input.width();
-        let mut dh = vec![0.0; nodes * frames * width];
-        let mut dx = vec![0.0; nodes * frames * d];
-        for node in 0..nodes {
-            dx[(node * frames + given) * d..][..made * d]
-                .copy_from_slice(&back[node * made * d..][..made * d]);
+        if moving.is_none() {
+            for (&row, back) in made_rows.iter().zip(back.chunks_exact(d)) {
+                dx[row * d..][..d].copy_from_slice(back);
+            }
         }
         let layers = &mut gradient.layers;
-        network.layers.backward(simd, &view, differences[0], tape, &mut dh, &mut dx, layers, buffers);
+        let motion = moving.as_ref().map(|moving| moving.back(&dway));
+        network.layers.backward(simd, &view, differences[0], tape, &mut dh, &mut dx, motion, layers, buffers);
         let dh = if rows == nodes * frames { dh } else { over_frames(&dh, frames, width) };
         let of_inputs = Rows { values: &inputs, stride: inputs.len() / rows };
         gradient.input.add(simd, of_inputs, Rows { values: &dh, stride: width }, rows);
         if let (Some(prior), Some(tape), Some(into)) = (&network.prior, prior_tape, &mut gradient.prior) {
-            // The state moves with the reference, less what the data lose; so does their part of what is to be predicted.
-            let through = made_of(&dx)
-                .into_iter()
-                .zip(&back)
-                .map(|(dx, back)| (1.0 - signal) * (dx - back) + of_data * back);
+            // The state moves with the reference, less what the data lose.
+            let through = made_of(&dx).into_iter().zip(&back).map(|(dx, back)| (1.0 - signal) * (dx - back));
             let dreference: Vec<f32> = through.collect();
             prior.backward(simd, system, &arrays, differences[1], tape, &dreference, into, buffers);
         }

@@ -7,7 +7,7 @@ use super::spatial::Spatial;
 use super::spatial_backward::{SpatialGradient, SpatialTape};
 use super::temporal::Temporal;
 use super::temporal_backward::TemporalGradient;
-use super::view::{Buffers, Differences, SystemView};
+use super::view::{Buffers, Differences, Motion, MotionBack, SystemView};
 use crate::network_config::NetworkConfig;
 use equidrift_backend::kernels::PackError;
 
@@ -62,6 +62,7 @@ impl Layers {
         differences: &Differences,
         h: &mut [f32],
         x: &mut [f32],
+        mut motion: Option<Motion<'_>>,
         buffers: &mut Buffers,
         mut tape: Option<&mut Vec<LayerTape>>,
     ) {
@@ -71,11 +72,11 @@ impl Layers {
                 seen.spatial = (h.to_vec(), x.to_vec());
             }
             let gathered = tape.is_some().then_some(&mut seen.gathered);
-            spatial.forward(simd, system, h, x, buffers, gathered);
+            spatial.forward(simd, system, h, x, &mut motion, buffers, gathered);
             if tape.is_some() {
                 seen.temporal = (h.to_vec(), x.to_vec());
             }
-            temporal.forward(simd, system, differences, h, x, buffers);
+            temporal.forward(simd, system, differences, h, x, &mut motion, buffers);
             if let Some(tape) = tape.as_mut() {
                 tape.push(seen);
             }
@@ -93,15 +94,16 @@ impl Layers {
         tape: Vec<LayerTape>,
         dh: &mut [f32],
         dx: &mut [f32],
+        motion: Option<MotionBack<'_>>,
         gradient: &mut LayersGradient,
         buffers: &mut Buffers,
     ) {
         let layers = self.0.iter().zip(&mut gradient.0).zip(tape);
         for (((spatial, temporal), (of_spatial, of_temporal)), seen) in layers.rev() {
             let (h, x) = (&seen.temporal.0[..], &seen.temporal.1[..]);
-            temporal.backward(simd, system, differences, (h, x), dh, dx, of_temporal, buffers);
+            temporal.backward(simd, system, differences, (h, x), dh, dx, motion, of_temporal, buffers);
             let seen = SpatialTape { h: &seen.spatial.0, x: &seen.spatial.1, gathered: &seen.gathered };
-            spatial.backward(simd, system, seen, dh, dx, of_spatial, buffers);
+            spatial.backward(simd, system, seen, dh, dx, motion, of_spatial, buffers);
         }
     }
 }

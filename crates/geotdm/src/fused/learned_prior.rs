@@ -88,7 +88,7 @@ impl Prior {
         let mut h = in_all_frames(h, graph.nodes(), frames, width);
         let mut y = given;
         let mut tape = Vec::new();
-        self.layers.forward(simd, &view, differences, &mut h, &mut y, buffers, Some(&mut tape));
+        self.layers.forward(simd, &view, differences, &mut h, &mut y, None, buffers, Some(&mut tape));
 
         let units = self.input.outputs as f32;
         let weights: Vec<f32> = h.chunks_exact(width).map(|row| row.iter().sum::<f32>() / units).collect();
@@ -156,7 +156,7 @@ impl Prior {
             }
         }
         let PriorGradient { input, layers, .. } = gradient;
-        self.layers.backward(simd, &view, differences, tape.layers, &mut dh, &mut dy, layers, buffers);
+        self.layers.backward(simd, &view, differences, tape.layers, &mut dh, &mut dy, None, layers, buffers);
         let rows = graph.nodes() * if graph.feature_frames() == 1 { 1 } else { frames };
         let dh = if rows == dh.len() / width { dh } else { super::view::over_frames(&dh, frames, width) };
         let of_inputs = Rows { values: &tape.inputs, stride: tape.inputs.len() / rows };

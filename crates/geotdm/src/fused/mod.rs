@@ -6,6 +6,7 @@
 //! array of all messages or of all pairs of frames is ever made. Memory of a call: the states of a system, 4 numbers for
 //! each node, frame and unit.
 
+mod deviations;
 mod gradient;
 mod layers;
 mod learned_prior;
@@ -22,16 +23,19 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::sinusoid_of_both_ends;
 use pulp::{Arch, Simd, WithSimd};
 
+use self::deviations::{Moving, shown};
 pub use self::gradient::NoisyExample;
 use self::gradient::{Differentiate, NetworkGradient};
 use self::layers::Layers;
 use self::view::{Buffers, Differences, GraphArrays, in_all_frames, without_mean};
 use crate::denoising_loss::CountedNodes;
+use crate::diffusion::Level;
 use crate::error::GeotdmError;
+use crate::extrapolation::Forecast;
 use crate::network_config::{NetworkConfig, Prior};
-use crate::parameters::ParameterError;
+use crate::parameters::{NOISE_GATE, ParameterError};
 use crate::system::{System, SystemGraph};
-use equidrift_backend::kernels::matrix::{LANE_MULTIPLE, Linear, Rows};
+use equidrift_backend::kernels::matrix::{LANE_MULTIPLE, Linear, Rows, ToNumber};
 
 /// Longest period of the sines of the diffusion time.
 const PERIOD: f64 = 10_000.0;
@@ -43,6 +47,8 @@ pub struct FusedNetwork {
     input: Linear,
     layers: Layers,
     prior: Option<learned_prior::Prior>,
+    /// With an extrapolated prior.
+    noise_gate: Option<ToNumber>,
 }
 
 /// A system and noisy positions of it.
@@ -50,10 +56,10 @@ pub struct FusedNetwork {
 pub struct NoisySystem<'a> {
     /// The system with its given frames.
     pub system: &'a System,
-    /// Noisy positions, `[N, T, D]`.
+    /// Noisy positions, `[N, T, D]`; with an extrapolated prior deviations from the forecast, in its own measure.
     pub positions: &'a [f32],
-    /// What the network is told of the time.
-    pub time: f64,
+    /// The level.
+    pub level: Level,
 }
 
 impl FusedNetwork {
@@ -69,7 +75,9 @@ impl FusedNetwork {
             }
             _ => None,
         };
+        let gate = config.extrapolation.is_some();
         Ok(Self {
+            noise_gate: gate.then(|| ToNumber::read(parameters, NOISE_GATE, config.hidden)).transpose()?,
             config: config.clone(),
             input: Linear::read(parameters, "input_linear", inputs, config.hidden)?,
             layers: Layers::read(parameters, "", config, config.layers)?,
@@ -82,7 +90,7 @@ impl FusedNetwork {
         self.config.prior == Prior::JointCentre
     }
 
-    /// The prediction for each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
+    /// The noise in each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
     /// system is computed alone, so neither the others nor the threads change a bit.
     ///
     /// # Errors
@@ -93,6 +101,10 @@ impl FusedNetwork {
         threads: NonZeroUsize,
     ) -> Result<Vec<Vec<f32>>, GeotdmError> {
         systems.iter().try_for_each(|noisy| self.check(noisy.system, noisy.positions.len()))?;
+        let forecasts = self.config.extrapolation.as_ref().map(|extrapolation| {
+            systems.iter().map(|noisy| extrapolation.forecast(noisy.system)).collect::<Result<Vec<_>, _>>()
+        });
+        let forecasts = forecasts.transpose()?;
         let next = AtomicUsize::new(0);
         let work = || {
             let mut buffers = Buffers::default();
@@ -105,7 +117,13 @@ impl FusedNetwork {
                 let known = differences.take().filter(|(of, _)| *of == frames);
                 let table = known
                     .map_or_else(|| Differences::new(frames, self.config.time_features), |(_, table)| table);
-                let task = DenoiseSystem { network: self, noisy, differences: &table, buffers: &mut buffers };
+                let task = DenoiseSystem {
+                    network: self,
+                    noisy,
+                    forecast: forecasts.as_ref().map(|forecasts| &forecasts[number]),
+                    differences: &table,
+                    buffers: &mut buffers,
+                };
                 done.push((number, Arch::new().dispatch(task)));
                 differences = Some((frames, table));
             }
@@ -154,6 +172,7 @@ impl FusedNetwork {
 struct DenoiseSystem<'a> {
     network: &'a FusedNetwork,
     noisy: &'a NoisySystem<'a>,
+    forecast: Option<&'a Forecast>,
     differences: &'a Differences,
     buffers: &'a mut Buffers,
 }
@@ -163,7 +182,7 @@ impl WithSimd for DenoiseSystem<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Self { network, noisy, differences, buffers } = self;
+        let Self { network, noisy, forecast, differences, buffers } = self;
         let (system, graph) = (noisy.system, &noisy.system.graph);
         let (nodes, d, made, given) =
             (graph.nodes(), system.dimensions, system.frames, system.given_frames());
@@ -172,17 +191,29 @@ impl WithSimd for DenoiseSystem<'_> {
         let view = arrays.view(graph, frames, d);
 
         // Positions about their mean.
+        let guess = forecast.map(|forecast| {
+            let reference: Vec<f32> = forecast.reference.iter().map(|&x| x as f32).collect();
+            shown(forecast, noisy.positions, &reference, noisy.level)
+        });
+        let positions = guess.as_deref().unwrap_or(noisy.positions);
         let mut x = Vec::with_capacity(nodes * frames * d);
         for node in 0..nodes {
             x.extend(system.given[node * given * d..][..given * d].iter().map(|&x| x as f32));
-            x.extend_from_slice(&noisy.positions[node * made * d..][..made * d]);
+            x.extend_from_slice(&positions[node * made * d..][..made * d]);
         }
         without_mean(&mut x, d);
         let start: Vec<f32> =
             x.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect();
 
-        let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.time, frames);
-        network.layers.forward(simd, &view, differences, &mut h, &mut x, buffers, None);
+        let mut moving = forecast.map(|forecast| Moving::new(forecast, system, noisy.level));
+        let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.level.label, frames);
+        let motion = moving.as_mut().map(Moving::motion);
+        network.layers.forward(simd, &view, differences, &mut h, &mut x, motion, buffers, None);
+        if let (Some(moving), Some(gate)) = (&moving, &network.noise_gate) {
+            let (signal, deviation) = (noisy.level.signal as f32, noisy.level.deviation as f32);
+            let v = moving.v(simd, gate, (&h, network.input.width()), noisy.positions, given);
+            return v.iter().zip(noisy.positions).map(|(v, z)| deviation * z + signal * v).collect();
+        }
 
         let end = x.chunks_exact(frames * d).flat_map(|node| &node[given * d..]);
         let mut noise: Vec<f32> = end.zip(&start).map(|(end, start)| end - start).collect();
@@ -229,6 +260,7 @@ impl FusedNetwork {
             input: self.input.no_gradient(),
             layers: self.layers.no_gradient(),
             prior: self.prior.as_ref().map(learned_prior::Prior::no_gradient),
+            noise_gate: self.noise_gate.as_ref().map(ToNumber::no_gradient),
         });
         let mut buffers = Buffers::default();
         let mut loss = 0.0;

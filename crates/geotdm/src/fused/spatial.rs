@@ -3,7 +3,7 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::view::{Buffers, SystemView};
+use super::view::{Buffers, Motion, SystemView, move_on};
 use crate::network_config::{Lengths, NetworkConfig};
 use equidrift_backend::kernels::PackError;
 use equidrift_backend::kernels::elementwise::{add_scaled, silu};
@@ -67,6 +67,7 @@ impl Spatial {
 
     /// Features `h` `[N n, padded hidden]` and positions `x` `[N n, D]` after the layer, in place. The sums of the messages go
     /// to `tape`, for the way back.
+    #[expect(clippy::too_many_arguments, reason = "a system, its state and arrays that are used again")]
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -74,6 +75,7 @@ impl Spatial {
         system: &SystemView<'_>,
         h: &mut [f32],
         x: &mut [f32],
+        motion: &mut Option<Motion<'_>>,
         buffers: &mut Buffers,
         tape: Option<&mut Vec<f32>>,
     ) {
@@ -135,8 +137,9 @@ impl Spatial {
             }
         }
         for (node, degree) in system.inverse_degree.iter().enumerate() {
-            for at in node * n * d..(node + 1) * n * d {
-                x[at] += degree * moved[at];
+            let first = node * n * d;
+            for (k, moved) in moved[first..][..n * d].iter().enumerate() {
+                move_on(x, first + k, degree * moved, d, motion);
             }
         }
         if let Some(tape) = tape {

@@ -5,7 +5,7 @@ use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::Simd;
 
 use super::spatial::{NodeHalves, Spatial, divisor, edges_together};
-use super::view::{Buffers, SystemView};
+use super::view::{Buffers, MotionBack, SystemView, of_step};
 use crate::network_config::Lengths;
 use equidrift_backend::kernels::elementwise::{add_scaled, dot, silu, through_silu};
 use equidrift_backend::kernels::matrix::{LinearGradient, Rows, ToNumber};
@@ -95,6 +95,7 @@ impl Spatial {
         tape: SpatialTape<'_>,
         dh: &mut [f32],
         dx: &mut [f32],
+        motion: Option<MotionBack<'_>>,
         gradient: &mut SpatialGradient,
         buffers: &mut Buffers,
     ) {
@@ -185,7 +186,7 @@ impl Spatial {
                     let weight = system.inverse_degree[receiver];
                     let mut dfactor = 0.0;
                     for k in 0..d {
-                        let incoming = weight * outgoing[i * d + k];
+                        let incoming = weight * of_step(&outgoing, i * d + k, d, motion);
                         dfactor += incoming * (x[i * d + k] - x[j * d + k]);
                         dr[row * d + k] = c * scale * incoming;
                     }

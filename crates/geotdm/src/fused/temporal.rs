@@ -3,7 +3,7 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::view::{Buffers, Differences, SystemView};
+use super::view::{Buffers, Differences, Motion, SystemView, move_on};
 use crate::network_config::NetworkConfig;
 use equidrift_backend::kernels::PackError;
 use equidrift_backend::kernels::elementwise::{add_scaled, exp, in_place, silu};
@@ -43,6 +43,7 @@ impl Temporal {
     }
 
     /// Features `h` `[N n, padded hidden]` and positions `x` `[N n, D]` after the layer, in place.
+    #[expect(clippy::too_many_arguments, reason = "a system, its state and arrays that are used again")]
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -51,6 +52,7 @@ impl Temporal {
         differences: &Differences,
         h: &mut [f32],
         x: &mut [f32],
+        motion: &mut Option<Motion<'_>>,
         buffers: &mut Buffers,
     ) {
         let (n, d) = (system.frames, system.dimensions);
@@ -133,7 +135,8 @@ impl Temporal {
                 let seen = &seen[t * carried_width..][..carried_width];
                 add_scaled(simd, 1.0, &seen[..width], &mut h[(first + t) * width..][..width]);
                 for k in 0..d {
-                    x[(first + t) * d + k] += own[t * d + k] * seen[width + d] - seen[width + k];
+                    let step = own[t * d + k] * seen[width + d] - seen[width + k];
+                    move_on(x, (first + t) * d + k, step, d, motion);
                 }
             }
         }

@@ -4,7 +4,7 @@ use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
 use super::temporal::{Temporal, softmax, transpose};
-use super::view::{Buffers, Differences, SystemView};
+use super::view::{Buffers, Differences, MotionBack, SystemView, of_step};
 use equidrift_backend::kernels::elementwise::{add_scaled, silu, through_silu};
 use equidrift_backend::kernels::matrix::{
     Extents, LANE_MULTIPLE, Left, LinearGradient, Rows, ToNumber, add_product, padded,
@@ -55,6 +55,7 @@ impl Temporal {
         (h, x): (&[f32], &[f32]),
         dh: &mut [f32],
         dx: &mut [f32],
+        motion: Option<MotionBack<'_>>,
         gradient: &mut TemporalGradient,
         buffers: &mut Buffers,
     ) {
@@ -135,7 +136,7 @@ impl Temporal {
                 back[width..].fill(0.0);
                 let mut along = 0.0;
                 for k in 0..d {
-                    let incoming = dx[(first + t) * d + k];
+                    let incoming = of_step(dx, (first + t) * d + k, d, motion);
                     back[width + k] = -incoming;
                     along += incoming * own[t * d + k];
                 }
@@ -207,7 +208,8 @@ impl Temporal {
                 let mut dnumber = back[width + d];
                 for k in 0..d {
                     dnumber += back[width + k] * own[t * d + k];
-                    dx[(first + t) * d + k] += dx[(first + t) * d + k] * sum + u * back[width + k];
+                    let incoming = of_step(dx, (first + t) * d + k, d, motion);
+                    dx[(first + t) * d + k] += incoming * sum + u * back[width + k];
                 }
                 du[first + t] = dnumber;
             }

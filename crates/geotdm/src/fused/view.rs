@@ -30,6 +30,47 @@ impl SystemView<'_> {
     }
 }
 
+/// How far positions follow what the layers make of them, and the sum of that: where the prior is a linear forecast.
+#[derive(Debug)]
+pub(super) struct Motion<'a> {
+    /// Factor of the way of each node and frame, `[N n]`.
+    pub(super) mobility: &'a [f32],
+    /// The way without it, `[N n, D]`.
+    pub(super) way: &'a mut [f32],
+}
+
+/// The same on the way back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MotionBack<'a> {
+    pub(super) mobility: &'a [f32],
+    /// Gradient of the way, `[N n, D]`.
+    pub(super) dway: &'a [f32],
+}
+
+/// Position `at` goes on by `step`.
+#[inline(always)]
+pub(super) fn move_on(
+    x: &mut [f32],
+    at: usize,
+    step: f32,
+    dimensions: usize,
+    motion: &mut Option<Motion<'_>>,
+) {
+    match motion {
+        None => x[at] += step,
+        Some(motion) => {
+            motion.way[at] += step;
+            x[at] += motion.mobility[at / dimensions] * step;
+        }
+    }
+}
+
+/// The gradient of the step that position `at` made.
+#[inline(always)]
+pub(super) fn of_step(dx: &[f32], at: usize, dimensions: usize, motion: Option<MotionBack<'_>>) -> f32 {
+    motion.map_or(dx[at], |motion| motion.mobility[at / dimensions] * dx[at] + motion.dway[at])
+}
+
 /// What the kernels need of a graph in other types than it has.
 #[derive(Debug, Clone)]
 pub(super) struct GraphArrays {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use burn::tensor::{DType, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    Extrapolation, GeotdmDenoiser, GeotdmModel, NodeForecast, Prediction, Prior, System, SystemBatch,
-    SystemGroup, TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
+    Extrapolation, GeotdmDenoiser, GeotdmModel, NodeForecast, Prior, System, SystemBatch, SystemGroup,
+    TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
 };
 use equidrift_sampler::plan::DpmSolverPlusPlus;
 use equidrift_sampler::{KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
@@ -87,7 +87,6 @@ fn extrapolating(of: &GeotdmModel) -> GeotdmModel {
     let forecast = NodeForecast { features: Vec::new(), weights: (0..made).map(row).collect(), scales };
     config.network.prior = Prior::Extrapolated;
     config.network.extrapolation = Some(Extrapolation { classes: vec![forecast] });
-    config.network.prediction = Prediction::V;
     let parameters = initial_parameters(&config.network, 12);
     GeotdmModel::new(config, parameters).unwrap()
 }
@@ -147,7 +146,7 @@ fn network_defects(model: &GeotdmModel, systems: &[System], dtype: DType) -> (f6
             let positions = Tensor::<3>::from_data(data, (network.device(), dtype));
             let found = network.denoise(&group, positions, &[3.0]).unwrap();
             (
-                host(found.prediction),
+                host(found.noise),
                 host(found.features),
                 network.reference(&group).unwrap().map(host).unwrap_or_default(),
             )

@@ -7,8 +7,8 @@ use burn::tensor::DType;
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
     Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmError, GeotdmModel, Lengths,
-    NetworkConfig, Prediction, Prior, SystemBatch, SystemGraph, TrainingExample, TrajectoryDiffusion,
-    TrajectoryRun, initial_parameters, published_sampler,
+    NetworkConfig, Prior, SystemBatch, SystemGraph, TrainingExample, TrajectoryDiffusion, TrajectoryRun,
+    initial_parameters, published_sampler,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource};
 use equidrift_trajectory::nbody::System as Bodies;
@@ -41,7 +41,6 @@ fn model(examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
         lengths: Lengths::Squared,
         prior: Prior::Extrapolated,
         extrapolation: Some(extrapolation),
-        prediction: Prediction::V,
     };
     let parameters = initial_parameters(&network, 3);
     let config = GeotdmConfig {

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmModel, Lengths, NetworkConfig, NoisySystem,
-    Prediction, Prior, System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
-    TrajectoryDiffusion, initial_parameters,
+    CountedNodes, DenoisingObjective, FusedNetwork, GeotdmModel, Lengths, Level, NetworkConfig, NoisySystem,
+    Prior, System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample, TrajectoryDiffusion,
+    initial_parameters,
 };
 use equidrift_train::Objective;
 
 use crate::reference::{Case, cases, host, norm, relative_error};
+
+/// A level of which the published networks are told the label alone.
+fn level(label: f64) -> Level {
+    Level { label, signal: 0.8, deviation: 0.6 }
+}
 
 fn threads(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
@@ -37,7 +42,7 @@ fn expected(model: &GeotdmModel, system: &System, positions: &[f32], time: f64) 
     let positions: Vec<f64> = positions.iter().map(|&x| f64::from(x)).collect();
     let data = TensorData::new(positions, group.shape());
     let positions = Tensor::<3>::from_data(data, (network.device(), DType::F64));
-    host(network.denoise(&group, positions, &[time]).unwrap().prediction)
+    host(network.denoise(&group, positions, &[time]).unwrap().noise)
 }
 
 #[test]
@@ -57,12 +62,12 @@ fn it_is_the_same_network() {
                 .iter()
                 .zip(&positions)
                 .zip(&times)
-                .map(|((system, positions), &time)| NoisySystem { system, positions, time })
+                .map(|((system, positions), &time)| NoisySystem { system, positions, level: level(time) })
                 .collect();
             let found = network.denoise(&batch, threads(2)).unwrap();
             let mut worst = 0.0_f64;
             for (found, noisy) in found.iter().zip(&batch) {
-                let expected = expected(model, noisy.system, noisy.positions, noisy.time);
+                let expected = expected(model, noisy.system, noisy.positions, noisy.level.label);
                 let found: Vec<f64> = found.iter().map(|&x| f64::from(x)).collect();
                 worst = worst.max(relative_error(&found, &expected));
             }
@@ -84,7 +89,7 @@ fn systems_that_do_not_fit_are_refused() {
         let network = FusedNetwork::new(config, case.model.parameters()).unwrap();
         let (systems, positions) = (case.batch().systems, noisy(case));
         let refused = |system: &System, positions: &[f32]| {
-            let noisy = NoisySystem { system, positions, time: 1.0 };
+            let noisy = NoisySystem { system, positions, level: level(1.0) };
             network.denoise(&[noisy], threads(1)).unwrap_err().to_string()
         };
         assert!(refused(&systems[0], &positions[1]).contains("numbers of a trajectory"));
@@ -121,7 +126,6 @@ fn the_smallest_systems() {
                 lengths,
                 prior: if given > 0 { conditional } else { Prior::JointCentre },
                 extrapolation: None,
-                prediction: Prediction::Noise,
             };
             let parameters = initial_parameters(&config, 8);
             let features = (0..nodes).map(|n| 1.0 + n as f64).collect();

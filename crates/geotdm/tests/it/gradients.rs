@@ -83,13 +83,7 @@ fn fused_loss_and_gradient(case: &Case) -> (f64, ParameterSet) {
         .iter()
         .zip(&noise)
         .zip(&levels)
-        .map(|((example, noise), &k)| NoisyExample {
-            example,
-            noise,
-            signal: config.diffusion.signal(k),
-            deviation: config.diffusion.noise(k),
-            time: config.diffusion.label(k),
-        })
+        .map(|((example, noise), &k)| NoisyExample { example, noise, level: config.diffusion.level(k) })
         .collect();
     let network = case.model.fused().unwrap();
     let weight = 1.0 / noisy.len() as f64;

@@ -6,8 +6,8 @@ use burn::tensor::DType;
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::weights::{HostTensor, TensorFile};
 use equidrift_geotdm::{
-    GeotdmConfig, GeotdmError, GeotdmModel, Lengths, NetworkConfig, Precision, Prediction, Prior,
-    TrajectoryDiffusion, convert_geotdm, forward, initial_parameters, parameter_shapes, published_sampler,
+    GeotdmConfig, GeotdmError, GeotdmModel, Lengths, NetworkConfig, Precision, Prior, TrajectoryDiffusion,
+    convert_geotdm, forward, initial_parameters, parameter_shapes, published_sampler,
 };
 use serde_json::Value;
 
@@ -28,7 +28,6 @@ fn config() -> GeotdmConfig {
             lengths: Lengths::Squared,
             prior: Prior::Learned { layers: 1, frames: 5 },
             extrapolation: None,
-            prediction: Prediction::Noise,
         },
         systems: None,
         time_step: Some(5.0),
@@ -92,7 +91,6 @@ fn the_released_size() {
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: 20 },
         extrapolation: None,
-        prediction: Prediction::Noise,
     };
     let count = |network: &NetworkConfig| -> usize {
         parameter_shapes(network).values().map(|info| info.shape.iter().product::<usize>()).sum()

@@ -7,8 +7,8 @@ use std::time::Instant;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, FusedNetwork, GeotdmDenoiser, GeotdmNetwork, Lengths, NetworkConfig,
-    NoisedGroup, NoisySystem, Prediction, Prior, System, SystemBatch, SystemGraph, SystemGroup,
-    TrainingEngine, TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, system_losses,
+    NoisedGroup, NoisySystem, Prior, System, SystemBatch, SystemGraph, SystemGroup, TrainingEngine,
+    TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, system_losses,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
 use equidrift_train::Objective;
@@ -55,7 +55,6 @@ fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_fea
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: FRAMES.max(of.frames) },
         extrapolation: None,
-        prediction: Prediction::Noise,
     };
     let parameters = initial_parameters(&config, 1);
     let diffusion = TrajectoryDiffusion::linear(100).unwrap();
@@ -87,7 +86,7 @@ fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_fea
                     assert!(gradients.values().all(|gradient| gradient.first_non_finite().is_none()));
                 } else {
                     let times = vec![30.0; group.systems()];
-                    let noise = network.denoise(group, positions, &times).unwrap().prediction;
+                    let noise = network.denoise(group, positions, &times).unwrap().noise;
                     assert!(host(noise).iter().all(|x| x.is_finite()));
                 }
             }
@@ -98,7 +97,7 @@ fn measure(name: &str, of: &System, batch: usize, node_features: usize, edge_fea
     let fused = FusedNetwork::new(&config, &parameters).unwrap();
     let values = KeyedNoise::new(2).normals(Stream::Prior, 0, 0, &Support::vector(1, of.width()), &[0]);
     let positions: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-    let noisy = vec![NoisySystem { system: of, positions: &positions, time: 30.0 }; batch];
+    let noisy = vec![NoisySystem { system: of, positions: &positions, level: diffusion.level(30) }; batch];
     for threads in [1, 2] {
         let threads = NonZeroUsize::new(threads).unwrap();
         let time = best(|| assert!(fused.denoise(&noisy, threads).unwrap()[0][0].is_finite()));
@@ -135,7 +134,6 @@ fn measure_objective(name: &str, of: &System, batch: usize, node_features: usize
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: FRAMES },
         extrapolation: None,
-        prediction: Prediction::Noise,
     };
     let parameters = initial_parameters(&config, 1);
     let count = of.width();
@@ -190,7 +188,6 @@ fn twenty_calls() {
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: FRAMES },
         extrapolation: None,
-        prediction: Prediction::Noise,
     };
     let parameters = initial_parameters(&config, 1);
     let network = Arc::new(GeotdmNetwork::read(&config, &parameters, &Device::flex(), DType::F32).unwrap());

@@ -8,8 +8,8 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, Extrapolation, GeotdmNetwork, Lengths, MolecularEdges, NetworkConfig,
-    NoisedGroup, Prediction, Prior, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
-    TrainingExamples, TrajectoryDiffusion, TrajectoryWindows, initial_parameters, system_losses,
+    NoisedGroup, Prior, SystemGraph, SystemGroup, TrainingEngine, TrainingExample, TrainingExamples,
+    TrajectoryDiffusion, TrajectoryWindows, initial_parameters, system_losses,
 };
 use equidrift_train::{LearningRate, Objective, Silent, Trainer, TrainerConfig};
 use equidrift_trajectory::nbody::System as Bodies;
@@ -28,15 +28,14 @@ fn network(prior: Prior) -> NetworkConfig {
         lengths: Lengths::Squared,
         prior,
         extrapolation: None,
-        prediction: Prediction::Noise,
     }
 }
 
 /// With the prior's forecasts, where it is a linear one.
-fn network_of(prior: Prior, prediction: Prediction, examples: &Vec<TrainingExample>) -> NetworkConfig {
+fn network_of(prior: Prior, examples: &Vec<TrainingExample>) -> NetworkConfig {
     let forecasts = || Extrapolation::fit::<3>(examples, GIVEN, 6, false).unwrap();
     let extrapolation = (prior == Prior::Extrapolated).then(forecasts);
-    NetworkConfig { extrapolation, prediction, ..network(prior) }
+    NetworkConfig { extrapolation, ..network(prior) }
 }
 
 const GIVEN: usize = 4;
@@ -114,18 +113,11 @@ fn windows_of_a_long_trajectory() {
 #[test]
 fn the_objective_is_the_loss() {
     let learned = Prior::Learned { layers: 1, frames: 6 };
-    let cases = [
-        (learned, GIVEN, Prediction::Noise),
-        (learned, GIVEN, Prediction::V),
-        (Prior::Extrapolated, GIVEN, Prediction::V),
-        (Prior::JointCentre, 0, Prediction::Noise),
-        (Prior::JointCentre, 0, Prediction::V),
-    ];
-    for ((prior, given, prediction), engine) in
-        cases.into_iter().flat_map(|case| engines().map(|engine| (case, engine)))
+    let cases = [(learned, GIVEN), (Prior::Extrapolated, GIVEN), (Prior::JointCentre, 0)];
+    for ((prior, given), engine) in cases.into_iter().flat_map(|case| engines().map(|engine| (case, engine)))
     {
         let examples = examples(given);
-        let config = network_of(prior, prediction, &examples);
+        let config = network_of(prior, &examples);
         let parameters = initial_parameters(&config, 3);
         let mut objective = objective(&config, &examples, engine.clone(), 2, 1 << 13);
         let all: Vec<usize> = vec![4, 0, 1, 5, 2, 3];
@@ -159,7 +151,7 @@ fn the_objective_is_the_loss() {
         let (found, expected) = (flat(&found.gradient), flat(&gradient));
         let difference: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
         let error = norm(&difference) / norm(&expected);
-        println!("{prior:?} {prediction:?} {engine:?}: gradient {error:.1e}");
+        println!("{prior:?} {engine:?}: gradient {error:.1e}");
         assert!(error < 1e-4, "{error:.1e}");
     }
 }
