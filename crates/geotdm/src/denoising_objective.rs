@@ -65,6 +65,7 @@ pub struct DenoisingObjective<'a> {
     engine: TrainingEngine,
     threads: NonZeroUsize,
     side_by_side: usize,
+    regression: bool,
 }
 
 /// Loss and gradient of a few systems, both divided by the size of the whole batch.
@@ -82,7 +83,16 @@ impl<'a> DenoisingObjective<'a> {
         threads: NonZeroUsize,
     ) -> Self {
         let side_by_side = ROWS_SIDE_BY_SIDE;
-        Self { config, diffusion, counted, examples, seed, engine, threads, side_by_side }
+        let regression = false;
+        Self { config, diffusion, counted, examples, seed, engine, threads, side_by_side, regression }
+    }
+
+    /// Draws the last level only, where all but the given frames is noise: what is learnt is the mean of what follows, a
+    /// forecaster as the published comparisons have them (EGNN and others), to be drawn by one step.
+    #[must_use]
+    pub fn with_regression(mut self, regression: bool) -> Self {
+        self.regression = regression;
+        self
     }
 
     /// How many rows of edges and frames have a backward pass of the tensor library together. More suits devices with much
@@ -101,7 +111,8 @@ impl<'a> DenoisingObjective<'a> {
         // Block 0 is for the level: 64 bits times T, the high word of the product.
         let [high, low, ..] = block(0);
         let word = u128::from(u64::from(high) << 32 | u64::from(low));
-        let level = ((word * self.diffusion.steps() as u128) >> 64) as usize;
+        let drawn = ((word * self.diffusion.steps() as u128) >> 64) as usize;
+        let level = if self.regression { self.diffusion.steps() - 1 } else { drawn };
         let words: Vec<u32> = (1..).flat_map(block).take(count).collect();
         let mut noise = vec![0.0; count];
         standard_normals(&words, &mut noise);

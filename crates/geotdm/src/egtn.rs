@@ -20,12 +20,25 @@ pub enum Half {
 /// relative to the mean of the input positions over nodes and frames.
 pub type LayerWatcher<'a> = &'a mut dyn FnMut(usize, Half, &Tensor<3>, &Tensor<3>);
 
-/// How far positions follow what the layers make of them, and the sum of that: where the prior is a linear forecast.
+/// How positions follow what the layers make of them, where the prior is a linear forecast.
 pub(crate) struct Motion {
-    /// Factor of the way, `[G, N n, D]`.
-    pub(crate) mobility: Tensor<3>,
-    /// The way without it, `[G, N n, D]`; begins with 0.
+    /// Factor of a step of positions, `[G, N n, D]`.
+    pub(crate) of_positions: Tensor<3>,
+    /// The same of deviations.
+    pub(crate) of_deviations: Tensor<3>,
+    /// Deviations from the forecast in its own measure, `[G, N n, D]`; 0 in given frames.
+    pub(crate) deviations: Tensor<3>,
+    /// Sum of the steps, `[G, N n, D]`; begins with 0.
     pub(crate) way: Tensor<3>,
+}
+
+impl Motion {
+    /// Positions after a step.
+    fn go(&mut self, x: Tensor<3>, step: Tensor<3>) -> Tensor<3> {
+        self.way = self.way.clone() + step.clone();
+        self.deviations = self.deviations.clone() + step.clone() * self.of_deviations.clone();
+        x + step * self.of_positions.clone()
+    }
 }
 
 /// The layers.
@@ -42,20 +55,24 @@ impl Egtn {
         config: &NetworkConfig,
         layers: usize,
     ) -> Result<Self, LayerError> {
+        // Positions, and deviations from a linear forecast.
+        let vectors = 1 + usize::from(config.extrapolation.is_some());
         let layer = |l: usize| {
             Ok((
-                EquivariantConvolution::read(
+                EquivariantConvolution::read_channels(
                     from,
                     &format!("s_modules{suffix}.{l}"),
                     config.hidden,
                     config.edge_features,
                     config.lengths.into(),
+                    vectors,
                 )?,
-                TemporalAttention::read(
+                TemporalAttention::read_channels(
                     from,
                     &format!("t_modules{suffix}.{l}"),
                     config.hidden,
                     config.time_features,
+                    vectors,
                 )?,
             ))
         };
@@ -73,24 +90,28 @@ impl Egtn {
         watch: Option<LayerWatcher<'_>>,
     ) -> (Tensor<3>, Tensor<3>) {
         let mut watch = watch;
-        let mut move_on = |from: Tensor<3>, to: Tensor<3>| match motion.as_mut() {
-            None => to,
-            Some(motion) => {
-                let step = to - from.clone();
-                motion.way = motion.way.clone() + step.clone();
-                from + step * motion.mobility.clone()
-            }
-        };
         for (number, (spatial, temporal)) in self.layers.iter().enumerate() {
-            let from = x.clone();
-            (h, x) = spatial.forward(h, x, &group.edges, group.edge_features.as_ref());
-            x = move_on(from, x);
+            let edge_features = group.edge_features.as_ref();
+            match motion.as_mut() {
+                None => (h, x) = spatial.forward(h, x, &group.edges, edge_features),
+                Some(motion) => {
+                    let step;
+                    let u = Some(motion.deviations.clone());
+                    (h, step) = spatial.step(h, x.clone(), u, &group.edges, edge_features);
+                    x = motion.go(x, step);
+                }
+            }
             if let Some(watch) = watch.as_mut() {
                 watch(number, Half::Spatial, &h, &x);
             }
-            let from = x.clone();
-            (h, x) = temporal.forward(h, x, frames);
-            x = move_on(from, x);
+            match motion.as_mut() {
+                None => (h, x) = temporal.forward(h, x, frames),
+                Some(motion) => {
+                    let step;
+                    (h, step) = temporal.step(h, &[x.clone(), motion.deviations.clone()], frames);
+                    x = motion.go(x, step);
+                }
+            }
             if let Some(watch) = watch.as_mut() {
                 watch(number, Half::Temporal, &h, &x);
             }

@@ -144,10 +144,11 @@ impl GeotdmNetwork {
     /// be, by d σ for each unit of the way; what it predicts is v, minus the way plus a part of the state:
     ///
     /// ```text
-    /// x = x_ref + α d z       x += d σ step for each half of a layer       v = -sum of steps + gate(h) z       ε = σ z + α v
+    /// u = α z     x = x_ref + d u     u += σ step, x += d σ step for each half of a layer     v = -sum of steps + gate(h) z
     /// ```
     ///
-    /// Given frames stay where they are.
+    /// The temporal attention has differences of u beside those of x: what is noise shows in how neighbouring frames differ,
+    /// also where d is small. Given frames stay where they are.
     ///
     /// # Errors
     /// As [`GeotdmNetwork::denoise`]; [`GeotdmError::Count`] if the prior is another one.
@@ -175,8 +176,13 @@ impl GeotdmNetwork {
         let frames = group.given_frames + group.frames;
         let labels: Vec<f64> = levels.iter().map(|level| level.label).collect();
         let h = self.inputs(group, &labels, frames);
-        let mut motion =
-            Motion { mobility: group.behind_given(scale.clone() * deviation.clone()), way: x.zeros_like() };
+        let ones = z.ones_like();
+        let mut motion = Motion {
+            of_positions: group.behind_given(scale.clone() * deviation.clone()),
+            of_deviations: group.behind_given(ones * (deviation.clone() - 1.0)) + 1.0,
+            deviations: group.behind_given(z.clone() * signal.clone()),
+            way: x.zeros_like(),
+        };
         let (h, _) = self.egtn.forward(h, x, group, frames, Some(&mut motion), None);
         let made = |values| group.some_frames(values, frames, group.given_frames, group.frames);
         let (features, displacement) = (made(h), made(motion.way));

@@ -122,12 +122,13 @@ impl List<'_> {
             let spatial = format!("s_modules{suffix}.{layer}");
             self.perceptron(&format!("{spatial}.edge_mlp"), 2 * hidden + 1 + config.edge_features, hidden);
             self.perceptron(&format!("{spatial}.node_mlp"), 2 * hidden, hidden);
-            self.perceptron(&format!("{spatial}.coord_mlp"), hidden, 1);
+            let vectors = 1 + usize::from(config.extrapolation.is_some());
+            self.perceptron(&format!("{spatial}.coord_mlp"), hidden, vectors);
             let temporal = format!("t_modules{suffix}.{layer}");
             for map in ["q_mlp", "k_mlp", "v_mlp"] {
                 self.perceptron(&format!("{temporal}.{map}"), hidden, hidden);
             }
-            self.perceptron(&format!("{temporal}.x_mlp"), hidden, 1);
+            self.perceptron(&format!("{temporal}.x_mlp"), hidden, vectors);
             self.linear(&format!("{temporal}.time_emb"), config.time_features, hidden);
         }
     }

@@ -43,6 +43,8 @@ pub struct EquivariantConvolution {
     hidden: usize,
     edge_features: usize,
     length: EdgeLength,
+    /// Of vectors, 1 or 2.
+    channels: usize,
 }
 
 impl EquivariantConvolution {
@@ -58,17 +60,38 @@ impl EquivariantConvolution {
         edge_features: usize,
         length: EdgeLength,
     ) -> Result<Self, LayerError> {
+        Self::read_channels(from, name, hidden, edge_features, length, 1)
+    }
+
+    /// The same with `channels` (1 or 2) vectors for each node, of which the positions are the first: `coord_mlp` has as many
+    /// outputs.
+    ///
+    /// # Errors
+    /// As [`EquivariantConvolution::read`].
+    pub fn read_channels(
+        from: &ParameterTracker<'_>,
+        name: &str,
+        hidden: usize,
+        edge_features: usize,
+        length: EdgeLength,
+        channels: usize,
+    ) -> Result<Self, LayerError> {
         let linear = |part: &str, inputs, outputs| from.linear(&format!("{name}.{part}"), inputs, outputs);
         let coordinate = ["0", "2"].map(|map| format!("{name}.coord_mlp.actions.{map}"));
         Ok(Self {
             edge_first: linear("edge_mlp.actions.0", 2 * hidden + 1 + edge_features, hidden)?,
             edge_second: linear("edge_mlp.actions.2", hidden, hidden)?,
-            coordinate: SiluMlp::read_named(from, [&coordinate[0], &coordinate[1]], [hidden, hidden, 1])?,
+            coordinate: SiluMlp::read_named(
+                from,
+                [&coordinate[0], &coordinate[1]],
+                [hidden, hidden, channels],
+            )?,
             node_first: linear("node_mlp.actions.0", 2 * hidden, hidden)?,
             node_second: linear("node_mlp.actions.2", hidden, hidden)?,
             hidden,
             edge_features,
             length,
+            channels,
         })
     }
 
@@ -83,27 +106,49 @@ impl EquivariantConvolution {
         edges: &EdgeList,
         edge_features: Option<&Tensor<3>>,
     ) -> (Tensor<3>, Tensor<3>) {
+        let (h, step) = self.step(h, x.clone(), None, edges, edge_features);
+        (h, x + step)
+    }
+
+    /// Features after the layer, and the step of the positions, `[G, N T, D]`. With a second channel `u` `[G, N T, D]` it has
+    /// the differences of that, too, each times its second number and not divided by a length.
+    pub fn step(
+        &self,
+        h: Tensor<3>,
+        x: Tensor<3>,
+        u: Option<Tensor<3>>,
+        edges: &EdgeList,
+        edge_features: Option<&Tensor<3>>,
+    ) -> (Tensor<3>, Tensor<3>) {
         let width = self.hidden;
         let node = self.node_first.weight();
         let of_node = h.clone().matmul(columns(&node, 0, width)) + self.node_first.bias().unsqueeze::<3>();
         if edges.edges() == 0 {
-            return (self.node_second.over_features(silu(of_node), None), x);
+            return (self.node_second.over_features(silu(of_node), None), x.zeros_like());
         }
-        let r = edges.at_receivers(x.clone()) - edges.at_senders(x.clone());
+        let r = edges.at_receivers(x.clone()) - edges.at_senders(x);
         let square = r.clone().square().sum_dim(2);
         let length = match self.length {
             EdgeLength::Squared => square.clone(),
             EdgeLength::Plain => root(square.clone()),
         };
         let messages = self.messages(h, length, edges, edge_features);
-        let c = self.coordinate.over_features(messages.clone());
+        let numbers = self.coordinate.over_features(messages.clone());
+        let c = if self.channels == 1 { numbers.clone() } else { numbers.clone().narrow(2, 0, 1) };
         let c = match self.length {
             EdgeLength::Squared => c / square.add_scalar(ROOT_OFFSET).sqrt().add_scalar(1.0),
             EdgeLength::Plain => c,
         };
-        let x = x + edges.mean_at_receivers(r * c);
+        let way = match u.filter(|_| self.channels == 2) {
+            None => r * c,
+            Some(u) => {
+                let difference = edges.at_receivers(u.clone()) - edges.at_senders(u);
+                r * c + difference * numbers.narrow(2, 1, 1)
+            }
+        };
+        let step = edges.mean_at_receivers(way);
         let received = edges.sum_at_receivers(messages).matmul(columns(&node, width, width));
-        (self.node_second.over_features(silu(of_node + received), None), x)
+        (self.node_second.over_features(silu(of_node + received), None), step)
     }
 
     /// `[G, M T, hidden]`.

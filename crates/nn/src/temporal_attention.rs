@@ -36,6 +36,8 @@ pub struct TemporalAttention {
     time: Linear,
     time_features: usize,
     tile: usize,
+    /// Of vectors, 1 or 2.
+    channels: usize,
 }
 
 impl TemporalAttention {
@@ -50,6 +52,21 @@ impl TemporalAttention {
         hidden: usize,
         time_features: usize,
     ) -> Result<Self, LayerError> {
+        Self::read_channels(from, name, hidden, time_features, 1)
+    }
+
+    /// The same with `channels` vectors for each node and frame, of which the positions are the first: `x_mlp` has as many
+    /// outputs.
+    ///
+    /// # Errors
+    /// As [`TemporalAttention::read`].
+    pub fn read_channels(
+        from: &ParameterTracker<'_>,
+        name: &str,
+        hidden: usize,
+        time_features: usize,
+        channels: usize,
+    ) -> Result<Self, LayerError> {
         let mlp = |part: &str, outputs| {
             let maps = ["0", "2"].map(|map| format!("{name}.{part}_mlp.actions.{map}"));
             SiluMlp::read_named(from, [&maps[0], &maps[1]], [hidden, hidden, outputs])
@@ -58,10 +75,11 @@ impl TemporalAttention {
             query: mlp("q", hidden)?,
             key: mlp("k", hidden)?,
             value: mlp("v", hidden)?,
-            displacement: mlp("x", 1)?,
+            displacement: mlp("x", channels)?,
             time: from.linear(&format!("{name}.time_emb"), time_features, hidden)?,
             time_features,
             tile: TILE,
+            channels,
         })
     }
 
@@ -78,19 +96,38 @@ impl TemporalAttention {
     /// Cost of a node: 14 H² n multiplications for the maps and about 6 H n² for the attention. Memory of a tile: five numbers
     /// for each node, receiving frame of the tile, and frame.
     pub fn forward(&self, h: Tensor<3>, x: Tensor<3>, frames: usize) -> (Tensor<3>, Tensor<3>) {
+        let (h, step) = self.step(h, std::slice::from_ref(&x), frames);
+        (h, x + step)
+    }
+
+    /// Features after the layer, and the step of the positions, `[G, N n, D]`:
+    ///
+    /// ```text
+    /// step_t = sum over channels c of sum_s a_ts u_cs (y_ct - y_cs)
+    /// ```
+    ///
+    /// of the vectors `y` `[G, N n, D]` of each channel.
+    pub fn step(&self, h: Tensor<3>, vectors: &[Tensor<3>], frames: usize) -> (Tensor<3>, Tensor<3>) {
         let [g, rows, width] = h.dims();
-        let dimensions = x.dims()[2];
+        let dimensions = vectors.first().map_or(0, |vectors| vectors.dims()[2]);
         let sequences = rows / frames * g;
         let query = self.query.over_features(h.clone());
         let key = self.key.over_features(h.clone()).reshape([sequences, frames, width]);
         let value = self.value.over_features(h.clone());
-        let u = self.displacement.over_features(value.clone()).reshape([sequences, frames, 1]);
+        let weights = self.displacement.over_features(value.clone());
+        let weights = weights.reshape([sequences, frames, self.channels]);
         let value = value.reshape([sequences, frames, width]);
-        // Only differences of positions enter: a point of the node's own keeps their digits.
-        let own = x.clone().reshape([sequences, frames, dimensions]);
-        let own = own.clone() - own.mean_dim(1).detach();
-        // One product for features, displaced positions and the sum of their weights.
-        let carried = Tensor::cat(vec![value, own.clone() * u.clone(), u], 2);
+        // One product for features, displaced vectors and the sums of their weights.
+        let (mut carried, mut owns) = (vec![value], Vec::new());
+        for (channel, vectors) in vectors.iter().enumerate().take(self.channels) {
+            // Only differences enter: a point of the node's own keeps their digits.
+            let own = vectors.clone().reshape([sequences, frames, dimensions]);
+            let own = own.clone() - own.mean_dim(1).detach();
+            let u = weights.clone().narrow(2, channel, 1);
+            carried.extend([own.clone() * u.clone(), u]);
+            owns.push(own);
+        }
+        let carried = Tensor::cat(carried, 2);
         let key = key.swap_dims(1, 2);
         let embedding = self.embedding(frames, &h);
 
@@ -115,20 +152,26 @@ impl TemporalAttention {
             let seen = attention.clone().matmul(carried.clone());
             let timed = by_differences(attention).reshape([g, sequences / g * count, span]).matmul(near);
             let features = seen.clone().narrow(2, 0, width) + timed.reshape([sequences, count, width]);
-            let moved = part(own.clone(), dimensions) * seen.clone().narrow(2, width + dimensions, 1)
-                - seen.narrow(2, width, dimensions);
-            tiles.push((features, moved));
+            let moved = owns.iter().zip((width..).step_by(dimensions + 1)).map(|(own, at)| {
+                part(own.clone(), dimensions) * seen.clone().narrow(2, at + dimensions, 1)
+                    - seen.clone().narrow(2, at, dimensions)
+            });
+            tiles.push((features, moved.reduce(|a, b| a + b)));
         }
         let joined = |parts: Vec<Tensor<3>>| {
             let whole = if parts.len() == 1 { parts } else { vec![Tensor::cat(parts, 1)] };
             whole.into_iter().next()
         };
-        let (features, moved): (Vec<_>, Vec<_>) = tiles.into_iter().unzip();
-        match (joined(features), joined(moved)) {
+        let (features, moved): (Vec<_>, Vec<Option<_>>) = tiles.into_iter().unzip();
+        let moved: Option<Vec<_>> = moved.into_iter().collect();
+        match (joined(features), moved.and_then(joined)) {
             (Some(features), Some(moved)) => {
-                (h + features.reshape([g, rows, width]), x + moved.reshape([g, rows, dimensions]))
+                (h + features.reshape([g, rows, width]), moved.reshape([g, rows, dimensions]))
             }
-            _ => (h, x),
+            _ => {
+                let none = Tensor::zeros([g, rows, dimensions], (&h.device(), h.dtype()));
+                (h, none)
+            }
         }
     }
 

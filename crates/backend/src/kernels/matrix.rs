@@ -380,9 +380,28 @@ impl ToNumber {
     /// # Errors
     /// [`PackError`].
     pub fn read(parameters: &ParameterSet, name: &str, inputs: usize) -> Result<Self, PackError> {
-        let mut weight = lookup(parameters, format!("{name}.weight"), &[1, inputs])?;
-        weight.resize(padded(inputs), 0.0);
-        Ok(Self { weight, bias: lookup(parameters, format!("{name}.bias"), &[1])?[0], inputs })
+        let mut rows = Self::read_rows(parameters, name, inputs, 1)?;
+        Ok(rows.remove(0))
+    }
+
+    /// Reads `{name}.weight` `[count, inputs]` and `{name}.bias` `[count]` as so many maps.
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn read_rows(
+        parameters: &ParameterSet,
+        name: &str,
+        inputs: usize,
+        count: usize,
+    ) -> Result<Vec<Self>, PackError> {
+        let weights = lookup(parameters, format!("{name}.weight"), &[count, inputs])?;
+        let biases = lookup(parameters, format!("{name}.bias"), &[count])?;
+        let row = |(weight, bias): (&[f32], f32)| {
+            let mut weight = weight.to_vec();
+            weight.resize(padded(inputs), 0.0);
+            Self { weight, bias, inputs }
+        };
+        Ok(weights.chunks_exact(inputs).zip(biases).map(row).collect())
     }
 
     /// A gradient of zeros.
@@ -399,9 +418,16 @@ impl ToNumber {
 
     /// Under the names of the parameters.
     pub fn emit(&self, name: &str, into: &mut ParameterSet) {
-        let weight = self.weight[..self.inputs].to_vec();
-        into.insert(format!("{name}.weight"), HostTensor::f32([1, self.inputs], weight));
-        into.insert(format!("{name}.bias"), HostTensor::f32([1], vec![self.bias]));
+        Self::emit_rows(std::slice::from_ref(self), name, into);
+    }
+
+    /// Those that were [read as rows](ToNumber::read_rows), under the names of the parameters.
+    pub fn emit_rows(rows: &[Self], name: &str, into: &mut ParameterSet) {
+        let inputs = rows.first().map_or(0, |row| row.inputs);
+        let weight = rows.iter().flat_map(|row| row.weight[..inputs].iter().copied()).collect();
+        let bias = rows.iter().map(|row| row.bias).collect();
+        into.insert(format!("{name}.weight"), HostTensor::f32([rows.len(), inputs], weight));
+        into.insert(format!("{name}.bias"), HostTensor::f32([rows.len()], bias));
     }
 }
 

@@ -113,6 +113,10 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// What the diffusion ends in [default: learned]
     #[arg(long, value_enum, help_heading = "Model")]
     prior: Option<Prior>,
+    /// Learn only the mean of what follows: a forecaster without noise, drawn by one step (`generate trajectories --sampler
+    /// dpm-solver++ --steps 1`); with `--prior extrapolated`
+    #[arg(long, help_heading = "Model")]
+    regression: bool,
     /// Layers of the network [default: 6]
     #[arg(long, help_heading = "Model")]
     layers: Option<usize>,
@@ -204,6 +208,7 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
     }
     insert(&mut table, "edges", args.edges.map(named));
     insert(&mut table, "prior", args.prior.map(named));
+    insert(&mut table, "regression", args.regression.then_some(Value::Bool(true)));
     insert(&mut table, "noise_schedule", args.noise_schedule.map(named));
     table.into()
 }

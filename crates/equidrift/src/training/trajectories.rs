@@ -112,6 +112,7 @@ pub fn train_trajectories(
         let (network, diffusion) = (config.network.clone(), config.diffusion.clone());
         let (counted, engine) = (config.counted, engine.clone());
         DenoisingObjective::new(network, diffusion, counted, examples, settings.seed, engine, threads)
+            .with_regression(settings.regression)
     };
     let mut training = objective(&set.training);
     let mut validation = (set.held_out.count() > 0).then(|| objective(&set.held_out));

@@ -86,6 +86,9 @@ pub struct TrajectorySettings {
     pub walkers: usize,
     /// What the diffusion ends in.
     pub prior: TrajectoryPrior,
+    /// Learn the mean of what follows only, to be drawn by one step; needs prior `extrapolated`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub regression: bool,
     /// Layers of the network.
     pub layers: usize,
     /// Layers of the network of a learned prior.
@@ -294,6 +297,9 @@ impl TrajectorySettings {
             if value == 0 {
                 return Err(setting(&format!("{name} must be at least 1")));
             }
+        }
+        if self.regression && self.prior != TrajectoryPrior::Extrapolated {
+            return Err(setting("regression needs prior = \"extrapolated\""));
         }
         if self.validation.runs > MOST_RUNS {
             return Err(setting(&format!("validation.runs must be at most {MOST_RUNS}")));

@@ -3,7 +3,7 @@
 use equidrift_backend::kernels::matrix::ToNumber;
 use pulp::Simd;
 
-use super::view::{Motion, MotionBack};
+use super::view::{Motion, MotionBack, Pace};
 use crate::diffusion::Level;
 use crate::extrapolation::Forecast;
 use crate::system::System;
@@ -18,7 +18,11 @@ pub(super) fn shown(forecast: &Forecast, z: &[f32], reference: &[f32], level: Le
 /// How positions move in one call, and how far they have come.
 pub(super) struct Moving {
     /// d σ of made frames, 0 of given ones, `[N n]`.
-    mobility: Vec<f32>,
+    of_positions: Vec<f32>,
+    /// σ of made frames, 1 of given ones, whose deviation begins with 0, `[N n]`.
+    of_deviations: Vec<f32>,
+    /// `[N n, D]`.
+    deviations: Vec<f32>,
     /// `[N n, D]`.
     way: Vec<f32>,
     frames: usize,
@@ -26,23 +30,42 @@ pub(super) struct Moving {
 }
 
 impl Moving {
-    pub(super) fn new(forecast: &Forecast, system: &System, level: Level) -> Self {
+    /// Of states `z` `[N, T, D]`: deviations begin with their best linear guess, α z.
+    pub(super) fn new(forecast: &Forecast, system: &System, level: Level, z: &[f32]) -> Self {
         let (d, made, given) = (system.dimensions, system.frames, system.given_frames());
-        let frames = given + made;
-        let mut mobility = Vec::with_capacity(system.graph.nodes() * frames);
-        for node in forecast.scale.chunks_exact(made * d) {
-            mobility.resize(mobility.len() + given, 0.0);
-            mobility.extend(node.iter().step_by(d).map(|scale| (scale * level.deviation) as f32));
+        let (frames, nodes) = (given + made, system.graph.nodes());
+        let signal = level.signal as f32;
+        let mut moving = Self {
+            of_positions: Vec::with_capacity(nodes * frames),
+            of_deviations: Vec::with_capacity(nodes * frames),
+            deviations: Vec::with_capacity(nodes * frames * d),
+            way: vec![0.0; nodes * frames * d],
+            frames,
+            dimensions: d,
+        };
+        for (scale, z) in forecast.scale.chunks_exact(made * d).zip(z.chunks_exact(made * d)) {
+            let rows = moving.of_positions.len() + given;
+            moving.of_positions.resize(rows, 0.0);
+            moving.of_positions.extend(scale.iter().step_by(d).map(|scale| (scale * level.deviation) as f32));
+            moving.of_deviations.resize(rows, 1.0);
+            moving.of_deviations.resize(rows + made, level.deviation as f32);
+            moving.deviations.resize(rows * d, 0.0);
+            moving.deviations.extend(z.iter().map(|z| signal * z));
         }
-        Self { way: vec![0.0; mobility.len() * d], mobility, frames, dimensions: d }
+        moving
+    }
+
+    fn pace(&self) -> Pace<'_> {
+        Pace { positions: &self.of_positions, deviations: &self.of_deviations }
     }
 
     pub(super) fn motion(&mut self) -> Motion<'_> {
-        Motion { mobility: &self.mobility, way: &mut self.way }
+        let pace = Pace { positions: &self.of_positions, deviations: &self.of_deviations };
+        Motion { pace, deviations: &mut self.deviations, way: &mut self.way }
     }
 
     pub(super) fn back<'a>(&'a self, dway: &'a [f32]) -> MotionBack<'a> {
-        MotionBack { mobility: &self.mobility, dway }
+        MotionBack { pace: self.pace(), dway, ddeviations: vec![0.0; dway.len()] }
     }
 
     /// v of states `z` `[N, T, D]`, when all layers are through and have left features `h` `[N n, width]`.
@@ -56,7 +79,7 @@ impl Moving {
         given: usize,
     ) -> Vec<f32> {
         let d = self.dimensions;
-        let rows = (0..self.mobility.len()).filter(|row| row % self.frames >= given);
+        let rows = (0..self.of_positions.len()).filter(|row| row % self.frames >= given);
         let points = rows.zip(z.chunks_exact(d));
         points
             .flat_map(|(row, z)| {

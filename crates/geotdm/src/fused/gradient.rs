@@ -132,7 +132,7 @@ impl WithSimd for Differentiate<'_> {
             Some(_) => data.iter().zip(&noise).map(|(z, eps)| signal * eps - deviation * z).collect(),
             None => noise,
         };
-        let mut moving = forecast.map(|forecast| Moving::new(forecast, system, level));
+        let mut moving = forecast.map(|forecast| Moving::new(forecast, system, level, &z));
 
         // There.
         let mut x = Vec::with_capacity(nodes * frames * d);

@@ -6,7 +6,7 @@ use pulp::Simd;
 use super::spatial::Spatial;
 use super::spatial_backward::{SpatialGradient, SpatialTape};
 use super::temporal::Temporal;
-use super::temporal_backward::TemporalGradient;
+use super::temporal_backward::{TemporalGradient, TemporalTape};
 use super::view::{Buffers, Differences, Motion, MotionBack, SystemView};
 use crate::network_config::NetworkConfig;
 use equidrift_backend::kernels::PackError;
@@ -23,6 +23,8 @@ pub(super) struct LayersGradient(Vec<(SpatialGradient, TemporalGradient)>);
 #[derive(Debug, Default)]
 pub(super) struct LayerTape {
     spatial: (Vec<f32>, Vec<f32>),
+    /// Deviations before either half, where the prior is a linear forecast.
+    deviations: [Vec<f32>; 2],
     gathered: Vec<f32>,
     temporal: (Vec<f32>, Vec<f32>),
 }
@@ -34,10 +36,12 @@ impl Layers {
         config: &NetworkConfig,
         count: usize,
     ) -> Result<Self, PackError> {
+        // The network of a learned prior does not come with deviations.
+        let deviating = config.extrapolation.is_some();
         let layer = |l: usize| {
             Ok((
-                Spatial::read(parameters, &format!("s_modules{suffix}.{l}"), config)?,
-                Temporal::read(parameters, &format!("t_modules{suffix}.{l}"), config)?,
+                Spatial::read(parameters, &format!("s_modules{suffix}.{l}"), config, deviating)?,
+                Temporal::read(parameters, &format!("t_modules{suffix}.{l}"), config, deviating)?,
             ))
         };
         Ok(Self((0..count).map(layer).collect::<Result<_, _>>()?))
@@ -66,15 +70,20 @@ impl Layers {
         buffers: &mut Buffers,
         mut tape: Option<&mut Vec<LayerTape>>,
     ) {
+        let deviations = |motion: &Option<Motion<'_>>| {
+            motion.as_ref().map(|motion| motion.deviations.clone()).unwrap_or_default()
+        };
         for (spatial, temporal) in &self.0 {
             let mut seen = LayerTape::default();
             if tape.is_some() {
                 seen.spatial = (h.to_vec(), x.to_vec());
+                seen.deviations[0] = deviations(&motion);
             }
             let gathered = tape.is_some().then_some(&mut seen.gathered);
             spatial.forward(simd, system, h, x, &mut motion, buffers, gathered);
             if tape.is_some() {
                 seen.temporal = (h.to_vec(), x.to_vec());
+                seen.deviations[1] = deviations(&motion);
             }
             temporal.forward(simd, system, differences, h, x, &mut motion, buffers);
             if let Some(tape) = tape.as_mut() {
@@ -94,16 +103,19 @@ impl Layers {
         tape: Vec<LayerTape>,
         dh: &mut [f32],
         dx: &mut [f32],
-        motion: Option<MotionBack<'_>>,
+        mut motion: Option<MotionBack<'_>>,
         gradient: &mut LayersGradient,
         buffers: &mut Buffers,
     ) {
         let layers = self.0.iter().zip(&mut gradient.0).zip(tape);
         for (((spatial, temporal), (of_spatial, of_temporal)), seen) in layers.rev() {
-            let (h, x) = (&seen.temporal.0[..], &seen.temporal.1[..]);
-            temporal.backward(simd, system, differences, (h, x), dh, dx, motion, of_temporal, buffers);
-            let seen = SpatialTape { h: &seen.spatial.0, x: &seen.spatial.1, gathered: &seen.gathered };
-            spatial.backward(simd, system, seen, dh, dx, motion, of_spatial, buffers);
+            let seen_by =
+                TemporalTape { h: &seen.temporal.0, x: &seen.temporal.1, deviations: &seen.deviations[1] };
+            temporal.backward(simd, system, differences, seen_by, dh, dx, &mut motion, of_temporal, buffers);
+            let [deviations, _] = &seen.deviations;
+            let seen =
+                SpatialTape { h: &seen.spatial.0, x: &seen.spatial.1, gathered: &seen.gathered, deviations };
+            spatial.backward(simd, system, seen, dh, dx, &mut motion, of_spatial, buffers);
         }
     }
 }

@@ -161,7 +161,9 @@ impl FusedNetwork {
             return count("given frames", expected, given);
         }
         // Positions are carried along in the room of one vector.
-        if system.dimensions == 0 || system.dimensions >= LANE_MULTIPLE || system.frames == 0 {
+        let channels = 1 + usize::from(self.config.extrapolation.is_some());
+        if system.dimensions == 0 || channels * (system.dimensions + 1) > LANE_MULTIPLE || system.frames == 0
+        {
             return count("coordinates of a position", 3, system.dimensions);
         }
         Ok(())
@@ -205,7 +207,7 @@ impl WithSimd for DenoiseSystem<'_> {
         let start: Vec<f32> =
             x.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect();
 
-        let mut moving = forecast.map(|forecast| Moving::new(forecast, system, noisy.level));
+        let mut moving = forecast.map(|forecast| Moving::new(forecast, system, noisy.level, noisy.positions));
         let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.level.label, frames);
         let motion = moving.as_mut().map(Moving::motion);
         network.layers.forward(simd, &view, differences, &mut h, &mut x, motion, buffers, None);

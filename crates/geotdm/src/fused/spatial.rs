@@ -25,7 +25,8 @@ pub(super) struct Spatial {
     pub(super) features: Vec<f32>,
     pub(super) second: Linear,
     pub(super) coordinate: Linear,
-    pub(super) coordinate_out: ToNumber,
+    /// Weights of displacements, and with an extrapolated prior of differences of deviations.
+    pub(super) weights: Vec<ToNumber>,
     pub(super) own: Linear,
     pub(super) gathered: Linear,
     pub(super) node_second: Linear,
@@ -37,6 +38,7 @@ impl Spatial {
         parameters: &ParameterSet,
         name: &str,
         config: &NetworkConfig,
+        deviating: bool,
     ) -> Result<Self, PackError> {
         let (h, e) = (config.hidden, config.edge_features);
         let part = |part: &str, inputs, outputs| {
@@ -57,7 +59,12 @@ impl Spatial {
             features: (0..e).flat_map(|k| read(2 * h + 1 + k)).collect(),
             second: part("edge_mlp.actions.2", h, h)?,
             coordinate: part("coord_mlp.actions.0", h, h)?,
-            coordinate_out: ToNumber::read(parameters, &format!("{name}.coord_mlp.actions.2"), h)?,
+            weights: ToNumber::read_rows(
+                parameters,
+                &format!("{name}.coord_mlp.actions.2"),
+                h,
+                1 + usize::from(deviating),
+            )?,
             own: Linear::of(&node, &node_bias, 2 * h, h, 0),
             gathered: Linear::of(&node, &zeros, 2 * h, h, h),
             node_second: part("node_mlp.actions.2", h, h)?,
@@ -125,13 +132,20 @@ impl Spatial {
                         &message[row * width..][..width],
                         &mut gathered[i * width..][..width],
                     );
-                    let c = self.coordinate_out.apply(simd, &hidden[row * width..][..width]);
+                    let units = &hidden[row * width..][..width];
+                    let c = self.weights[0].apply(simd, units);
                     let c = match self.lengths {
                         Lengths::Squared => c / divisor(squares[row]).0,
                         Lengths::Plain => c,
                     };
                     for k in 0..d {
                         moved[i * d + k] += c * (x[i * d + k] - x[j * d + k]);
+                    }
+                    if let (Some(weight), Some(motion)) = (self.weights.get(1), motion.as_ref()) {
+                        let (e, u) = (weight.apply(simd, units), &motion.deviations);
+                        for k in 0..d {
+                            moved[i * d + k] += e * (u[i * d + k] - u[j * d + k]);
+                        }
                     }
                 }
             }

@@ -19,7 +19,7 @@ pub(super) struct SpatialGradient {
     features: Vec<f32>,
     second: LinearGradient,
     coordinate: LinearGradient,
-    coordinate_out: ToNumber,
+    weights: Vec<ToNumber>,
     own: LinearGradient,
     gathered: LinearGradient,
     node_second: LinearGradient,
@@ -37,7 +37,7 @@ impl SpatialGradient {
             features: vec![0.0; layer.features.len()],
             second: layer.second.no_gradient(),
             coordinate: layer.coordinate.no_gradient(),
-            coordinate_out: layer.coordinate_out.no_gradient(),
+            weights: layer.weights.iter().map(ToNumber::no_gradient).collect(),
             own: layer.own.no_gradient(),
             gathered: layer.gathered.no_gradient(),
             node_second: layer.node_second.no_gradient(),
@@ -71,7 +71,7 @@ impl SpatialGradient {
         insert("node_mlp.actions.0.bias", vec![h], self.own.bias());
         self.second.emit(&format!("{name}.edge_mlp.actions.2"), into);
         self.coordinate.emit(&format!("{name}.coord_mlp.actions.0"), into);
-        self.coordinate_out.emit(&format!("{name}.coord_mlp.actions.2"), into);
+        ToNumber::emit_rows(&self.weights, &format!("{name}.coord_mlp.actions.2"), into);
         self.node_second.emit(&format!("{name}.node_mlp.actions.2"), into);
     }
 }
@@ -82,6 +82,8 @@ pub(super) struct SpatialTape<'a> {
     pub(super) h: &'a [f32],
     pub(super) x: &'a [f32],
     pub(super) gathered: &'a [f32],
+    /// Of a linear forecast.
+    pub(super) deviations: &'a [f32],
 }
 
 impl Spatial {
@@ -95,7 +97,7 @@ impl Spatial {
         tape: SpatialTape<'_>,
         dh: &mut [f32],
         dx: &mut [f32],
-        motion: Option<MotionBack<'_>>,
+        motion: &mut Option<MotionBack<'_>>,
         gradient: &mut SpatialGradient,
         buffers: &mut Buffers,
     ) {
@@ -144,7 +146,7 @@ impl Spatial {
             values.fill(0.0);
             std::mem::take(values)
         });
-        let outgoing = dx.to_vec();
+        let d_step: Vec<f32> = (0..dx.len()).map(|at| of_step(dx, at, d, motion)).collect();
         let edge_width = system.edge_width();
         for (group, edges) in system.edges.chunks(together).enumerate() {
             let number = group * together;
@@ -175,7 +177,7 @@ impl Spatial {
                 for t in 0..n {
                     let (i, j, row) = (receiver * n + t, sender * n + t, place * n + t);
                     let units = &third_units[row * width..][..width];
-                    let c = self.coordinate_out.apply(simd, units);
+                    let c = self.weights[0].apply(simd, units);
                     let (scale, dscale) = match self.lengths {
                         Lengths::Squared => {
                             let (divisor, root) = divisor(squares[row]);
@@ -186,17 +188,31 @@ impl Spatial {
                     let weight = system.inverse_degree[receiver];
                     let mut dfactor = 0.0;
                     for k in 0..d {
-                        let incoming = weight * of_step(&outgoing, i * d + k, d, motion);
+                        let incoming = weight * d_step[i * d + k];
                         dfactor += incoming * (x[i * d + k] - x[j * d + k]);
                         dr[row * d + k] = c * scale * incoming;
                     }
                     dsquares[row] = dfactor * dscale;
                     let dc = dfactor * scale;
-                    add_scaled(simd, dc, units, &mut gradient.coordinate_out.weight);
-                    gradient.coordinate_out.bias += dc;
                     let out = &mut g[row * width..][..width];
                     out.fill(0.0);
-                    add_scaled(simd, dc, &self.coordinate_out.weight, out);
+                    let mut through = |channel: usize, dc: f32| {
+                        add_scaled(simd, dc, units, &mut gradient.weights[channel].weight);
+                        gradient.weights[channel].bias += dc;
+                        add_scaled(simd, dc, &self.weights[channel].weight, out);
+                    };
+                    through(0, dc);
+                    if let (Some(number), Some(motion)) = (self.weights.get(1), motion.as_mut()) {
+                        let (e, u) = (number.apply(simd, units), tape.deviations);
+                        let mut de = 0.0;
+                        for k in 0..d {
+                            let incoming = weight * d_step[i * d + k];
+                            de += incoming * (u[i * d + k] - u[j * d + k]);
+                            motion.ddeviations[i * d + k] += e * incoming;
+                            motion.ddeviations[j * d + k] -= e * incoming;
+                        }
+                        through(1, de);
+                    }
                     g2[row * width..][..width].copy_from_slice(&dgathered[i * width..][..width]);
                 }
             }

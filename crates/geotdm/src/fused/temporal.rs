@@ -17,7 +17,8 @@ pub(super) struct Temporal {
     /// Two maps each of query, key and value.
     pub(super) maps: [[Linear; 2]; 3],
     pub(super) displacement: Linear,
-    pub(super) displacement_out: ToNumber,
+    /// Weights of displacements, and with an extrapolated prior of differences of deviations.
+    pub(super) weights: Vec<ToNumber>,
     pub(super) time: Linear,
 }
 
@@ -26,6 +27,7 @@ impl Temporal {
         parameters: &ParameterSet,
         name: &str,
         config: &NetworkConfig,
+        deviating: bool,
     ) -> Result<Self, PackError> {
         let h = config.hidden;
         let part = |part: &str, inputs, outputs| {
@@ -37,7 +39,12 @@ impl Temporal {
         Ok(Self {
             maps: [pair("q")?, pair("k")?, pair("v")?],
             displacement: part("x_mlp.actions.0", h, h)?,
-            displacement_out: ToNumber::read(parameters, &format!("{name}.x_mlp.actions.2"), h)?,
+            weights: ToNumber::read_rows(
+                parameters,
+                &format!("{name}.x_mlp.actions.2"),
+                h,
+                1 + usize::from(deviating),
+            )?,
             time: part("time_emb", config.time_features, h)?,
         })
     }
@@ -83,7 +90,7 @@ impl Temporal {
         let mut by_difference = buffers.take(8, n * long);
         let mut carried = buffers.take(9, n * carried_width);
         let mut seen = buffers.take(10, n * carried_width);
-        let mut own = buffers.take(11, n * d);
+        let mut own = [11, 12].map(|which| buffers.take(which, n * d));
         let hidden_units = self.time.outputs;
         for node in 0..system.nodes {
             let first = node * n;
@@ -104,19 +111,20 @@ impl Temporal {
                 softmax(simd, &mut attention[t * short..][..short], n);
             }
 
-            // A point of the node's own keeps the digits of differences.
-            for k in 0..d {
-                let mean = (0..n).map(|t| x[(first + t) * d + k]).sum::<f32>() / n as f32;
-                (0..n).for_each(|t| own[t * d + k] = x[(first + t) * d + k] - mean);
+            about_mean(&x[first * d..][..n * d], d, &mut own[0]);
+            if let Some(motion) = motion.as_ref() {
+                about_mean(&motion.deviations[first * d..][..n * d], d, &mut own[1]);
             }
             for t in 0..n {
                 let row = (first + t) * width;
-                let u = self.displacement_out.apply(simd, &hidden[row..][..width]);
                 let out = &mut carried[t * carried_width..][..carried_width];
                 out[..width].copy_from_slice(&value[row..][..width]);
                 out[width..].fill(0.0);
-                (0..d).for_each(|k| out[width + k] = u * own[t * d + k]);
-                out[width + d] = u;
+                for ((weight, own), at) in self.weights.iter().zip(&own).zip((width..).step_by(d + 1)) {
+                    let u = weight.apply(simd, &hidden[row..][..width]);
+                    (0..d).for_each(|k| out[at + k] = u * own[t * d + k]);
+                    out[at + d] = u;
+                }
             }
             seen.fill(0.0);
             let extents = Extents { rows: n, inner: n, columns: carried_width };
@@ -135,28 +143,28 @@ impl Temporal {
                 let seen = &seen[t * carried_width..][..carried_width];
                 add_scaled(simd, 1.0, &seen[..width], &mut h[(first + t) * width..][..width]);
                 for k in 0..d {
-                    let step = own[t * d + k] * seen[width + d] - seen[width + k];
+                    let channels = own.iter().take(self.weights.len()).zip((width..).step_by(d + 1));
+                    let step = channels.map(|(own, at)| own[t * d + k] * seen[at + d] - seen[at + k]).sum();
                     move_on(x, (first + t) * d + k, step, d, motion);
                 }
             }
         }
-        let all = [
-            embedding,
-            transposed,
-            hidden,
-            query,
-            key,
-            value,
-            keys,
-            attention,
-            by_difference,
-            carried,
-            seen,
-            own,
-        ];
-        for (which, buffer) in all.into_iter().enumerate() {
+        let all =
+            [embedding, transposed, hidden, query, key, value, keys, attention, by_difference, carried, seen]
+                .into_iter()
+                .chain(own);
+        for (which, buffer) in all.enumerate() {
             buffers.give(which, buffer);
         }
+    }
+}
+
+/// Points `[n, D]` less their mean: keeps the digits of differences.
+pub(super) fn about_mean(points: &[f32], d: usize, out: &mut [f32]) {
+    let n = points.len() / d;
+    for k in 0..d {
+        let mean = (0..n).map(|t| points[t * d + k]).sum::<f32>() / n as f32;
+        (0..n).for_each(|t| out[t * d + k] = points[t * d + k] - mean);
     }
 }
 

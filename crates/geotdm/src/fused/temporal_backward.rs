@@ -3,7 +3,7 @@
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
-use super::temporal::{Temporal, softmax, transpose};
+use super::temporal::{Temporal, about_mean, softmax, transpose};
 use super::view::{Buffers, Differences, MotionBack, SystemView, of_step};
 use equidrift_backend::kernels::elementwise::{add_scaled, silu, through_silu};
 use equidrift_backend::kernels::matrix::{
@@ -15,7 +15,7 @@ use equidrift_backend::kernels::matrix::{
 pub(super) struct TemporalGradient {
     maps: [[LinearGradient; 2]; 3],
     displacement: LinearGradient,
-    displacement_out: ToNumber,
+    weights: Vec<ToNumber>,
     time: LinearGradient,
 }
 
@@ -25,7 +25,7 @@ impl TemporalGradient {
         Self {
             maps: std::array::from_fn(|map| std::array::from_fn(|part| layer.maps[map][part].no_gradient())),
             displacement: layer.displacement.no_gradient(),
-            displacement_out: layer.displacement_out.no_gradient(),
+            weights: layer.weights.iter().map(ToNumber::no_gradient).collect(),
             time: layer.time.no_gradient(),
         }
     }
@@ -37,9 +37,18 @@ impl TemporalGradient {
             parts[1].emit(&format!("{name}.{map}.actions.2"), into);
         }
         self.displacement.emit(&format!("{name}.x_mlp.actions.0"), into);
-        self.displacement_out.emit(&format!("{name}.x_mlp.actions.2"), into);
+        ToNumber::emit_rows(&self.weights, &format!("{name}.x_mlp.actions.2"), into);
         self.time.emit(&format!("{name}.time_emb"), into);
     }
+}
+
+/// What a layer saw.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TemporalTape<'a> {
+    pub(super) h: &'a [f32],
+    pub(super) x: &'a [f32],
+    /// Of a linear forecast.
+    pub(super) deviations: &'a [f32],
 }
 
 impl Temporal {
@@ -52,10 +61,10 @@ impl Temporal {
         simd: S,
         system: &SystemView<'_>,
         differences: &Differences,
-        (h, x): (&[f32], &[f32]),
+        TemporalTape { h, x, deviations }: TemporalTape<'_>,
         dh: &mut [f32],
         dx: &mut [f32],
-        motion: Option<MotionBack<'_>>,
+        motion: &mut Option<MotionBack<'_>>,
         gradient: &mut TemporalGradient,
         buffers: &mut Buffers,
     ) {
@@ -89,17 +98,17 @@ impl Temporal {
         self.displacement.apply(simd, Rows::new(&out[2], width), rows, &mut pre[3], width);
         hidden[3].copy_from_slice(&pre[3]);
         silu(simd, &mut hidden[3]);
-        let mut du = buffers.take(17, rows);
+        let mut du = [17, 18].map(|which| buffers.take(which, rows));
 
-        let mut keys = buffers.take(18, width * short);
-        let mut attention = buffers.take(19, n * short);
-        let mut by_difference = buffers.take(20, n * long);
-        let mut carried = buffers.take(21, n * carried_width);
-        let mut carried_t = buffers.take(22, carried_width * short);
-        let mut dseen = buffers.take(23, n * carried_width);
-        let mut dcarried = buffers.take(24, n * carried_width);
-        let mut dlogits = buffers.take(25, n * short);
-        let mut own = buffers.take(26, n * d);
+        let mut keys = buffers.take(19, width * short);
+        let mut attention = buffers.take(20, n * short);
+        let mut by_difference = buffers.take(21, n * long);
+        let mut carried = buffers.take(22, n * carried_width);
+        let mut carried_t = buffers.take(23, carried_width * short);
+        let mut dseen = buffers.take(24, n * carried_width);
+        let mut dcarried = buffers.take(25, n * carried_width);
+        let mut dlogits = buffers.take(26, n * short);
+        let mut own = [27, 28].map(|which| buffers.take(which, n * d));
         for node in 0..system.nodes {
             let first = node * n;
             let part = first * width..(first + n) * width;
@@ -119,28 +128,28 @@ impl Temporal {
                 attention[t * short..][..n].iter_mut().zip(relative).for_each(|(a, b)| *a += b);
                 softmax(simd, &mut attention[t * short..][..short], n);
             }
-            for k in 0..d {
-                let mean = (0..n).map(|t| x[(first + t) * d + k]).sum::<f32>() / n as f32;
-                (0..n).for_each(|t| own[t * d + k] = x[(first + t) * d + k] - mean);
+            about_mean(&x[first * d..][..n * d], d, &mut own[0]);
+            if motion.is_some() {
+                about_mean(&deviations[first * d..][..n * d], d, &mut own[1]);
             }
             for t in 0..n {
                 let row = (first + t) * width;
-                let u = self.displacement_out.apply(simd, &hidden[3][row..][..width]);
                 let out_row = &mut carried[t * carried_width..][..carried_width];
                 out_row[..width].copy_from_slice(&out[2][row..][..width]);
                 out_row[width..].fill(0.0);
-                (0..d).for_each(|k| out_row[width + k] = u * own[t * d + k]);
-                out_row[width + d] = u;
                 let back = &mut dseen[t * carried_width..][..carried_width];
                 back[..width].copy_from_slice(&dh[row..][..width]);
                 back[width..].fill(0.0);
-                let mut along = 0.0;
-                for k in 0..d {
-                    let incoming = of_step(dx, (first + t) * d + k, d, motion);
-                    back[width + k] = -incoming;
-                    along += incoming * own[t * d + k];
+                for ((weight, own), at) in self.weights.iter().zip(&own).zip((width..).step_by(d + 1)) {
+                    let u = weight.apply(simd, &hidden[3][row..][..width]);
+                    out_row[at + d] = u;
+                    for k in 0..d {
+                        out_row[at + k] = u * own[t * d + k];
+                        let incoming = of_step(dx, (first + t) * d + k, d, motion);
+                        back[at + k] = -incoming;
+                        back[at + d] += incoming * own[t * d + k];
+                    }
                 }
-                back[width + d] = along;
             }
 
             // Attention weights.
@@ -201,28 +210,39 @@ impl Temporal {
             for t in 0..n {
                 let back = &dcarried[t * carried_width..][..carried_width];
                 dvalue[(first + t) * width..][..width].copy_from_slice(&back[..width]);
-                let u = carried[t * carried_width + width + d];
-                // The sum of the weights of the displacements at this frame.
-                let sum: f32 =
-                    (0..n).map(|s| attention[t * short + s] * carried[s * carried_width + width + d]).sum();
-                let mut dnumber = back[width + d];
-                for k in 0..d {
-                    dnumber += back[width + k] * own[t * d + k];
-                    let incoming = of_step(dx, (first + t) * d + k, d, motion);
-                    dx[(first + t) * d + k] += incoming * sum + u * back[width + k];
+                let mut incoming = [0.0; LANE_MULTIPLE];
+                for (k, incoming) in incoming.iter_mut().enumerate().take(d) {
+                    *incoming = of_step(dx, (first + t) * d + k, d, motion);
                 }
-                du[first + t] = dnumber;
+                for (channel, at) in (0..self.weights.len()).zip((width..).step_by(d + 1)) {
+                    let u = carried[t * carried_width + at + d];
+                    // The sum of the weights of the displacements at this frame.
+                    let sum: f32 =
+                        (0..n).map(|s| attention[t * short + s] * carried[s * carried_width + at + d]).sum();
+                    let mut dnumber = back[at + d];
+                    for k in 0..d {
+                        dnumber += back[at + k] * own[channel][t * d + k];
+                        let dpoint = incoming[k] * sum + u * back[at + k];
+                        match motion {
+                            Some(motion) if channel == 1 => motion.ddeviations[(first + t) * d + k] += dpoint,
+                            _ => dx[(first + t) * d + k] += dpoint,
+                        }
+                    }
+                    du[channel][first + t] = dnumber;
+                }
             }
         }
 
         // Back through the maps of the nodes.
-        let mut back = buffers.take(27, size);
-        for (row, &du) in du.iter().enumerate() {
-            let part = row * width..(row + 1) * width;
-            add_scaled(simd, du, &hidden[3][part.clone()], &mut gradient.displacement_out.weight);
-            gradient.displacement_out.bias += du;
-            back[part.clone()].fill(0.0);
-            add_scaled(simd, du, &self.displacement_out.weight, &mut back[part]);
+        let mut back = buffers.take(29, size);
+        back.fill(0.0);
+        for ((weight, gradient), du) in self.weights.iter().zip(&mut gradient.weights).zip(&du) {
+            for (row, &du) in du.iter().enumerate() {
+                let part = row * width..(row + 1) * width;
+                add_scaled(simd, du, &hidden[3][part.clone()], &mut gradient.weight);
+                gradient.bias += du;
+                add_scaled(simd, du, &weight.weight, &mut back[part]);
+            }
         }
         through_silu(simd, &pre[3], &mut back);
         gradient.displacement.add(simd, Rows::new(&out[2], width), Rows::new(&back, width), rows);
@@ -243,9 +263,9 @@ impl Temporal {
         gradient.time.add(simd, table, Rows::new(&dembedding, width), span);
 
         let kept = [embedding, transposed, dembedding];
-        let rest =
-            [du, keys, attention, by_difference, carried, carried_t, dseen, dcarried, dlogits, own, back];
-        let all = kept.into_iter().chain(pre).chain(hidden).chain(out).chain(dout).chain(rest);
+        let rest = [keys, attention, by_difference, carried, carried_t, dseen, dcarried, dlogits];
+        let all = kept.into_iter().chain(pre).chain(hidden).chain(out).chain(dout);
+        let all = all.chain(du).chain(rest).chain(own).chain([back]);
         for (which, buffer) in all.enumerate() {
             buffers.give(which, buffer);
         }

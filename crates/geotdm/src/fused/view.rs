@@ -30,21 +30,33 @@ impl SystemView<'_> {
     }
 }
 
-/// How far positions follow what the layers make of them, and the sum of that: where the prior is a linear forecast.
+/// How positions follow what the layers make of them, where the prior is a linear forecast.
 #[derive(Debug)]
 pub(super) struct Motion<'a> {
-    /// Factor of the way of each node and frame, `[N n]`.
-    pub(super) mobility: &'a [f32],
-    /// The way without it, `[N n, D]`.
+    pub(super) pace: Pace<'a>,
+    /// Deviations from the forecast in its own measure, `[N n, D]`; 0 in given frames.
+    pub(super) deviations: &'a mut Vec<f32>,
+    /// Sum of the steps, `[N n, D]`.
     pub(super) way: &'a mut [f32],
 }
 
-/// The same on the way back.
+/// How far a step leads, `[N n]` each.
 #[derive(Debug, Clone, Copy)]
+pub(super) struct Pace<'a> {
+    /// Of positions.
+    pub(super) positions: &'a [f32],
+    /// Of deviations.
+    pub(super) deviations: &'a [f32],
+}
+
+/// The same on the way back.
+#[derive(Debug)]
 pub(super) struct MotionBack<'a> {
-    pub(super) mobility: &'a [f32],
+    pub(super) pace: Pace<'a>,
     /// Gradient of the way, `[N n, D]`.
     pub(super) dway: &'a [f32],
+    /// Gradient of the deviations, `[N n, D]`.
+    pub(super) ddeviations: Vec<f32>,
 }
 
 /// Position `at` goes on by `step`.
@@ -60,15 +72,21 @@ pub(super) fn move_on(
         None => x[at] += step,
         Some(motion) => {
             motion.way[at] += step;
-            x[at] += motion.mobility[at / dimensions] * step;
+            x[at] += motion.pace.positions[at / dimensions] * step;
+            motion.deviations[at] += motion.pace.deviations[at / dimensions] * step;
         }
     }
 }
 
 /// The gradient of the step that position `at` made.
 #[inline(always)]
-pub(super) fn of_step(dx: &[f32], at: usize, dimensions: usize, motion: Option<MotionBack<'_>>) -> f32 {
-    motion.map_or(dx[at], |motion| motion.mobility[at / dimensions] * dx[at] + motion.dway[at])
+pub(super) fn of_step(dx: &[f32], at: usize, dimensions: usize, motion: &Option<MotionBack<'_>>) -> f32 {
+    motion.as_ref().map_or(dx[at], |motion| {
+        let row = at / dimensions;
+        motion.pace.positions[row] * dx[at]
+            + motion.pace.deviations[row] * motion.ddeviations[at]
+            + motion.dway[at]
+    })
 }
 
 /// What the kernels need of a graph in other types than it has.

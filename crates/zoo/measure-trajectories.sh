@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Measures a conditional trajectory model and prints the rows of its model card.
+#
+#   crates/zoo/measure-trajectories.sh MODEL springs|charged|gravity [RUNS]
+#   crates/zoo/measure-trajectories.sh MODEL FILE.npz EVERY [WINDOWS]
+#
+# MODEL is a name from the zoo or a model folder. Bodies: RUNS (2,000) fresh runs of simulation seed 2; the regression learns from
+# the 3,000 runs of seed 43. Molecules: WINDOWS (500) windows at even spacing in the last fifth of FILE, which no training sees;
+# the regression learns from the first three fifths. K = 5 samples of seed 1 for each window. STEPS ("20 10") are the numbers of
+# steps of dpm-solver++ that are measured; FULL=1 measures the ancestral chain of all levels, too, on a fifth of the windows, and
+# the solver on the same windows beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), if there is
+# one. THREADS is the number of threads, all unless set.
+set -euo pipefail
+[ $# -ge 2 ] || { sed -n '2,14p' "$0" >&2; exit 2; }
+model=$1 system=$2
+[ ! -d "$model" ] || model=$(realpath "$model")
+[ -z "${REGRESSOR:-}" ] || REGRESSOR=$(realpath "$REGRESSOR")
+threads=${THREADS:-$(nproc)}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+case $system in
+  springs | charged | gravity) runs=${3:-2000} ;;
+  *) system=$(realpath "$system") every=$3 runs=${4:-500} ;;
+esac
+cd "$(dirname "$0")/../.."
+if [ -z "${EQUIDRIFT:-}" ]; then
+  cargo build --release --quiet -p equidrift-cli
+  EQUIDRIFT=${CARGO_TARGET_DIR:-target}/release/equidrift
+fi
+
+generate() { # windows, samples for each, model, options...
+  local windows=$1 num=$2 from=$3
+  shift 3
+  case $system in
+    springs | charged | gravity) set -- --simulate "$system" --runs "$windows" --simulation-seed 2 "$@" ;;
+    *) set -- --from "$system" --every "$every" --windows "$windows" --part test "$@" ;;
+  esac
+  "$EQUIDRIFT" generate trajectories --model "$from" --num "$num" --seed 1 --threads "$threads" -o "$work/samples.npz" "$@" \
+    >/dev/null 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+}
+evaluate() { # name of the row
+  "$EQUIDRIFT" evaluate trajectories "$work/samples.npz" "${reference[@]}" --bootstrap 200 --json 2>"$work/log" >"$work/report.json" ||
+    { cat "$work/log" >&2; exit 1; }
+  python3 - "$work/report.json" "$1" "${2:-}" <<'PYTHON'
+import json, sys
+path, name, baselines = sys.argv[1:]
+rows = json.load(open(path))["forecast"]["rows"]
+number = lambda e: "" if e is None else f"{e['value']:.4f} ± {e['standard_error']:.4f}"
+for row in rows if baselines else rows[:1]:
+    label = name if row is rows[0] else row["name"]
+    best = "" if row["best_ade"] is None else f"{row['best_ade']['value']:.4f} / {row['best_fde']['value']:.4f}"
+    print(f"| {label} | {number(row['ade'])} | {number(row['fde'])} | {best} |")
+PYTHON
+}
+case $system in
+  springs | charged | gravity)
+    "$EQUIDRIFT" simulate "$system" --runs "$runs" --seed 2 -o "$work/test.npz" >/dev/null
+    "$EQUIDRIFT" simulate "$system" --runs 3000 --seed 43 -o "$work/train.npz" >/dev/null
+    reference=(--reference "$work/test.npz" --train "$work/train.npz")
+    ;;
+  *) reference=(--reference "$system" --train "$system") ;;
+esac
+
+echo "| predictor | ADE | FDE | best of 5 |"
+echo "| --- | --- | --- | --- |"
+first=yes
+for steps in ${STEPS:-20 10}; do
+  generate "$runs" 5 "$model" --sampler dpm-solver++ --steps "$steps"
+  evaluate "model, $steps calls" "$first"
+  first=
+done
+if [ -n "${REGRESSOR:-}" ]; then
+  generate "$runs" 1 "$REGRESSOR" --sampler dpm-solver++ --steps 1
+  evaluate "the same network as a forecaster"
+fi
+if [ -n "${FULL:-}" ]; then
+  part=$((runs / 5))
+  generate "$part" 5 "$model" --sampler '{"name": "ddim", "eta": 1.0}' --steps 100
+  evaluate "$part windows, ancestral chain"
+  for steps in ${STEPS:-20 10}; do
+    generate "$part" 5 "$model" --sampler dpm-solver++ --steps "$steps"
+    evaluate "$part windows, $steps calls"
+  done
+fi
