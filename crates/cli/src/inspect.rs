@@ -3,7 +3,7 @@
 use clap::Args;
 use equidrift::FamilyModel;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
-use equidrift_geotdm::GeotdmModel;
+use equidrift_geotdm::{GeotdmModel, NetworkConfig};
 use equidrift_pard::PardModel;
 use serde::Serialize;
 
@@ -168,6 +168,8 @@ fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool)
     let parameters = numbers(tensors);
     let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::new(Exit::Failure, error));
     let systems = config.system_kind().map_or("not known", |kind| kind.name());
+    // The weights of a linear forecast are in the configuration, and many.
+    let network = NetworkConfig { extrapolation: None, ..config.network.clone() };
     let mut lines = vec![
         ("model", config.name.clone()),
         ("family", config.family.clone()),
@@ -175,7 +177,8 @@ fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool)
         ("sha256", model.sha256().to_owned()),
         ("systems", systems.to_owned()),
         ("frames", format!("{} given, {} made", config.given_frames, config.frames)),
-        ("network", format!("{parameters} parameters, {}", json(serde_json::to_string(&config.network))?)),
+        ("network", format!("{parameters} parameters, {}", json(serde_json::to_string(&network))?)),
+        ("prior", config.network.prior.to_string()),
         ("diffusion", json(serde_json::to_string(&config.diffusion))?),
         ("sampler", format!("{} steps, {}", config.steps, json(serde_json::to_string(&config.sampler))?)),
         ("weights", format!("{} tensors", tensors.len())),

@@ -59,6 +59,9 @@ pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, DEFAULT_SCORE_MODEL, GenerateRequest, embedded_plan, embedded_plans};
 pub use shard::{Shard, ShardError};
 pub use summary::{GraphSummary, RunSummary, Summary, Tally, TrajectorySummary};
-pub use training::{FitOptions, FittedModel, fit_graphs, fit_molecules};
+pub use training::{
+    FitOptions, FittedModel, FittedTrajectories, TrajectoryFitOptions, fit_graphs, fit_molecules,
+    fit_trajectories,
+};
 pub use trajectories::{TrajectoryRequest, TrajectorySource};
 pub use workers::{Ending, StopSignal, in_order};

@@ -47,14 +47,6 @@ pub struct Level {
     pub deviation: f64,
 }
 
-impl Level {
-    /// v of data and noise (Salimans & Ho 2022): `signal ε - deviation z_0`.
-    #[must_use]
-    pub fn v(self, data: f64, noise: f64) -> f64 {
-        self.signal * noise - self.deviation * data
-    }
-}
-
 impl TrajectoryDiffusion {
     /// β even from 0.1 / T to 20 / T, as published.
     ///

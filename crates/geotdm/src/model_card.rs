@@ -4,7 +4,6 @@ use equidrift_backend::model_folder::card_table;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 
 use crate::config::GeotdmConfig;
-use crate::network_config::Prior;
 
 /// A model card in Markdown: what the model is, its sizes, and a table of what was measured with it.
 #[must_use]
@@ -16,14 +15,6 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
     } else {
         format!("trajectories of {} frames", config.frames)
     };
-    let prior = match network.prior {
-        Prior::JointCentre => "noise of joint mean 0".to_owned(),
-        Prior::CentreOfMass => "noise around the mean of the given frames".to_owned(),
-        Prior::Learned { layers, .. } => format!("noise around a learned reference, {layers} layers"),
-        Prior::Extrapolated => {
-            "noise around the linear forecast of each node, as large as its error".to_owned()
-        }
-    };
     let systems = match (config.system_kind(), config.time_step) {
         (Some(kind), Some(step)) => format!("{}, a frame every {step} fs", kind.name()),
         (Some(kind), None) => kind.name().to_owned(),
@@ -34,7 +25,7 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
         ("systems", systems),
         ("network", format!("EGTN, {} layers, width {}, {count} parameters", network.layers, network.hidden)),
         ("features", format!("{} of a node, {} of an edge", network.node_features, network.edge_features)),
-        ("prior", prior),
+        ("prior", network.prior.to_string()),
         ("noise levels", config.diffusion.steps().to_string()),
         ("default sampler", format!("`{}`, {} steps", config.sampler.name(), config.steps)),
         ("origin", config.origin.clone().unwrap_or_else(|| "not recorded".to_owned())),

@@ -1,5 +1,7 @@
 //! Sizes and choices of GeoTDM's networks.
 
+use std::fmt;
+
 use equidrift_nn::EdgeLength;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,19 @@ pub enum Prior {
     },
     /// Conditional: noise around the linear forecast of each node, as large as its error; see [`Extrapolation`].
     Extrapolated,
+}
+
+impl fmt::Display for Prior {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::JointCentre => f.write_str("noise of joint mean 0"),
+            Self::CentreOfMass => f.write_str("noise around the mean of the given frames"),
+            Self::Learned { layers, .. } => write!(f, "noise around a learned reference, {layers} layers"),
+            Self::Extrapolated => {
+                f.write_str("noise around the linear forecast of each node, as large as its error")
+            }
+        }
+    }
 }
 
 impl Prior {

@@ -243,6 +243,54 @@ fn a_run_makes_a_model_folder_that_generates_trajectories() {
     assert_eq!((&forecast["windows"], &forecast["rows"][0]["samples_per_window"]), (&json!(3), &json!(4)));
 }
 
+/// The prior that is a linear forecast: a forecaster without noise, and a model that a later run begins with.
+#[test]
+fn an_extrapolated_prior_is_fitted_to_the_data() {
+    let place = Workplace::new();
+    let line = format!("{TINY} --prior extrapolated --epochs 3");
+    let trained = place.train("forecast", &line).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let model = place.path("forecast");
+    let config: Value =
+        serde_json::from_str(&fs::read_to_string(model.join("config.json")).unwrap()).unwrap();
+    let classes = config["network"]["extrapolation"]["classes"].as_array().unwrap();
+    assert_eq!(
+        (classes.len(), classes[0]["weights"].as_array().unwrap().len()),
+        (1, MADE),
+        "bodies are all alike"
+    );
+    let text = run(&["inspect", model.to_str().unwrap()]);
+    assert!(stdout(&text).contains("linear forecast"), "{}", stdout(&text));
+
+    // It begins at the linear forecast: hardly trained, it is already no worse than a few times the motion.
+    place.drawn(&model, "next.npz", &format!("{SPRINGS} --sampler dpm-solver++ --steps 4 --truth truth.npz"));
+    let (next, truth) = (joined(&place.path("next.npz")), file::read(&place.path("truth.npz")).unwrap());
+    for window in 0..3 {
+        let one = next.window(window * 4 * MADE, (window * 4 + 1) * MADE);
+        let real = truth.window(window * MADE, (window + 1) * MADE);
+        let apart = one
+            .positions()
+            .iter()
+            .zip(real.positions())
+            .map(|(a, b)| (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f32>().sqrt());
+        assert!(apart.fold(0.0, f32::max) < 0.3, "window {window}");
+    }
+
+    let regression =
+        place.train("regressor", &format!("{line} --regression --init")).arg(&model).output().unwrap();
+    assert_eq!(code(&regression), 0, "{}", stderr(&regression));
+    let drawn = |output: &str, seed: u64| {
+        let line = SPRINGS.replace("--seed 7", &format!("--seed {seed}"));
+        place.drawn(&place.path("regressor"), output, &format!("{line} --sampler dpm-solver++ --steps 1"));
+        joined(&place.path(output))
+    };
+    // One step from noise that it has hardly seen: the same forecast whatever the seed, but for that noise.
+    let (a, b) = (drawn("a.npz", 1), drawn("b.npz", 2));
+    let apart = a.coordinates().iter().zip(b.coordinates()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart > 0.0 && apart < 0.05, "{apart}");
+    assert_refused(&place.train("x", &format!("{TINY} --regression")).output().unwrap(), 2, "regression");
+}
+
 #[test]
 fn a_killed_training_resumes_to_the_same_weights() {
     let place = Workplace::new();

@@ -159,15 +159,7 @@ fn fit(
         Task::Graphs => TrainingSettings::merge_for_graphs(preset, &tables)?,
     };
     let seed = settings.seed;
-    let (folder, temporary) = match options.output {
-        Some(folder) => (folder, None),
-        None => {
-            let temporary = tempfile::Builder::new().prefix("equidrift-fit-").tempdir();
-            let temporary =
-                temporary.map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
-            (temporary.path().to_owned(), Some(temporary))
-        }
-    };
+    let (folder, temporary) = folder_for(options.output)?;
     let request = TrainRequest {
         data: data.to_owned(),
         output: folder.clone(),
@@ -183,6 +175,16 @@ fn fit(
     // A relative name might be that of an embedded model.
     let folder = folder.canonicalize().map_err(|source| Error::Read { path: folder, source })?;
     Ok(FittedModel { folder, _temporary: temporary, summary, seed })
+}
+
+/// The folder that is asked for, or a temporary one.
+pub(super) fn folder_for(output: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
+    if let Some(folder) = output {
+        return Ok((folder, None));
+    }
+    let temporary = tempfile::Builder::new().prefix("equidrift-fit-").tempdir();
+    let temporary = temporary.map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
+    Ok((temporary.path().to_owned(), Some(temporary)))
 }
 
 /// Lines of a SMILES file, molecules of a prepared data set, or graphs.

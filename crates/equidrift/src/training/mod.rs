@@ -1,5 +1,6 @@
-//! Fitting a model to a file of molecules or graphs: data, settings, run folder, model folder. [`fit_molecules`] and
-//! [`fit_graphs`] are the short way; [`train_molecules`] and [`train_graphs`] take every setting and tell how it goes on.
+//! Fitting a model to a file of molecules, graphs or trajectories: data, settings, run folder, model folder. [`fit_molecules`],
+//! [`fit_graphs`] and [`fit_trajectories`] are the short way; [`train_molecules`], [`train_graphs`] and [`train_trajectories`]
+//! take every setting and tell how it goes on.
 //!
 //! The run folder is at the same time a model folder, so that `generate --model` can use it as soon as the first
 //! checkpoint is there:
@@ -12,6 +13,7 @@
 
 mod family;
 mod fit;
+mod fit_trajectories;
 mod graph_presets;
 mod graph_sample_metrics;
 mod graphs;
@@ -39,6 +41,9 @@ pub use equidrift_train::{EpochReport, StepReport};
 pub use family::TrainedModel;
 pub use fit::{
     FitOptions, FittedModel, fit_graphs, fit_graphs_watched, fit_molecules, fit_molecules_watched,
+};
+pub use fit_trajectories::{
+    FittedTrajectories, TrajectoryFitOptions, fit_trajectories, fit_trajectories_watched,
 };
 pub use graph_presets::GRAPH_PRESETS;
 pub use graph_sample_metrics::GraphSampleMetrics;

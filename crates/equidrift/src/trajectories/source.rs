@@ -79,6 +79,12 @@ pub(crate) enum Systems {
 }
 
 impl TrajectorySource {
+    /// One file.
+    #[must_use]
+    pub fn of_file(path: impl Into<PathBuf>) -> Self {
+        Self { files: vec![path.into()], ..Self::default() }
+    }
+
     /// Refuses what cannot be read, before anything is opened.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |field, reason| Err(Error::Request { field, reason });
