@@ -559,7 +559,8 @@ impl Error {
 }
 
 fn all_presets() -> Vec<&'static str> {
-    crate::training::PRESETS.into_iter().chain(crate::training::GRAPH_PRESETS).collect()
+    use crate::training::{GRAPH_PRESETS, PRESETS, TRAJECTORY_PRESETS};
+    PRESETS.into_iter().chain(GRAPH_PRESETS).chain(TRAJECTORY_PRESETS).collect()
 }
 
 fn list(names: &[impl AsRef<str>]) -> String {

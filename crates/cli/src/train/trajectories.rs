@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use equidrift::TrajectorySource;
-use equidrift::training::{TrajectorySettings, TrajectoryTrainRequest, train_trajectories};
+use equidrift::training::{
+    TRAJECTORY_PRESETS, TrajectorySettings, TrajectoryTrainRequest, train_trajectories,
+};
 use equidrift_gdss::EngineKind;
 use serde_json::{Value, json};
 
@@ -27,13 +29,13 @@ use crate::source_flags::SourceFlags;
 /// weights as one that was not.
 #[derive(Debug, Args)]
 #[command(
-    mut_arg("epochs", |arg| arg.help("Passes over the windows [default: 100]")),
-    mut_arg("batch", |arg| arg.help("Windows evaluated at once [default: 128]")),
-    mut_arg("lr", |arg| arg.help("Learning rate, of the first epoch or after the warm-up [default: 0.0001]")),
+    mut_arg("epochs", |arg| arg.help("Passes over the windows [default: 20; published 100]")),
+    mut_arg("batch", |arg| arg.help("Windows evaluated at once [default: 32; published 128]")),
+    mut_arg("lr", |arg| arg.help("Learning rate, of the first epoch or after the warm-up [default: 0.001; published 0.0001]")),
     mut_arg("schedule", |arg| {
         arg.help(
             "How it goes on: constant; exponential, a factor per epoch; cosine, down to a floor; plateau, lowered when the \
-             validation loss no longer falls [default: constant]",
+             validation loss no longer falls [default: cosine; published constant]",
         )
     }),
     mut_arg("weight_decay", |arg| arg.help("Weight decay [default: 0]")),
@@ -55,14 +57,15 @@ use crate::source_flags::SourceFlags;
     mut_arg("family", |arg| arg.hide(true)),
     after_help = "\
 Examples:
-  equidrift train trajectories --data ethanol.npz --every 5 --hidden 64 --epochs 50 -o ethanol
-  equidrift train trajectories --data ethanol.npz --every 5 --hidden 64 --epochs 50 -o ethanol --resume
+  equidrift train trajectories --data ethanol.npz --every 5 -o ethanol
+  equidrift train trajectories --data ethanol.npz --every 5 -o ethanol --resume
   equidrift train trajectories --data run.xtc --topology run.pdb --frames-in 5 --frames-out 15 -o mine
-  equidrift train trajectories --data *.npz --every 5 --edges all --weights ema --schedule cosine -o four-molecules
-  equidrift train trajectories --data aspirin.npz --every 5 --init four-molecules --edges all --lr 5e-5 -o aspirin
-  equidrift train trajectories --simulate charged --runs 3000 --noise-levels 1000 -o charged
+  equidrift train trajectories --simulate charged --runs 3000 --epochs 40 -o charged
+  equidrift train trajectories --data *.npz --every 5 --preset published --edges all -o four-molecules
+  equidrift train trajectories --data aspirin.npz --every 5 --preset published --init four-molecules --edges all --lr 5e-5 -o aspirin
+  equidrift train trajectories --simulate charged --preset published --noise-levels 1000 --epochs 4000 -o charged
   equidrift train trajectories --simulate springs --prior unconditional -o springs
-  equidrift train trajectories --data crowds_zara0*.csv --splits splits.json --walkers 3 --layers 4 --hidden 64 --lr 5e-4 -o zara
+  equidrift train trajectories --data crowds_zara0*.csv --splits splits.json --walkers 3 -o zara
   equidrift generate trajectories --model ethanol --from ethanol.npz --num 20 -o next.xtc
 
 A configuration file (TOML) has the same names as training.toml; flags win over it. Only there: the model's default sampler
@@ -74,7 +77,11 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// Folder of the run and of the model
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Settings in TOML; flags win over it
+    /// Settings to start from: forecast learns in minutes on a processor (a linear forecast as the prior, four layers of width 64),
+    /// published are those of GeoTDM [default: forecast]
+    #[arg(long, value_name = "NAME", value_parser = TRAJECTORY_PRESETS)]
+    preset: Option<String>,
+    /// Settings in TOML; they win over the preset, and flags win over them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Continue the run in the output folder
@@ -110,23 +117,23 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// Walkers of a system at most: the predicted one and its nearest neighbours [default: 1]
     #[arg(long, help_heading = "Model")]
     walkers: Option<usize>,
-    /// What the diffusion ends in [default: learned]
+    /// What the diffusion ends in [default: extrapolated; published learned]
     #[arg(long, value_enum, help_heading = "Model")]
     prior: Option<Prior>,
     /// Learn only the mean of what follows: a forecaster without noise, drawn by one step (`generate trajectories --sampler
-    /// dpm-solver++ --steps 1`); with `--prior extrapolated`
+    /// dpm-solver++ --steps 1`)
     #[arg(long, help_heading = "Model")]
     regression: bool,
-    /// Layers of the network [default: 6]
+    /// Layers of the network [default: 4; published 6]
     #[arg(long, help_heading = "Model")]
     layers: Option<usize>,
     /// Layers of the network of a learned prior [default: 2]
     #[arg(long, value_name = "LAYERS", help_heading = "Model")]
     prior_layers: Option<usize>,
-    /// Width of the network [default: 128]
+    /// Width of the network [default: 64; published 128]
     #[arg(long, value_name = "WIDTH", help_heading = "Model")]
     hidden: Option<usize>,
-    /// Noise levels of the diffusion, also the steps of the default sampler [default: 100]
+    /// Noise levels of the diffusion [default: 100]
     #[arg(long, value_name = "LEVELS", help_heading = "Model")]
     noise_levels: Option<usize>,
     /// How the noise grows [default: linear]
@@ -168,14 +175,15 @@ enum NoiseSchedule {
 }
 
 pub(super) fn run(args: &TrainTrajectoriesArgs) -> CliResult {
+    let preset = args.preset.as_deref();
     let mut over = Vec::new();
     if let Some(path) = &args.config {
         let file = ConfigFile::read(path)?;
-        file.check(&|over| TrajectorySettings::merge(over).map(drop))?;
+        file.check(&|over| TrajectorySettings::merge(preset, over).map(drop))?;
         over.push(file.table);
     }
     over.push(flags(args));
-    let mut settings = TrajectorySettings::merge(&over)?;
+    let mut settings = TrajectorySettings::merge(preset, &over)?;
     if !over.iter().any(|table| table.get("engine").is_some()) {
         settings.engine = EngineKind::for_device(settings.device);
     }

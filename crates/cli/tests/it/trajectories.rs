@@ -154,7 +154,7 @@ impl Workplace {
 const SPRINGS: &str = "--simulate springs --runs 3 --simulation-seed 9 --num 4 --seed 7";
 
 /// A run of a second or less.
-const TINY: &str = "--simulate springs --runs 24 --validation-runs 6 --hidden 8 --layers 1 --prior-layers 1 --noise-levels 25 \
+const TINY: &str = "--preset published --simulate springs --runs 24 --validation-runs 6 --hidden 8 --layers 1 --prior-layers 1 --noise-levels 25 \
                     --batch 8 --frames-in 3 --frames-out 4 --checkpoint-every 2";
 
 #[test]
@@ -259,7 +259,7 @@ fn an_extrapolated_prior_is_fitted_to_the_data() {
         (1, MADE),
         "bodies are all alike"
     );
-    let text = run(&["inspect", model.to_str().unwrap()]);
+    let text = run(["inspect", model.to_str().unwrap()]);
     assert!(stdout(&text).contains("linear forecast"), "{}", stdout(&text));
 
     // It begins at the linear forecast: hardly trained, it is already no worse than a few times the motion.
@@ -494,7 +494,7 @@ fn unconditional_models_make_ensembles() {
     assert_eq!(part.coordinates(), ensemble.window(4 * MADE, 6 * MADE).coordinates());
     assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz --horizon 9"), 2, "horizon");
 
-    let trained = "--simulate springs --runs 9 --validation-runs 0 --prior unconditional --hidden 8 --layers 1 --noise-levels 25 \
+    let trained = "--preset published --simulate springs --runs 9 --validation-runs 0 --prior unconditional --hidden 8 --layers 1 --noise-levels 25 \
                    --frames-out 5 --epochs 1 --batch 4";
     assert_eq!(code(&place.train("ensembles", trained).output().unwrap()), 0);
     let config = fs::read_to_string(place.path("ensembles").join("config.json")).unwrap();

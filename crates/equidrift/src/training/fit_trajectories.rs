@@ -25,9 +25,9 @@ pub struct TrajectoryFitOptions {
     pub every: usize,
     /// Seed of everything that is random.
     pub seed: u64,
-    /// Further settings, under their names in `training.toml`. They win over the fields above and over what a fit takes in place
-    /// of published settings: a linear forecast as the prior, four layers of width 64, batches of 32, a learning rate that falls
-    /// as a cosine from 0.001, averaged weights, and DPM-Solver++ with 20 steps.
+    /// One of [`crate::training::TRAJECTORY_PRESETS`]; `None` takes the first.
+    pub preset: Option<String>,
+    /// Further settings, under their names in `training.toml`. They win over the fields above.
     pub settings: Value,
     /// The run folder; a temporary one, which goes with the model, if there is none.
     pub output: Option<PathBuf>,
@@ -37,7 +37,8 @@ pub struct TrajectoryFitOptions {
 
 impl Default for TrajectoryFitOptions {
     fn default() -> Self {
-        Self { epochs: 20, every: 1, seed: 42, settings: json!({}), output: None, resume: false }
+        let (preset, settings, output) = (None, json!({}), None);
+        Self { epochs: 20, every: 1, seed: 42, preset, settings, output, resume: false }
     }
 }
 
@@ -89,24 +90,13 @@ pub fn fit_trajectories_watched(
     watcher: &mut dyn TrajectoryTrainingWatcher,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<FittedTrajectories, Error> {
-    let TrajectoryFitOptions { epochs, every, seed, settings, output, resume } = options;
+    let TrajectoryFitOptions { epochs, every, seed, preset, settings, output, resume } = options;
     let table = json!({
         "epochs": epochs,
         "every": every,
         "seed": seed,
-        "prior": "extrapolated",
-        "hidden": 64,
-        "layers": 4,
-        "batch": 32,
-        "learning_rate": 1e-3,
-        "warmup_steps": 100,
-        "schedule": "cosine",
-        "weights": "ema",
-        "average_decay": 0.998,
-        "sampler": "dpm-solver++",
-        "steps": 20,
     });
-    let settings = TrajectorySettings::merge(&[table, settings])?;
+    let settings = TrajectorySettings::merge(preset.as_deref(), &[table, settings])?;
     let (seed, every) = (settings.seed, settings.every);
     let (folder, temporary) = folder_for(output)?;
     let request = TrajectoryTrainRequest {

@@ -57,7 +57,9 @@ pub use tables::{Keep, Optimiser, SamplingSettings, ScheduleSettings, Validation
 pub use training_loop::TrainSummary;
 pub use trajectories::{TrajectoryTrainRequest, TrajectoryTrainingWatcher, train_trajectories};
 pub use trajectory_set::TrajectorySet;
-pub use trajectory_settings::{TrajectoryPrior, TrajectorySettings, TrajectoryValidation};
+pub use trajectory_settings::{
+    TRAJECTORY_PRESETS, TrajectoryPrior, TrajectorySettings, TrajectoryValidation,
+};
 
 use crate::datasets::DatasetError;
 use crate::error::{Error, ErrorKind};
