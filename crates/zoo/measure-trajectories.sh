@@ -7,7 +7,7 @@
 # MODEL is a name from the zoo or a model folder. Bodies: RUNS (2,000) fresh runs of simulation seed 2; the regression learns from
 # the 3,000 runs of seed 43. Molecules: WINDOWS (500) windows at even spacing in the last fifth of FILE, which no training sees;
 # the regression learns from the first three fifths. K = 5 samples of seed 1 for each window. STEPS ("20 10") are the numbers of
-# steps of dpm-solver++ that are measured; FULL=1 measures the ancestral chain of all levels, too, on a fifth of the windows, and
+# steps of dpm-solver++ that are measured; FULL=1 measures the ancestral chain of all levels, too, on a tenth of the windows, and
 # the solver on the same windows beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), if there is
 # one. THREADS is the number of threads, all unless set.
 set -euo pipefail
@@ -74,7 +74,7 @@ if [ -n "${REGRESSOR:-}" ]; then
   evaluate "the same network as a forecaster"
 fi
 if [ -n "${FULL:-}" ]; then
-  part=$((runs / 5))
+  part=$((runs / 10))
   generate "$part" 5 "$model" --sampler '{"name": "ddim", "eta": 1.0}' --steps 100
   evaluate "$part windows, ancestral chain"
   for steps in ${STEPS:-20 10}; do
