@@ -45,10 +45,10 @@ evaluate() { # name of the row
 import json, sys
 path, name, baselines = sys.argv[1:]
 rows = json.load(open(path))["forecast"]["rows"]
-number = lambda e: "" if e is None else f"{e['value']:.4f} ± {e['standard_error']:.4f}"
+number = lambda e: "" if e is None else f"{e['value']:.3g} ± {e['standard_error']:.1g}"
 for row in rows if baselines else rows[:1]:
     label = name if row is rows[0] else row["name"]
-    best = "" if row["best_ade"] is None else f"{row['best_ade']['value']:.4f} / {row['best_fde']['value']:.4f}"
+    best = "" if row["best_ade"] is None else f"{row['best_ade']['value']:.3g} / {row['best_fde']['value']:.3g}"
     print(f"| {label} | {number(row['ade'])} | {number(row['fde'])} | {best} |")
 PYTHON
 }

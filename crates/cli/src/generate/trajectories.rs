@@ -32,12 +32,12 @@ use crate::{progress, signal};
     mut_arg("statistics", |arg| arg.hide(true)),
     after_help = "\
 Examples:
-  equidrift generate trajectories --model ethanol/ --from ethanol.npz --num 20 -o next.xtc
+  equidrift generate trajectories --model charged-geotdm --simulate charged --runs 3 --num 5 -o next.npz
+  equidrift generate trajectories --model ethanol-geotdm --from ethanol.npz --num 20 -o next.xtc
   equidrift generate trajectories --model mine/ --from run.xtc --topology run.pdb --num 5 --seed 7 -o next.h5md
   equidrift generate trajectories --model mine/ --from run.npz --windows 200 --part test --num 5 --truth truth.npz -o next.npz
   equidrift generate trajectories --model mine/ --from run.npz --horizon 200 --num 4 --with-given -o long.xtc
-  equidrift generate trajectories --model mine/ --from run.npz --sampler dpm-solver++ --steps 20 -o fast.extxyz
-  equidrift generate trajectories --model charged/ --simulate charged --runs 100 --simulation-seed 44 --num 5 -o next.npz
+  equidrift generate trajectories --model mine/ --from run.npz --sampler dpm-solver++ --steps 10 -o fast.extxyz
   equidrift generate trajectories --model springs/ --simulate springs --runs 50 --num 1 -o ensemble.npz
   equidrift generate trajectories --model mine/ --from run.npz --windows 1000 --shard 3/8 -o part3.xtc --resume
 
@@ -49,8 +49,8 @@ pub(super) struct TrajectoriesArgs {
     /// Output file; its suffix names the format: .xtc, .extxyz, .xyz, .pdb, .h5md, .npz
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Model folder
-    #[arg(short, long, value_name = "DIR", required_unless_present = "config")]
+    /// Model: the name of an embedded one (springs-geotdm, charged-geotdm, ethanol-geotdm), or a folder
+    #[arg(short, long, value_name = "NAME|DIR", required_unless_present = "config")]
     model: Option<String>,
     #[command(flatten)]
     source: SourceFlags,
