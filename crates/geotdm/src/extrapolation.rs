@@ -25,8 +25,9 @@ use crate::training_examples::TrainingExamples;
 
 /// Most kinds of nodes.
 const MOST_CLASSES: usize = 256;
-/// Smallest scale relative to the largest of a class: a frame that follows exactly has no error to be divided by.
-const LEAST_SCALE: f64 = 1e-4;
+/// Smallest scale relative to the largest of a class, and to how far its nodes move: what follows exactly has no error to be
+/// divided by, only rounding.
+const LEAST_SCALE: [f64; 2] = [1e-4, 1e-6];
 
 /// Forecasts of all kinds of nodes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -111,21 +112,28 @@ impl Extrapolation {
         for regression in regressions.values_mut() {
             regression.solve()?;
         }
-        let mut sums: BTreeMap<Vec<u64>, (Vec<f64>, usize)> = BTreeMap::new();
+        // Of a class: squared errors of each frame, squared ways to the last, coordinates.
+        let mut sums: BTreeMap<Vec<u64>, (Vec<f64>, f64, usize)> = BTreeMap::new();
         for_all_nodes::<D>(examples, apart, |class, window| {
             let Some(regression) = regressions.get(class) else { return Ok(()) };
             let predicted = regression.predict(&window[..given], 1)?;
-            let (sums, count) = sums.entry(class.to_vec()).or_insert_with(|| (vec![0.0; made], 0));
+            let (sums, ways, count) = sums.entry(class.to_vec()).or_insert_with(|| (vec![0.0; made], 0.0, 0));
+            let square = |a: &[f32; D], b: &[f32; D]| {
+                a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+            };
             for ((sum, found), truth) in sums.iter_mut().zip(&predicted).zip(&window[given..]) {
-                *sum += found.iter().zip(truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+                *sum += square(found, truth);
             }
+            *ways += square(&window[given + made - 1], &window[given - 1]);
             *count += D;
             Ok(())
         })?;
         let classes =
-            regressions.iter().zip(sums.into_values()).map(|((class, regression), (sums, count))| {
+            regressions.iter().zip(sums.into_values()).map(|((class, regression), (sums, ways, count))| {
                 let scales: Vec<f64> = sums.iter().map(|sum| (sum / count as f64).sqrt()).collect();
-                let least = LEAST_SCALE * scales.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+                let largest = scales.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+                let [of_errors, of_ways] = LEAST_SCALE;
+                let least = (of_errors * largest).max(of_ways * (ways / count as f64).sqrt());
                 NodeForecast {
                     features: class.iter().map(|&bits| f64::from_bits(bits)).collect(),
                     weights: regression.shared_weights().unwrap_or_default(),
