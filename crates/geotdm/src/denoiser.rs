@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use equidrift_sampler::{DenoiseError, Denoiser, Layout, PredictionKind, State};
 
 use crate::diffusion::{Level, TrajectoryDiffusion};
@@ -15,7 +15,7 @@ use crate::system_batch::{RowGroup, SystemBatch};
 /// A GeoTDM network as a [`Denoiser`] of one component: the positions of all nodes in all made frames, as
 /// [`SystemBatch`] lays them out. It returns the noise.
 ///
-/// Of a conditional model the state holds positions; the sampler's plan runs around the mean of the prior
+/// Of a conditional model the state holds positions (with an extrapolated prior deviations from the forecast); the sampler's plan runs around the mean of the prior
 /// ([`Recentred`](equidrift_sampler::steer::Recentred)). Cost: one call of the network for each shape of system in the batch.
 #[derive(Debug, Clone)]
 pub struct GeotdmDenoiser {
@@ -24,8 +24,6 @@ pub struct GeotdmDenoiser {
     batch: SystemBatch,
     /// All rows of the batch.
     groups: Vec<RowGroup>,
-    /// The mean of the prior, `[B, width]`.
-    reference: Option<Tensor<2>>,
     /// Evaluates states in single precision, on so many threads.
     fused: Option<(Arc<FusedNetwork>, NonZeroUsize)>,
 }
@@ -34,7 +32,7 @@ impl GeotdmDenoiser {
     /// A denoiser of these systems; row b of a state is system b.
     ///
     /// # Errors
-    /// [`GeotdmError::Count`] if a system does not fit the network; as [`GeotdmNetwork::reference`].
+    /// [`GeotdmError::Count`] if a system does not fit the network.
     pub fn new(
         network: Arc<GeotdmNetwork>,
         diffusion: TrajectoryDiffusion,
@@ -42,10 +40,7 @@ impl GeotdmDenoiser {
     ) -> Result<Self, GeotdmError> {
         let rows: Vec<usize> = (0..batch.systems().len()).collect();
         let groups = batch.groups(network.config(), &rows, network.device(), network.dtype())?;
-        let references = groups.iter().map(|of| network.reference(&of.group));
-        let references: Option<Vec<_>> = references.collect::<Result<Vec<_>, _>>()?.into_iter().collect();
-        let reference = references.map(|references| batch.join(&groups, references));
-        Ok(Self { network, diffusion, batch, groups, reference, fused: None })
+        Ok(Self { network, diffusion, batch, groups, fused: None })
     }
 
     /// Lets the fused kernels evaluate states in single precision, on `threads` threads. They hold the same parameters; results
@@ -75,25 +70,13 @@ impl GeotdmDenoiser {
     }
 
     /// The mean of the prior for every row, `[B, width]`; none in the unconditional mode.
-    #[must_use]
-    pub fn reference(&self) -> Option<&Tensor<2>> {
-        self.reference.as_ref()
-    }
-
-    /// What the network is given of positions: themselves, or with an extrapolated prior their deviations from the forecast.
-    fn seen(&self, positions: &Tensor<2>, origins: &[usize]) -> Tensor<2> {
-        let Some(reference) =
-            self.reference.as_ref().filter(|_| self.network.config().extrapolation.is_some())
-        else {
-            return positions.clone();
-        };
-        let places: Vec<i64> = origins.iter().map(|&origin| origin as i64).collect();
-        let places = TensorData::new(places, [origins.len()]);
-        let rows = reference.clone().select(0, Tensor::<1, Int>::from_data(places, &reference.device()));
-        let device = positions.device();
-        let here = if rows.device() == device { rows } else { rows.to_device(&device) };
-        let dtype = positions.dtype();
-        positions.clone() - if here.dtype() == dtype { here } else { here.cast(dtype) }
+    ///
+    /// # Errors
+    /// As [`GeotdmNetwork::reference`].
+    pub fn reference(&self) -> Result<Option<Tensor<2>>, GeotdmError> {
+        let references = self.groups.iter().map(|of| self.network.reference(&of.group));
+        let references: Option<Vec<_>> = references.collect::<Result<Vec<_>, _>>()?.into_iter().collect();
+        Ok(references.map(|references| self.batch.join(&self.groups, references)))
     }
 
     /// Which system each row of a state is, through any selection of rows; or what does not fit.
@@ -133,7 +116,7 @@ impl GeotdmDenoiser {
         times: &[f64],
     ) -> Result<Vec<Tensor<2>>, DenoiseError> {
         let given = &state.components[0].values;
-        let rows = self.seen(given, origins).try_into_vec_as::<f32>();
+        let rows = given.clone().try_into_vec_as::<f32>();
         let rows = rows.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
         let width = self.batch.width();
         let positions: Vec<Vec<f32>> = rows
@@ -185,15 +168,9 @@ impl Denoiser for GeotdmDenoiser {
         let (state_device, state_dtype) = (given.device(), given.dtype());
         let on_device = if state_device == *device { given.clone() } else { given.clone().to_device(device) };
         let values = if state_dtype == dtype { on_device } else { on_device.cast(dtype) };
-        let values = self.seen(&values, &origins);
         let noises = groups.iter().map(|of| {
-            let values = self.batch.take(&values, of);
             let levels: Vec<Level> = of.rows.iter().map(|&row| self.diffusion.level_at(times[row])).collect();
-            if of.group.forecast.is_some() {
-                return Ok(self.network.denoise_deviations(&of.group, values, &levels)?.noise);
-            }
-            let labels: Vec<f64> = levels.iter().map(|level| level.label).collect();
-            Ok(self.network.denoise(&of.group, values, &labels)?.noise)
+            Ok(self.network.denoise_at(&of.group, self.batch.take(&values, of), &levels)?.noise)
         });
         let noises = noises.collect::<Result<Vec<_>, GeotdmError>>().map_err(engine)?;
         let noise = self.batch.join(groups, noises);

@@ -93,16 +93,12 @@ pub(crate) fn denoise_state(
     z: &Tensor<3>,
     levels: &[usize],
 ) -> Result<Denoised, GeotdmError> {
-    if group.forecast.is_some() {
-        let levels: Vec<Level> = levels.iter().map(|&k| diffusion.level(k)).collect();
-        return network.denoise_deviations(group, z.clone(), &levels);
-    }
-    let seen = match reference {
+    let seen = match reference.filter(|_| group.forecast.is_none()) {
         Some(reference) => z.clone() + reference.clone(),
         None => z.clone(),
     };
-    let labels: Vec<f64> = levels.iter().map(|&k| diffusion.label(k)).collect();
-    network.denoise(group, seen, &labels)
+    let levels: Vec<Level> = levels.iter().map(|&k| diffusion.level(k)).collect();
+    network.denoise_at(group, seen, &levels)
 }
 
 /// States of data and noise at a level for each system.

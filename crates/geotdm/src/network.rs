@@ -139,6 +139,20 @@ impl GeotdmNetwork {
         Ok(Denoised { noise, v: None, displacement, features })
     }
 
+    /// What the network makes of what a sampler's state holds: positions, or with an extrapolated prior deviations.
+    pub(crate) fn denoise_at(
+        &self,
+        group: &SystemGroup,
+        seen: Tensor<3>,
+        levels: &[Level],
+    ) -> Result<Denoised, GeotdmError> {
+        if group.forecast.is_some() {
+            return self.denoise_deviations(group, seen, levels);
+        }
+        let labels: Vec<f64> = levels.iter().map(|level| level.label).collect();
+        self.denoise(group, seen, &labels)
+    }
+
     /// As [`GeotdmNetwork::denoise`] with an extrapolated prior, for states `z` `[G, N T, D]`, deviations from the forecast in
     /// its own measure d. The network is shown the best linear guess of the positions and moves it to where it takes them to
     /// be, by d σ for each unit of the way; what it predicts is v, minus the way plus a part of the state:

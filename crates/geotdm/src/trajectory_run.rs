@@ -24,14 +24,14 @@ enum Frame {
     Centred(Arc<dyn Denoiser>),
     /// Positions relative to the mean of the prior.
     Recentred(Recentred<Arc<dyn Denoiser>>),
+    /// Deviations from the forecast of each system, in its own measure.
+    Deviations(Arc<dyn Denoiser>, Vec<Forecast>),
 }
 
 /// A batch of systems with what denoises them. States are in the frame of the diffusion: relative to the mean of the prior,
-/// or without their joint mean.
+/// without their joint mean, or deviations from a forecast.
 pub struct TrajectoryRun {
     frame: Frame,
-    /// Of each system, where states are deviations from it in its own measure.
-    forecasts: Option<Vec<Forecast>>,
     batch: SystemBatch,
     support: Support,
     path: [PathConfig; 1],
@@ -70,13 +70,16 @@ impl TrajectoryRun {
     /// As [`GeotdmNetwork::reference`].
     pub fn of(denoiser: GeotdmDenoiser) -> Result<Self, GeotdmError> {
         let (device, dtype) = (denoiser.network().device().clone(), denoiser.network().dtype());
-        let (reference, batch) = (denoiser.reference().cloned(), denoiser.batch().clone());
-        let path = denoiser.diffusion().path_config();
-        let forecasts = denoiser.network().config().extrapolation.as_ref().map(|forecasts| {
-            batch.systems().iter().map(|system| forecasts.forecast(system)).collect::<Result<Vec<_>, _>>()
-        });
-        let forecasts = forecasts.transpose()?;
-        Ok(Self { forecasts, ..Self::around(Arc::new(denoiser), reference, path, batch, &device, dtype)? })
+        let (batch, path) = (denoiser.batch().clone(), denoiser.diffusion().path_config());
+        if let Some(extrapolation) = &denoiser.network().config().extrapolation {
+            let forecasts = batch.systems().iter().map(|system| extrapolation.forecast(system));
+            let forecasts = forecasts.collect::<Result<Vec<_>, _>>()?;
+            let (support, path) = (batch.support(false), [path]);
+            let frame = Frame::Deviations(Arc::new(denoiser), forecasts);
+            return Ok(Self { frame, batch, support, path, device, dtype });
+        }
+        let reference = denoiser.reference()?;
+        Self::around(Arc::new(denoiser), reference, path, batch, &device, dtype)
     }
 
     /// With another denoiser of the positions: one that is guided, say, or known exactly. `reference` `[B, width]` is the mean
@@ -102,7 +105,7 @@ impl TrajectoryRun {
                 Frame::Recentred(Recentred::new(denoiser, mean, &path)?)
             }
         };
-        Ok(Self { frame, forecasts: None, batch, support, path, device: device.clone(), dtype })
+        Ok(Self { frame, batch, support, path, device: device.clone(), dtype })
     }
 
     /// The batch.
@@ -121,7 +124,7 @@ impl TrajectoryRun {
     #[must_use]
     pub fn denoiser(&self) -> &dyn Denoiser {
         match &self.frame {
-            Frame::Centred(denoiser) => denoiser.as_ref(),
+            Frame::Centred(denoiser) | Frame::Deviations(denoiser, _) => denoiser.as_ref(),
             Frame::Recentred(recentred) => recentred,
         }
     }
@@ -149,9 +152,9 @@ impl TrajectoryRun {
     /// [`GeotdmError::Count`] for another number of trajectories or numbers.
     pub fn state(&self, trajectories: &[Vec<f64>]) -> Result<State, GeotdmError> {
         let standardised: Vec<Vec<f64>>;
-        let trajectories = match &self.forecasts {
-            None => trajectories,
-            Some(forecasts) => {
+        let trajectories = match &self.frame {
+            Frame::Centred(_) | Frame::Recentred(_) => trajectories,
+            Frame::Deviations(_, forecasts) => {
                 let parts = forecasts.iter().zip(trajectories);
                 standardised = parts.map(|(forecast, of)| forecast.standardised(of)).collect();
                 &standardised
@@ -167,8 +170,8 @@ impl TrajectoryRun {
         let component = Component::from_host(COMPONENT, rows, support, &self.device, self.dtype)?;
         let state = State::new(vec![component])?;
         Ok(match &self.frame {
-            Frame::Recentred(recentred) if self.forecasts.is_none() => recentred.enter(&state)?,
-            _ => state,
+            Frame::Recentred(recentred) => recentred.enter(&state)?,
+            Frame::Centred(_) | Frame::Deviations(..) => state,
         })
     }
 
@@ -178,13 +181,15 @@ impl TrajectoryRun {
     /// [`GeotdmError::Sampler`] if the state has other rows.
     pub fn trajectories(&self, state: &State) -> Result<Vec<Vec<f64>>, GeotdmError> {
         let hosts = match &self.frame {
-            Frame::Recentred(recentred) if self.forecasts.is_none() => recentred.leave(state)?.to_host()?,
-            _ => state.to_host()?,
+            Frame::Recentred(recentred) => recentred.leave(state)?.to_host()?,
+            Frame::Centred(_) | Frame::Deviations(..) => state.to_host()?,
         };
         let rows = hosts.first().map(|rows| self.batch.trajectories(rows)).unwrap_or_default();
-        Ok(match &self.forecasts {
-            Some(forecasts) => forecasts.iter().zip(&rows).map(|(of, z)| of.trajectory(z)).collect(),
-            None => rows,
+        Ok(match &self.frame {
+            Frame::Deviations(_, forecasts) => {
+                forecasts.iter().zip(&rows).map(|(of, z)| of.trajectory(z)).collect()
+            }
+            Frame::Centred(_) | Frame::Recentred(_) => rows,
         })
     }
 

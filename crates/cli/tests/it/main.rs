@@ -28,4 +28,5 @@ mod train_graphs;
 mod training_kills;
 mod training_settings;
 mod trajectories;
+mod trajectory_workplace;
 mod verbs;

@@ -14,6 +14,5 @@ mod networks;
 mod reference;
 mod schedule;
 mod solvers;
-mod speed;
 mod training;
 mod trajectories;
