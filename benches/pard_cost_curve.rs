@@ -104,6 +104,7 @@ fn one(nodes: usize, shape: [usize; 4], block: Option<usize>) -> ExitCode {
         networks: Engine::Fused(&networks),
         diffusion: &diffusion,
         grid: &grid,
+        reverse_step: ReverseStep::default(),
         first_sizes: &first_sizes,
         max_blocks: config.network.max_blocks,
         max_nodes: nodes,

@@ -68,9 +68,17 @@ struct RunArgs {
     /// [default: the model's]
     #[arg(long, value_name = "uniform|polynomial:P")]
     grid: Option<StepGrid>,
+    /// Models of family pard: each step goes too far by so many of its own lengths and is noised back, so that wrong classes are
+    /// drawn again; costs nothing [default: the model's]
+    #[arg(long, value_name = "LENGTHS", allow_negative_numbers = true)]
+    churn: Option<f64>,
+    /// Models of family pard: what the logits are divided by; above 1 for more diverse samples, below for fewer kinds
+    /// [default: the model's]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    temperature: Option<f64>,
     /// A compiled plan in place of a sampler: an embedded one, such as qm9-gdss-20 (20 network calls), or a file as `samplers show
     /// --json` and `samplers search` write it
-    #[arg(long, value_name = "NAME|FILE.json", conflicts_with_all = ["sampler", "steps", "grid", "snr", "scale_eps", "match_prior", "tolerance"])]
+    #[arg(long, value_name = "NAME|FILE.json", conflicts_with_all = ["sampler", "steps", "grid", "churn", "temperature", "snr", "scale_eps", "match_prior", "tolerance"])]
     plan: Option<PathBuf>,
     /// Start from a prior with the mean and variance of the noised training data; helps samplers of few steps where the
     /// model's path does not end in its prior
@@ -145,6 +153,8 @@ impl RunArgs {
             }
         }
         request.grid = self.grid.or(request.grid);
+        request.churn = self.churn.or(request.churn);
+        request.temperature = self.temperature.or(request.temperature);
         request.steps = self.steps.map(|steps| steps as usize).or(request.steps);
         if let Some(path) = &self.plan {
             (request.plan, request.sampler, request.steps) = (Some(plan(path)?), None, None);

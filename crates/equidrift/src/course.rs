@@ -1,5 +1,6 @@
 //! How a run gets from noise to data: a plan, or an adaptive sampler that makes its steps on the way.
 
+use equidrift_pard::ReverseStep;
 use equidrift_sampler::plan::{AdaptiveConfig, MatchedPrior};
 use equidrift_sampler::{Executor, Failure, Outcome, PathConfig, Plan, SamplerError, State};
 use serde::Serialize;
@@ -23,10 +24,13 @@ pub enum Course {
 
 /// Steps from the noise to the data of a categorical diffusion, each drawn from the posterior of the predicted classes
 /// (Austin et al., "D3PM", NeurIPS 2021).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ancestral {
     /// The times t at which the network is called, falling, and 0.
     pub ancestral: Vec<usize>,
+    /// How each step draws classes.
+    #[serde(skip_serializing_if = "ReverseStep::is_posterior")]
+    pub reverse_step: ReverseStep,
     /// Whether graphs are one block each.
     pub one_block: bool,
 }
@@ -47,7 +51,7 @@ impl Course {
     pub fn steps(&self) -> Option<usize> {
         match self {
             Self::Plan(plan) => Some(plan.steps.len()),
-            Self::Ancestral(Ancestral { ancestral, one_block: true }) => Some(ancestral.len() - 1),
+            Self::Ancestral(Ancestral { ancestral, one_block: true, .. }) => Some(ancestral.len() - 1),
             Self::Adaptive { .. } | Self::Ancestral(_) => None,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
-use equidrift_pard::StepGrid;
+use equidrift_pard::{PardError, ReverseStep, StepGrid};
 use equidrift_sampler::plan::{AdaptiveConfig, NormScope, PerComponent};
 use equidrift_sampler::{Op, Plan, SamplerConfig};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -57,6 +57,13 @@ pub struct GenerateRequest {
     /// become smaller towards the data; none means the model's own default.
     #[serde(with = "grid_text", skip_serializing_if = "Option::is_none")]
     pub grid: Option<StepGrid>,
+    /// By how many of its own lengths each step of a model of family `pard` goes too far before it is noised back
+    /// ([`ReverseStep`](equidrift_pard::ReverseStep)); none means the model's own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub churn: Option<f64>,
+    /// What the logits of a model of family `pard` are divided by; none means the model's own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// A sampler that chooses its steps sample by sample, in place of `sampler` and `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveConfig>,
@@ -101,6 +108,8 @@ impl Default for GenerateRequest {
             sampler: None,
             steps: None,
             grid: None,
+            churn: None,
+            temperature: None,
             adaptive: None,
             plan: None,
             match_prior: false,
@@ -129,7 +138,8 @@ impl GenerateRequest {
             || self.match_prior
             || self.snr.is_some()
             || self.scale_eps.is_some();
-        match (self.model.as_str(), real && self.grid.is_none()) {
+        let classes = self.grid.is_some() || self.churn.is_some() || self.temperature.is_some();
+        match (self.model.as_str(), real && !classes) {
             ("", true) => DEFAULT_SCORE_MODEL,
             ("", false) => DEFAULT_MODEL,
             (named, _) => named,
@@ -153,10 +163,15 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::Request`] where an option is given that the sampler does not have.
     pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
-        if self.grid.is_some() {
-            let reason =
-                "only models of family pard have a grid of steps; other samplers have options of their own";
-            return Err(Error::Request { field: "grid", reason });
+        for (field, given) in [
+            ("grid", self.grid.is_some()),
+            ("churn", self.churn.is_some()),
+            ("temperature", self.temperature.is_some()),
+        ] {
+            if given {
+                let reason = "only models of family pard draw classes step by step; other samplers have options of their own";
+                return Err(Error::Request { field, reason });
+            }
         }
         let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
         let options = self.snr.is_some() || self.scale_eps.is_some();
@@ -214,7 +229,19 @@ impl GenerateRequest {
         } else if self.steps == Some(0) {
             refuse("steps", "a sampler makes at least one step")
         } else {
-            Ok(())
+            match self.reverse_step(ReverseStep::default()).check() {
+                Err(PardError::ReverseStep { field, expected, .. }) => refuse(field, expected),
+                Err(error) => Err(error.into()),
+                Ok(()) => Ok(()),
+            }
+        }
+    }
+
+    /// How a model of family `pard` with this default draws classes.
+    pub(crate) fn reverse_step(&self, default: ReverseStep) -> ReverseStep {
+        ReverseStep {
+            churn: self.churn.unwrap_or(default.churn),
+            temperature: self.temperature.unwrap_or(default.temperature),
         }
     }
 
@@ -331,6 +358,8 @@ mod tests {
             GenerateRequest { correction: Correction::None, ..request.clone() },
             GenerateRequest { device: DeviceKind::Tch, ..request.clone() },
             GenerateRequest { grid: "polynomial:2".parse().ok(), ..request.clone() },
+            GenerateRequest { churn: Some(1.0), ..request.clone() },
+            GenerateRequest { temperature: Some(1.1), ..request.clone() },
         ] {
             assert_ne!(other.digest().unwrap(), digest);
         }

@@ -1,21 +1,8 @@
 //! Laws of classes from logits, on the host.
 
-use equidrift_sampler::CategoricalDiffusion;
-
 /// How many classes may come out at step t: at the last step (t = 1) all but the last, virtual one.
 pub(crate) fn possible(logits: &[f64], t: usize) -> usize {
     if t == 1 { logits.len().saturating_sub(1) } else { logits.len() }
-}
-
-/// The law of the class at step s < t.
-pub(crate) fn reverse_law(
-    diffusion: &CategoricalDiffusion,
-    [t, s]: [usize; 2],
-    noisy: usize,
-    logits: &[f64],
-) -> Vec<f64> {
-    let clean = softmax(logits, possible(logits, s + 1));
-    if s == 0 { clean } else { diffusion.reverse(&diffusion.coefficients(t, s), noisy, &clean) }
 }
 
 /// The distribution of the first `classes` classes.

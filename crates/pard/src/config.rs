@@ -11,6 +11,7 @@ use crate::block_denoising::LossWeights;
 use crate::denoising_loss::GraphDiffusion;
 use crate::error::PardError;
 use crate::network_config::{NetworkConfig, Tasks};
+use crate::reverse_step::ReverseStep;
 use crate::step_grid::StepGrid;
 
 /// The library that writes and reads these folders.
@@ -63,6 +64,9 @@ pub struct PardConfig {
     /// Their steps.
     #[serde(default)]
     pub grid: StepGrid,
+    /// How each draws classes.
+    #[serde(default, skip_serializing_if = "ReverseStep::is_posterior")]
+    pub reverse_step: ReverseStep,
     /// Which of the trained weights are in the folder.
     pub sampling_weights: SamplingWeights,
     /// The loss that the networks were trained with, where that is known.
@@ -125,6 +129,7 @@ impl PardConfig {
         range("steps", self.steps, self.diffusion.steps)?;
         self.network.check()?;
         self.grid.check()?;
+        self.reverse_step.check()?;
         self.diffusion.build()?;
         let NetworkConfig { node_classes, edge_classes, tasks, .. } = self.network;
         for (field, found, expected) in [

@@ -102,6 +102,16 @@ pub enum PardError {
         /// As found.
         found: String,
     },
+    /// A number of [`ReverseStep`](crate::ReverseStep) out of range.
+    #[error("{field} {found}: expected {expected}")]
+    ReverseStep {
+        /// Its name.
+        field: &'static str,
+        /// As found.
+        found: f64,
+        /// The range.
+        expected: &'static str,
+    },
     /// A graph that does not fit into the memory that may be used.
     #[error(
         "a graph of {nodes} nodes needs {} MiB for the networks' pairs, {} MiB may be used",

@@ -3,8 +3,8 @@
 //! Zhao, Ding & Akoglu, "Pard", NeurIPS 2024, algorithm 3. For every block:
 //!
 //! 1. the nodes of the block and their pairs with one another and with all earlier nodes get classes from the noise distribution;
-//! 2. for steps t > s of a grid from T to 0: `f` = softmax of the denoiser's logits, new classes from p(x_s | x_t); at s = 0 the
-//!    last, virtual class is excluded and the classes are drawn from f itself;
+//! 2. for steps t > s of a grid from T to 0: `f` = softmax of the denoiser's logits, new classes from p(x_s | x_t), or as
+//!    [`ReverseStep`] says; at s = 0 the last, virtual class is excluded and the classes are drawn from f itself;
 //! 3. the block model draws the size of the next block (0: the graph is finished) and its degree.
 //!
 //! Finished graphs leave the batch. Cost per graph: T evaluations of the denoiser and one of the block model for each block.
@@ -14,13 +14,14 @@ use equidrift_sampler::draw_class;
 
 use crate::block_batch::{BlockBatch, Targets};
 use crate::block_graph::{BlockGraph, pair_index};
-use crate::class_law::{reverse_law, softmax};
+use crate::class_law::softmax;
 use crate::denoising_loss::GraphDiffusion;
 use crate::draws::{Draws, Purpose, Question};
 use crate::error::PardError;
 use crate::fused::FusedNetworks;
 use crate::heads::rows_on_host;
 use crate::networks::{DenoiserBatch, PardNetworks};
+use crate::reverse_step::ReverseStep;
 
 /// What becomes of a graph that is not finished after the last round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub struct Generation<'a> {
     pub diffusion: &'a GraphDiffusion,
     /// The steps at which the denoiser is called, from T down, and 0: see [`StepGrid::steps`](crate::StepGrid::steps).
     pub grid: &'a [usize],
+    /// How a step draws classes.
+    pub reverse_step: ReverseStep,
     /// How often each size (0, 1, ...) of a first block occurs.
     pub first_sizes: &'a [f64],
     /// Blocks at most.
@@ -252,7 +255,7 @@ impl Generation<'_> {
             let [node_rows, pair_rows] = self.networks.classes(&input, &nodes, &pairs)?;
             let mut step = |diffusion, rows: &[Vec<f64>], targets: &Targets, purpose, noisy: &mut [usize]| {
                 for (at, (logits, noisy)) in rows.iter().zip(noisy).enumerate() {
-                    let law = reverse_law(diffusion, [t, s], *noisy, logits);
+                    let law = self.reverse_step.law(diffusion, [t, s], *noisy, logits);
                     *noisy = draw_class(&law, draws.uniform(&question(purpose, targets, at)));
                 }
             };

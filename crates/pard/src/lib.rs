@@ -52,6 +52,7 @@ pub mod model_card;
 pub mod network_config;
 pub mod networks;
 pub mod released;
+pub mod reverse_step;
 pub mod step_grid;
 
 pub use block_batch::{BlockBatch, BlockQuestions, NO_CLASS, Targets};
@@ -76,4 +77,5 @@ pub use model::PardModel;
 pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
 pub use networks::{DenoiserBatch, PardNetworks};
 pub use released::{FirstBlocks, ReleasedModel, convert_pard};
+pub use reverse_step::ReverseStep;
 pub use step_grid::StepGrid;

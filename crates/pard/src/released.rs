@@ -17,6 +17,7 @@ use crate::denoising_loss::GraphDiffusion;
 use crate::error::PardError;
 use crate::model::PardModel;
 use crate::network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
+use crate::reverse_step::ReverseStep;
 use crate::step_grid::StepGrid;
 
 /// Longest settings file accepted, in bytes.
@@ -107,6 +108,7 @@ impl ReleasedModel {
             first_sizes: sizes,
             steps,
             grid: StepGrid::Uniform {},
+            reverse_step: ReverseStep::default(),
             sampling_weights: SamplingWeights::Raw,
             loss: Some(LossWeights { bound: 1.0, cross_entropy: self.cross_entropy_weight }),
             origin: Some(format!("converted from {}", self.path.display())),

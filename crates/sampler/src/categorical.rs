@@ -167,6 +167,13 @@ impl CategoricalDiffusion {
         self.schedule.keep(t as f64 / self.steps as f64)
     }
 
+    /// The law of x_s for the law of x_d, d <= s: with probability `a_s / a_d` still that class, else from m.
+    #[must_use]
+    pub fn noised(&self, [d, s]: [usize; 2], law: &[f64]) -> Vec<f64> {
+        let keep = self.keep(s) / self.keep(d);
+        self.mixture(|class| keep * law[class], 1.0 - keep)
+    }
+
     /// q(x_t | x_0) for all x_t.
     #[must_use]
     pub fn forward(&self, t: usize, clean: usize) -> Vec<f64> {

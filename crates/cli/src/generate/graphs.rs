@@ -28,7 +28,7 @@ Examples:
 
 A model comes from `equidrift train graphs` or `equidrift convert gdss`.
 A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, grid, adaptive,
-plan, match_prior, snr, scale_eps, shard, engine, device, batch, threads, max_memory
+churn, temperature, plan, match_prior, snr, scale_eps, shard, engine, device, batch, threads, max_memory
 (bytes); flags win over it.")]
 pub(super) struct GraphsArgs {
     /// Output file; its suffix names the format: .json, .jsonl, .graphml, .edgelist (.edges). Without it, results go to

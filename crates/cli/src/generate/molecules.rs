@@ -24,13 +24,14 @@ Examples:
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
   equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
   equidrift generate molecules --num 1000 --steps 100 --grid polynomial:2 -o more-steps.smi
+  equidrift generate molecules --num 1000 --steps 20 --churn 1 --temperature 1.05 -o fewer-steps.smi
   equidrift generate molecules --num 100000 --plan qm9-gdss-20 -o fast.smi
   equidrift generate molecules --num 1000 --sampler '{\"name\": \"sde-dpm-solver++\", \"eta\": 1.3}' --steps 50
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
   equidrift generate molecules --model my-model/ --config run.toml --json -o x.smi 2> summary.json
 
 A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, grid, adaptive,
-plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads, max_memory
+churn, temperature, plan, match_prior, snr, scale_eps, correction, shard, engine, device, batch, threads, max_memory
 (bytes); flags win over it.")]
 pub(super) struct MoleculesArgs {
     /// Output file; its suffix names the format: .smi, .sdf, .jsonl. Without it, results go to standard output

@@ -6,7 +6,7 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, GdssError};
 use equidrift_pard::{
     Engine, FusedNetworks, Generation, GraphDiffusion, KeyedDraws, PardConfig, PardError, PardModel,
-    PardNetworks, Sequence, Tasks, Unfinished, first_size,
+    PardNetworks, ReverseStep, Sequence, Tasks, Unfinished, first_size,
 };
 use equidrift_sampler::SamplerConfig;
 
@@ -25,6 +25,7 @@ struct PardSampler {
     networks: Networks,
     diffusion: GraphDiffusion,
     grid: Vec<usize>,
+    reverse_step: ReverseStep,
     first_sizes: Vec<f64>,
     one_block: bool,
     max_memory: Option<u64>,
@@ -74,8 +75,8 @@ pub(super) fn open(
     model: &PardModel,
 ) -> Result<(GenerateRequest, Course, Box<dyn BatchSampler>), Error> {
     let refuse = |field| {
-        let reason = "models of family pard draw classes of nodes and edges: their sampler is `ancestral`, with steps (--steps) \
-                      and a grid of them (--grid uniform or polynomial:P)";
+        let reason = "models of family pard draw classes of nodes and edges: their sampler is `ancestral`, with steps (--steps), \
+                      a grid of them (--grid uniform or polynomial:P), --churn and --temperature";
         Err(Error::Request { field, reason })
     };
     let usual = SamplerConfig::by_name("ancestral")?;
@@ -111,13 +112,15 @@ pub(super) fn open(
         ..request.clone()
     };
     let grid = request.grid.unwrap_or(config.grid).steps(config.diffusion.steps, steps);
+    let reverse_step = request.reverse_step(config.reverse_step);
     let one_block = config.network.tasks == Tasks::DenoiserOnly;
-    let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), one_block });
+    let course = Course::Ancestral(Ancestral { ancestral: grid.clone(), reverse_step, one_block });
     let sampler = PardSampler {
         seed: request.seed,
         networks,
         diffusion: config.diffusion.build()?,
         grid,
+        reverse_step,
         first_sizes: config.first_size_frequencies()?,
         one_block,
         max_memory: request.max_memory,
@@ -161,6 +164,7 @@ impl BatchSampler for PardSampler {
             },
             diffusion: &self.diffusion,
             grid: &self.grid,
+            reverse_step: self.reverse_step,
             first_sizes: &self.first_sizes,
             max_blocks: self.config.network.max_blocks,
             max_nodes: self.config.max_nodes,

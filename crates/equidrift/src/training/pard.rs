@@ -8,7 +8,7 @@ use equidrift_graph::BlockDegree;
 use equidrift_pard::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_pard::{
     BlockGraph, DiffusionConfig, LossWeights, NetworkConfig, Norm, PardConfig, PrefixMean, ResidualOf,
-    Sequence, StepGrid, Tasks, TimeEmbedding,
+    ReverseStep, Sequence, StepGrid, Tasks, TimeEmbedding,
 };
 use equidrift_sampler::KeepSchedule;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub struct PardSettings {
     pub loss: LossWeights,
     /// Where the default sampler calls the denoiser.
     pub grid: StepGrid,
+    /// How it draws classes: churn and temperature.
+    pub reverse_step: ReverseStep,
 }
 
 impl Default for PardSettings {
@@ -78,6 +80,7 @@ impl Default for PardSettings {
             noise: Noise::Marginal,
             loss: LossWeights::default(),
             grid: StepGrid::default(),
+            reverse_step: ReverseStep::default(),
         }
     }
 }
@@ -194,6 +197,7 @@ pub(super) fn pard_config(
         first_sizes,
         steps: settings.steps,
         grid: pard.grid,
+        reverse_step: pard.reverse_step,
         sampling_weights: settings.weights,
         loss: Some(pard.loss),
         origin: Some(origin),

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device};
 use equidrift_backend::weights::TensorFile;
 use equidrift_pard::{
     BlockGraph, Draws, Engine, Generation, GraphDiffusion, KeyedDraws, PardNetworks, Purpose, Question,
-    Sequence, StepGrid, Unfinished,
+    ReverseStep, Sequence, StepGrid, Unfinished,
 };
 use serde_json::Value;
 
@@ -105,6 +105,7 @@ fn recorded_runs_are_reproduced_block_by_block() {
                 networks: Engine::Burn(&networks),
                 diffusion: &diffusion,
                 grid: &StepGrid::default().steps(steps, steps),
+                reverse_step: ReverseStep::default(),
                 first_sizes: &FIRST_SIZES,
                 max_blocks: number("max_num_blocks"),
                 max_nodes: 1000,
@@ -148,6 +149,7 @@ fn a_seed_gives_the_same_graphs_whatever_the_batch() {
             networks: Engine::Burn(&networks),
             diffusion: &diffusion,
             grid: &StepGrid::default().steps(5, 5),
+            reverse_step: ReverseStep::default(),
             first_sizes: &FIRST_SIZES,
             max_blocks: 4,
             max_nodes: 40,

@@ -5,8 +5,8 @@ use equidrift_backend::weights::{HostTensor, ParameterSet, Values};
 use equidrift_graph::BlockDegree;
 use equidrift_pard::{
     BlockDenoising, BlockGraph, Draws, Engine, Generation, GraphDiffusion, KeyedDraws, LossWeights,
-    NetworkConfig, Norm, PardError, PardNetworks, PrefixMean, Purpose, Question, ResidualOf, Sequence,
-    StepGrid, Tasks, TimeEmbedding, Unfinished, block_denoising, initial_parameters,
+    NetworkConfig, Norm, PardError, PardNetworks, PrefixMean, Purpose, Question, ResidualOf, ReverseStep,
+    Sequence, StepGrid, Tasks, TimeEmbedding, Unfinished, block_denoising, initial_parameters,
 };
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use equidrift_train::adam::AdamConfig;
@@ -189,6 +189,7 @@ fn a_law_of_two_blocks_is_learnt_and_drawn() {
         networks: Engine::Burn(&networks),
         diffusion: &diffusion,
         grid: &StepGrid::default().steps(20, 20),
+        reverse_step: ReverseStep::default(),
         first_sizes: &first_sizes,
         max_blocks: 4,
         max_nodes: 5,
