@@ -19,7 +19,8 @@ use std::time::Instant;
 use equidrift::{FamilyModel, Model, pard_graph_bytes};
 use equidrift_backend::weights::HostTensor;
 use equidrift_pard::{
-    Engine, Generation, KeyedDraws, NetworkConfig, PardConfig, PardModel, Unfinished, initial_parameters,
+    Engine, Generation, KeyedDraws, NetworkConfig, PardConfig, PardModel, ReverseStep, Unfinished,
+    initial_parameters,
 };
 
 /// Nodes where none are named.

@@ -65,6 +65,7 @@ case $name in
   *-pard*)
     own=$("$EQUIDRIFT" inspect "$model" --json | sed -n 's/^ *"steps": \([0-9]*\),*$/\1/p' | tail -1)
     few=$((own > 20 ? 20 : own / 2))
+    row "the plain posterior (\`--churn 0\`)" "$samples" --churn 0
     row "$few steps per block" "$samples" --steps $few
     row "$((own * 2)) steps per block" "$fifth" --steps $((own * 2))
     ;;

@@ -7,7 +7,7 @@
 # REFERENCE holds NAME.json and NAME.safetensors of each checkpoint and mmd.golden.json; DATA holds molecules/, graphs/ and
 # metrics/chemnet_v0.13.npz as shared/data/README.md describes them. WORK gets the model folders and samples; a run that was
 # stopped goes on where it was. SETs are qm9, zinc250k, zinc250k_v2, community_small, ego_small, enzymes, grid; all without any.
-# THREADS (1) is the number of threads. On one core of 2026: qm9 4 min, zinc250k 15 min each, enzymes 10 min, grid 2 h.
+# THREADS (1) is the number of threads. On one core of 2026: qm9 4 min, zinc250k 15 min each, enzymes 10 min, grid 3 h.
 set -euo pipefail
 [ $# -ge 3 ] || { sed -n '2,12p' "$0" >&2; exit 2; }
 reference=$(realpath "$1") data=$(realpath "$2")
@@ -54,11 +54,12 @@ molecules() { # set, samples, SMILES file, list of test rows, test molecules to 
 
 # A run that is stopped goes on behind the last batch that was done: small ones where a graph takes minutes.
 graphs() { # set, graphs, as many as the test set has, data, part of the training set, test data, part of the test set
-  local name=$1 num=$2 released=$3 train=$4 train_part=$5 test=$6 test_part=$7 batch=8
-  [ "$name" != grid ] || batch=1
+  local name=$1 num=$2 released=$3 train=$4 train_part=$5 test=$6 test_part=$7 options=(--batch 8)
+  # The fused engine computes graphs of one size side by side, and these are of many sizes.
+  [ "$name" != grid ] || options=(--batch 1 --engine burn)
   [ -d "$work/$name" ] || "$EQUIDRIFT" convert gdss "$reference/$name.json" -o "$work/$name" \
     --sizes-from "$train${train_part:+:$train_part}" >&2
-  "$EQUIDRIFT" generate graphs --model "$work/$name" --num "$num" --seed 7 --threads "$threads" --batch "$batch" --resume --json \
+  "$EQUIDRIFT" generate graphs --model "$work/$name" --num "$num" --seed 7 --threads "$threads" "${options[@]}" --resume --json \
     -o "$work/$name.jsonl" 2>"$work/$name.summary.json"
   head -n "$released" "$work/$name.jsonl" >"$work/$name.released.jsonl"
   local part=()
