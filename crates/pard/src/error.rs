@@ -103,13 +103,13 @@ pub enum PardError {
         found: String,
     },
     /// A number of [`ReverseStep`](crate::ReverseStep) out of range.
-    #[error("{field} {found}: expected {expected}")]
+    #[error("{field} {found}: {expected}")]
     ReverseStep {
         /// Its name.
         field: &'static str,
         /// As found.
         found: f64,
-        /// The range.
+        /// What was expected, in words.
         expected: &'static str,
     },
     /// A graph that does not fit into the memory that may be used.

@@ -56,10 +56,10 @@ impl ReverseStep {
         let refuse = |field, found, expected| Err(PardError::ReverseStep { field, found, expected });
         let Self { churn, temperature } = *self;
         if !(0.0..=MAX_CHURN).contains(&churn) {
-            return refuse("churn", churn, "0 to 1000");
+            return refuse("churn", churn, "expected a number from 0 to 1000");
         }
         if !(1.0 / MAX_TEMPERATURE..=MAX_TEMPERATURE).contains(&temperature) {
-            return refuse("temperature", temperature, "0.01 to 100");
+            return refuse("temperature", temperature, "expected a number from 0.01 to 100");
         }
         Ok(())
     }
