@@ -66,8 +66,8 @@ case $name in
     own=$("$EQUIDRIFT" inspect "$model" --json | sed -n 's/^ *"steps": \([0-9]*\),*$/\1/p' | tail -1)
     few=$((own > 20 ? 20 : own / 2))
     row "the plain posterior (\`--churn 0\`)" "$samples" --churn 0
-    row "$few steps per block" "$samples" --steps $few
-    row "$((own * 2)) steps per block" "$fifth" --steps $((own * 2))
+    row "\`--churn 0 --steps $few\`" "$samples" --churn 0 --steps $few
+    row "\`--churn 0 --steps $((own * 2))\`" "$fifth" --churn 0 --steps $((own * 2))
     ;;
   *)
     row "SDE-DPM-Solver++ 2M, 100 steps" "$samples" --sampler sde-dpm-solver++ --steps 100

@@ -143,13 +143,7 @@ fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> Cl
         ("network", format!("{parameters} parameters, {}", json(serde_json::to_string(&config.network))?)),
         ("blocks", format!("degrees over {} hops", config.max_hops)),
         ("diffusion", json(serde_json::to_string(&config.diffusion))?),
-        (
-            "steps",
-            format!(
-                "{} per block, grid {}, churn {}, temperature {}",
-                config.steps, config.grid, config.reverse_step.churn, config.reverse_step.temperature
-            ),
-        ),
+        ("steps", format!("{} per block, grid {}, {}", config.steps, config.grid, config.reverse_step)),
         (
             "first blocks",
             if sizes.is_empty() { "not known; it generates nothing".to_owned() } else { sizes.join(", ") },

@@ -6,20 +6,6 @@ use equidrift_backend::weights::{HostTensor, ParameterSet};
 
 use crate::config::PardConfig;
 use crate::network_config::Tasks;
-use crate::reverse_step::ReverseStep;
-
-/// Calls and what they do.
-fn sampler(config: &PardConfig) -> String {
-    let ReverseStep { churn, temperature } = config.reverse_step;
-    let mut sampler = format!("{} calls per block, grid {}", config.steps, config.grid);
-    if churn != 0.0 {
-        sampler += &format!(", churn {churn}");
-    }
-    if temperature != 1.0 {
-        sampler += &format!(", temperature {temperature}");
-    }
-    sampler
-}
 
 /// A model card in Markdown: what the model is, its sizes, and a table of what was measured with it.
 #[must_use]
@@ -62,7 +48,10 @@ pub fn model_card(config: &PardConfig, parameters: &ParameterSet, measured: &[(S
             ),
         ),
         ("noise", format!("categorical, {schedule} schedule, {} steps", config.diffusion.steps)),
-        ("default sampler", sampler(config)),
+        (
+            "default sampler",
+            format!("{} calls per block, grid {}, {}", config.steps, config.grid, config.reverse_step),
+        ),
         ("weights", weights.to_owned()),
         ("training graphs", config.first_sizes.values().sum::<u64>().to_string()),
         ("origin", config.origin.clone().unwrap_or_else(|| "not recorded".to_owned())),

@@ -4,15 +4,17 @@
 //! both cost nothing, the denoiser is called once a step as before:
 //!
 //! - **churn** c: the step goes on to d = s - c (t - s), not below 0, and the classes are noised back from d to s,
-//!   `x_s ~ (a_s/a_d) p(x_d | x_t) + (1 - a_s/a_d) m`. Exact posteriors keep their marginals, so the samples' law is the same; with a
+//!   `x_s ~ (a_s/a_d) p(x_d | x_t) + (1 - a_s/a_d) m`. Exact predictions keep each element's marginals whatever c; with a
 //!   learnt denoiser the classes that were drawn wrongly, or that do not go together because all of a step are drawn
 //!   independently, are drawn again by later steps. It is the noise that is added and taken away again of Karras, Aittala, Aila &
 //!   Laine, "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, algorithm 2, and has the
 //!   place of the corrector of Campbell et al., "A Continuous Time Framework for Discrete Denoising Models", NeurIPS 2022,
 //!   section 4.4, without calls of its own.
-//! - **temperature** tau: the prediction is softmax(logits / tau). Above 1 it makes up for the diversity that churn takes.
+//! - **temperature** tau: the prediction is softmax(logits / tau). Above 1 the samples are more diverse, which churn makes them less.
 //!
 //! The last step (s = 0) draws from the prediction itself.
+
+use std::fmt;
 
 use equidrift_sampler::CategoricalDiffusion;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,13 @@ pub struct ReverseStep {
 impl Default for ReverseStep {
     fn default() -> Self {
         Self { churn: 0.0, temperature: 1.0 }
+    }
+}
+
+/// For people.
+impl fmt::Display for ReverseStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "churn {}, temperature {}", self.churn, self.temperature)
     }
 }
 
