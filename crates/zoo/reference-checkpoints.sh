@@ -55,12 +55,10 @@ molecules() { # set, samples, SMILES file, list of test rows, test molecules to 
 
 # A run that is stopped goes on behind the last batch that was done: small ones where a graph takes minutes.
 graphs() { # set, graphs, as many as the test set has, data, part of the training set, test data, part of the test set
-  local name=$1 num=$2 released=$3 train=$4 train_part=$5 test=$6 test_part=$7 options=(--batch 8)
-  # The fused engine computes graphs of one size side by side, and these are of many sizes.
-  [ "$name" != grid ] || options=(--batch 1 --engine burn)
+  local name=$1 num=$2 released=$3 train=$4 train_part=$5 test=$6 test_part=$7
   [ -d "$work/$name" ] || "$EQUIDRIFT" convert gdss "$reference/$name.json" -o "$work/$name" \
     --sizes-from "$train${train_part:+:$train_part}" >&2
-  "$EQUIDRIFT" generate graphs --model "$work/$name" --num "$num" --seed 7 --threads "$threads" "${options[@]}" --resume --json \
+  "$EQUIDRIFT" generate graphs --model "$work/$name" --num "$num" --seed 7 --threads "$threads" --batch 8 --resume --json \
     -o "$work/$name.jsonl" 2>"$work/$name.summary.json"
   head -n "$released" "$work/$name.jsonl" >"$work/$name.released.jsonl"
   local part=()

@@ -7,7 +7,8 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use super::activation::{tanh_slope_at, tanh_sum};
-use super::lanes::{Rows, for_each_pair};
+use super::extent::for_each_pair;
+use super::lanes::Rows;
 
 /// Forward: writes column 0 of `scores`, one row per pair.
 pub(super) struct Scores<'a, S: Simd, const HEAD: usize> {

@@ -8,15 +8,13 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use super::activation::tanh_slope;
-use super::attention::ScoresBackward;
 use super::attention_buffers::{AttentionBuffers, AttentionGradients};
 use super::attention_layers::{AttentionLayers, column};
 use super::epilogue::Plain;
-use super::gcn::{Aggregate, Normalise, NormaliseBackward};
-use super::lanes::{LaneBuffer, Rows, pair_count};
+use super::kernels;
+use super::lanes::{LaneBuffer, Rows};
 use super::mlp::{InputGradient, Mlp, MlpScratch};
 use super::tile::TileView;
-use crate::network_config::AttentionLayerSize;
 
 impl AttentionLayers {
     /// Backward of all layers. `gradients.features` and `gradients.channels` hold the gradients of `x_l` and `a_l`
@@ -54,7 +52,7 @@ impl AttentionLayers {
     ) {
         let size = self.size(l);
         let Some(perceptron) = &self.layers[l].edges else { return };
-        let pairs = pair_count(tile.nodes);
+        let pairs = tile.pair_rows::<S>();
         let inputs = [
             Rows::dense(buffers.scores[l].get::<S>(), size.channels_in),
             Rows::dense(buffers.channels[l].get::<S>(), size.channels_in),
@@ -110,7 +108,7 @@ impl AttentionLayers {
         let delta = Rows::dense(&*delta, width);
         let stride = size.channels_in * width;
         let inputs = [Rows::dense(buffers.values[l].get::<S>(), stride)];
-        for block in Mlp::backward_blocks(tile.nodes) {
+        for block in Mlp::backward_blocks(tile.node_rows::<S>()) {
             let data = gradients.values.get_mut::<S>();
             let mut targets = [Some(InputGradient { data, stride, accumulate: false })];
             perceptron.forward_hidden(simd, &inputs, block, scratch);
@@ -131,7 +129,7 @@ impl AttentionLayers {
     ) {
         let layer = &self.layers[l];
         let size = &layer.size;
-        let nodes = tile.nodes;
+        let (nodes, pairs) = (tile.node_rows::<S>(), tile.pair_rows::<S>());
         let (channels, width, attention, inputs) =
             (size.channels_in, size.node_out, size.attention, size.node_in);
         let edges = buffers.channels[l].get::<S>();
@@ -146,11 +144,11 @@ impl AttentionLayers {
             let by_aggregated = &mut gradients.aggregated.get_mut::<S>()[..nodes * inputs];
             let mut started = false;
             if let Some(linear) = &unit.query_key
-                && nodes > 1
+                && pairs > 0
             {
                 by_query_key[..nodes * 2 * attention].fill(zero);
                 let delta = column(gradients.scores.get::<S>(), c, channels);
-                score_pairs_backward(simd, nodes, size, query_key, delta, by_query_key);
+                kernels::scores_backward(simd, tile.extent, size, query_key, delta, by_query_key);
                 let delta = Rows::dense(&*by_query_key, 2 * attention);
                 linear.accumulate_gradient(simd, &[aggregated], 0, &[], delta, nodes, gradient);
                 if l > 0 {
@@ -171,84 +169,25 @@ impl AttentionLayers {
                 continue;
             }
             let channel = column(edges, c, channels);
-            simd.vectorize(Normalise {
-                simd,
-                nodes,
-                channel,
-                degree: buffers.degree.get_mut::<S>(),
-                matrix: buffers.matrix.get_mut::<S>(),
-            });
+            let (degree, matrix) = (buffers.degree.get_mut::<S>(), buffers.matrix.get_mut::<S>());
+            kernels::normalise(simd, tile.extent, channel, degree, matrix);
             let delta = Rows::dense(&*by_aggregated, inputs);
-            simd.vectorize(Aggregate {
-                simd,
-                nodes,
-                matrix: buffers.matrix.get::<S>(),
-                input: delta,
-                output: gradients.features[l].get_mut::<S>(),
-                stride: inputs,
-                accumulate: true,
-            });
-            if nodes > 1 {
-                simd.vectorize(NormaliseBackward {
+            kernels::aggregate(simd, tile.extent, matrix, delta, gradients.features[l].get_mut::<S>(), true);
+            if pairs > 0 {
+                let by_degree = gradients.degree.get_mut::<S>();
+                let by_channel = &mut gradients.channels[l].get_mut::<S>()[c..];
+                kernels::normalise_backward(
                     simd,
-                    nodes,
+                    tile.extent,
                     channel,
-                    degree: buffers.degree.get::<S>(),
+                    degree,
                     delta,
-                    input: x,
-                    degree_gradient: gradients.degree.get_mut::<S>(),
-                    channel_gradient: &mut gradients.channels[l].get_mut::<S>()[c..],
-                    stride: channels,
-                });
+                    x,
+                    by_degree,
+                    by_channel,
+                );
             }
         }
-    }
-}
-
-#[inline(always)]
-fn score_pairs_backward<S: Simd>(
-    simd: S,
-    nodes: usize,
-    size: &AttentionLayerSize,
-    query_key: &[S::f32s],
-    delta: Rows<'_, S::f32s>,
-    gradient: &mut [S::f32s],
-) {
-    let heads = size.num_heads;
-    let head_width = size.attention / heads;
-    let stride = 2 * size.attention;
-    let query_key = Rows::dense(query_key, stride);
-    match head_width {
-        4 => simd.vectorize(ScoresBackward::<S, 4> {
-            simd,
-            nodes,
-            heads,
-            head_width,
-            query_key,
-            delta,
-            gradient,
-            stride,
-        }),
-        8 => simd.vectorize(ScoresBackward::<S, 8> {
-            simd,
-            nodes,
-            heads,
-            head_width,
-            query_key,
-            delta,
-            gradient,
-            stride,
-        }),
-        _ => simd.vectorize(ScoresBackward::<S, 0> {
-            simd,
-            nodes,
-            heads,
-            head_width,
-            query_key,
-            delta,
-            gradient,
-            stride,
-        }),
     }
 }
 

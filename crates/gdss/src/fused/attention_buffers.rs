@@ -1,9 +1,10 @@
-//! Arrays of the attention layers for one tile.
+//! Arrays of the attention layers for one tile. In the shapes below N stands for rows of nodes, "pairs" for rows of pairs.
 
 use pulp::Simd;
 
 use super::attention_layers::{AttentionLayers, Output};
-use super::lanes::{LaneBuffer, pair_count};
+use super::extent::Extent;
+use super::lanes::LaneBuffer;
 use crate::network_config::AttentionLayerSize;
 
 /// Everything the layers write, for one tile. For a backward pass the arrays of all layers and channels are kept;
@@ -46,8 +47,8 @@ pub(super) struct AttentionGradients {
 }
 
 impl AttentionBuffers {
-    pub(super) fn new<S: Simd>(network: &AttentionLayers, nodes: usize, keep: bool) -> Self {
-        let pairs = pair_count(nodes);
+    pub(super) fn new<S: Simd>(network: &AttentionLayers, extent: Extent, keep: bool) -> Self {
+        let (nodes, pairs) = (extent.node_rows::<S>(), extent.pair_rows::<S>());
         let each = |length: &dyn Fn(&AttentionLayerSize) -> usize| -> Vec<LaneBuffer> {
             let lengths = network.layers.iter().map(|layer| length(&layer.size));
             if keep {
@@ -67,16 +68,16 @@ impl AttentionBuffers {
             query_key: each(&|size| copies(size) * nodes * 2 * size.attention),
             values: each(&|size| nodes * size.channels_in * size.node_out),
             degree: LaneBuffer::new::<S>(nodes),
-            matrix: LaneBuffer::new::<S>(nodes * nodes),
-            powers: LaneBuffer::new::<S>(if network.channels > 1 { 3 * nodes * nodes } else { 0 }),
+            matrix: LaneBuffer::new::<S>(extent.matrix::<S>()),
+            powers: LaneBuffer::new::<S>(if network.channels > 1 { 3 * extent.matrix::<S>() } else { 0 }),
             keep,
         }
     }
 }
 
 impl AttentionGradients {
-    pub(super) fn new<S: Simd>(network: &AttentionLayers, nodes: usize) -> Self {
-        let pairs = pair_count(nodes);
+    pub(super) fn new<S: Simd>(network: &AttentionLayers, extent: Extent) -> Self {
+        let (nodes, pairs) = (extent.node_rows::<S>(), extent.pair_rows::<S>());
         let largest = |length: &dyn Fn(&AttentionLayerSize) -> usize| {
             LaneBuffer::new::<S>(network.layers.iter().map(|layer| length(&layer.size)).max().unwrap_or(0))
         };

@@ -14,11 +14,10 @@ use equidrift_backend::weights::ParameterSet;
 use pulp::{NullaryFnOnce, Simd};
 
 use super::activation::tanh;
-use super::attention::Scores;
 use super::attention_buffers::AttentionBuffers;
 use super::epilogue::{Plain, Scaled, ScaledTanh};
-use super::gcn::{Aggregate, Normalise, Powers};
-use super::lanes::{Rows, pair_count};
+use super::kernels;
+use super::lanes::Rows;
 use super::linear::{Linear, Orientation, Source};
 use super::mlp::{Mlp, MlpScratch};
 use super::tile::TileView;
@@ -184,18 +183,10 @@ impl AttentionLayers {
         buffers: &mut AttentionBuffers,
         scratch: &mut MlpScratch,
     ) {
-        let nodes = tile.nodes;
         scratch.set_times::<S>(tile.time);
         buffers.features[0].get_mut::<S>().copy_from_slice(tile.x);
-        simd.vectorize(Powers {
-            simd,
-            nodes,
-            count: self.channels,
-            pairs: tile.adjacency,
-            channels: buffers.channels[0].get_mut::<S>(),
-            stride: self.channels,
-            scratch: buffers.powers.get_mut::<S>(),
-        });
+        let channels = buffers.channels[0].get_mut::<S>();
+        kernels::powers(simd, tile, self.channels, channels, buffers.powers.get_mut::<S>());
         for l in 0..self.layers.len() {
             self.forward_layer(simd, l, tile, buffers, scratch);
         }
@@ -211,8 +202,7 @@ impl AttentionLayers {
         scratch: &mut MlpScratch,
     ) {
         let layer = &self.layers[l];
-        let nodes = tile.nodes;
-        let pairs = pair_count(nodes);
+        let (nodes, pairs) = (tile.node_rows::<S>(), tile.pair_rows::<S>());
         let size = &layer.size;
         let (channels, width, attention) = (size.channels_in, size.node_out, size.attention);
         let slot = if buffers.keep { l } else { 0 };
@@ -229,28 +219,15 @@ impl AttentionLayers {
             let query_key = &mut buffers.query_key[slot].get_mut::<S>()[copy * nodes * 2 * attention..]
                 [..nodes * 2 * attention];
             let matrix = buffers.matrix.get_mut::<S>();
-            simd.vectorize(Normalise {
-                simd,
-                nodes,
-                channel: column(edges, c, channels),
-                degree: buffers.degree.get_mut::<S>(),
-                matrix: &mut *matrix,
-            });
-            simd.vectorize(Aggregate {
-                simd,
-                nodes,
-                matrix,
-                input: x,
-                output: &mut *aggregated,
-                stride: size.node_in,
-                accumulate: false,
-            });
+            let channel = column(edges, c, channels);
+            kernels::normalise(simd, tile.extent, channel, buffers.degree.get_mut::<S>(), matrix);
+            kernels::aggregate(simd, tile.extent, matrix, x, aggregated, false);
             let inputs = [Rows::dense(&*aggregated, size.node_in)];
             if let Some(linear) = &unit.query_key
                 && pairs > 0
             {
                 linear.apply(simd, &inputs, 0, nodes, query_key, 2 * attention, Plain);
-                score_pairs(simd, nodes, size, query_key, &mut scores[c..], channels);
+                kernels::scores(simd, tile.extent, size, query_key, &mut scores[c..], channels);
             }
             if let Some(value) = &unit.value {
                 value.apply(simd, &inputs, 0, nodes, &mut values[c * width..], channels * width, Plain);
@@ -280,25 +257,6 @@ impl AttentionLayers {
 #[inline(always)]
 pub(super) fn column<V>(data: &[V], c: usize, channels: usize) -> Rows<'_, V> {
     Rows::new(data.get(c..).unwrap_or_default(), channels, 1)
-}
-
-#[inline(always)]
-fn score_pairs<S: Simd>(
-    simd: S,
-    nodes: usize,
-    size: &AttentionLayerSize,
-    query_key: &[S::f32s],
-    scores: &mut [S::f32s],
-    stride: usize,
-) {
-    let heads = size.num_heads;
-    let head_width = size.attention / heads;
-    let query_key = Rows::dense(query_key, 2 * size.attention);
-    match head_width {
-        4 => simd.vectorize(Scores::<S, 4> { simd, nodes, heads, head_width, query_key, scores, stride }),
-        8 => simd.vectorize(Scores::<S, 8> { simd, nodes, heads, head_width, query_key, scores, stride }),
-        _ => simd.vectorize(Scores::<S, 0> { simd, nodes, heads, head_width, query_key, scores, stride }),
-    }
 }
 
 struct TanhInPlace<'a, S: Simd> {

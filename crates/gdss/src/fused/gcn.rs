@@ -7,7 +7,8 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use super::activation::at_least;
-use super::lanes::{Rows, for_each_pair};
+use super::extent::for_each_pair;
+use super::lanes::Rows;
 
 /// Computes the factors `degree[N]` and the normalised matrix `matrix[N][N]` of one channel.
 pub(super) struct Normalise<'a, S: Simd> {

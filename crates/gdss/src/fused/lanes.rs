@@ -1,5 +1,7 @@
 //! Graphs in SIMD lanes.
 //!
+//! (Of small graphs; a large one has all lanes of a tile, see [`super::one_graph`].)
+//!
 //! A *tile* is as many graphs as a vector register has single-precision lanes (16 with AVX-512, 8 with AVX2, 4 with
 //! NEON, 1 without SIMD). Every quantity of the networks is an array `[element][lane]`: element `e` of graph `l` of the
 //! tile is lane `l` of vector `e`. So one vector instruction does the same arithmetic for all graphs of the tile, and
@@ -11,25 +13,11 @@
 
 use pulp::Simd;
 
+use super::extent::{for_each_pair, pair_count};
+use super::one_graph;
+
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
-
-/// Number of unordered pairs of distinct nodes.
-pub(super) const fn pair_count(nodes: usize) -> usize {
-    nodes * nodes.saturating_sub(1) / 2
-}
-
-/// Calls `visit(pair, i, j)` for every pair `i < j` in storage order.
-#[inline(always)]
-pub(super) fn for_each_pair(nodes: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let mut pair = 0;
-    for i in 0..nodes {
-        for j in i + 1..nodes {
-            visit(pair, i, j);
-            pair += 1;
-        }
-    }
-}
 
 /// An array of vectors that starts on a cache line, so that no vector straddles two.
 #[derive(Debug, Default)]
@@ -72,22 +60,21 @@ impl LaneBuffer {
         &mut self.storage[self.start..self.start + self.length]
     }
 
-    /// Copies the first `elements` of each `stride` elements of a graph, `[graph][element]`, to `[element][lane]`, from
-    /// graph `first` on. Lanes without a graph become zero.
+    /// Reads the first `elements` of each `stride` elements of the graphs `members`, `[graph][element]`, to `[element][lane]`. Lanes
+    /// without a graph become zero.
     pub(super) fn gather<S: Simd>(
         &mut self,
         graphs: &[f32],
         (stride, elements): (usize, usize),
-        first: usize,
-        count: usize,
+        members: &[usize],
     ) {
         let lanes = S::F32_LANES;
         let target = &mut self.scalars_mut()[..elements * lanes];
-        if count < lanes {
+        if members.len() < lanes {
             target.fill(0.0);
         }
-        for lane in 0..count {
-            let graph = &graphs[(first + lane) * stride..][..elements];
+        for (lane, &graph) in members.iter().enumerate() {
+            let graph = &graphs[graph * stride..][..elements];
             for (vector, &value) in target.chunks_exact_mut(lanes).zip(graph) {
                 vector[lane] = value;
             }
@@ -99,43 +86,95 @@ impl LaneBuffer {
         &mut self,
         graphs: &[f32],
         (stride, nodes): (usize, usize),
-        first: usize,
-        count: usize,
+        members: &[usize],
     ) {
         let lanes = S::F32_LANES;
         let target = &mut self.scalars_mut()[..pair_count(nodes) * lanes];
-        if count < lanes {
+        if members.len() < lanes {
             target.fill(0.0);
         }
-        for lane in 0..count {
-            let graph = &graphs[(first + lane) * stride * stride..][..stride * stride];
+        for (lane, &graph) in members.iter().enumerate() {
+            let graph = &graphs[graph * stride * stride..][..stride * stride];
             for_each_pair(nodes, |pair, i, j| target[pair * lanes + lane] = graph[i * stride + j]);
         }
     }
 
-    /// Copies the first `graphs.len() / stride` lanes to the first `elements` of the `stride` elements of each graph. A
-    /// masked -0 becomes 0, as what is not written.
-    pub(super) fn scatter<S: Simd>(&self, graphs: &mut [f32], (stride, elements): (usize, usize)) {
+    /// Reads the first `nodes` rows of `width` of one graph, `[node][element]`, to `[block][element][lane]`. Lanes without a node
+    /// become zero.
+    pub(super) fn gather_nodes<S: Simd>(&mut self, graph: &[f32], nodes: usize, width: usize) {
         let lanes = S::F32_LANES;
-        let source = &self.scalars()[..elements * lanes];
-        for (lane, graph) in graphs.chunks_exact_mut(stride.max(1)).enumerate() {
-            for (vector, value) in source.chunks_exact(lanes).zip(graph) {
-                *value = vector[lane] + 0.0;
+        let target = self.scalars_mut();
+        target.fill(0.0);
+        if width == 0 {
+            return;
+        }
+        for (i, row) in graph.chunks_exact(width).take(nodes).enumerate() {
+            let block = &mut target[i / lanes * width * lanes..][..width * lanes];
+            for (vector, &value) in block.chunks_exact_mut(lanes).zip(row) {
+                vector[i % lanes] = value;
             }
         }
     }
 
-    /// Copies pairs to symmetric matrices `[graph][i][j]` over the first `nodes` of `stride` nodes.
-    pub(super) fn scatter_pairs<S: Simd>(&self, graphs: &mut [f32], (stride, nodes): (usize, usize)) {
+    /// Reads the pairs of the first `nodes` of `stride` nodes of one graph, `[i][j]`, to rows of pairs. Lanes without a pair become
+    /// zero.
+    pub(super) fn gather_pairs_of_one<S: Simd>(&mut self, graph: &[f32], (stride, nodes): (usize, usize)) {
+        let lanes = S::F32_LANES;
+        let target = self.scalars_mut();
+        target.fill(0.0);
+        one_graph::for_each_row(nodes, lanes, |row, i, block| {
+            let vector = &mut target[row * lanes..][..lanes];
+            for j in (block * lanes).max(i + 1)..(block * lanes + lanes).min(nodes) {
+                vector[j - block * lanes] = graph[i * stride + j];
+            }
+        });
+    }
+
+    /// Writes the first elements of one lane to a graph. A masked -0 becomes 0, as what is not written.
+    pub(super) fn scatter<S: Simd>(&self, lane: usize, graph: &mut [f32]) {
+        for (vector, value) in self.scalars().chunks_exact(S::F32_LANES).zip(graph) {
+            *value = vector[lane] + 0.0;
+        }
+    }
+
+    /// Writes the pairs of one lane as a symmetric matrix over the first `nodes` of `stride` nodes.
+    pub(super) fn scatter_pairs<S: Simd>(
+        &self,
+        lane: usize,
+        graph: &mut [f32],
+        (stride, nodes): (usize, usize),
+    ) {
+        let source = self.scalars();
+        for_each_pair(nodes, |pair, i, j| {
+            let value = source[pair * S::F32_LANES + lane] + 0.0;
+            graph[i * stride + j] = value;
+            graph[j * stride + i] = value;
+        });
+    }
+
+    /// Writes the first `nodes` rows of `width` of one graph. A masked -0 becomes 0, as what is not written.
+    pub(super) fn scatter_nodes<S: Simd>(&self, graph: &mut [f32], nodes: usize, width: usize) {
         let lanes = S::F32_LANES;
         let source = self.scalars();
-        for (lane, graph) in graphs.chunks_exact_mut((stride * stride).max(1)).enumerate() {
-            for_each_pair(nodes, |pair, i, j| {
-                let value = source[pair * lanes + lane] + 0.0;
+        for (i, row) in graph.chunks_exact_mut(width.max(1)).take(nodes).enumerate() {
+            for (f, value) in row.iter_mut().enumerate() {
+                *value = source[(i / lanes * width + f) * lanes + i % lanes] + 0.0;
+            }
+        }
+    }
+
+    /// Writes rows of pairs as a symmetric matrix over the first `nodes` of `stride` nodes.
+    pub(super) fn scatter_pairs_of_one<S: Simd>(&self, graph: &mut [f32], (stride, nodes): (usize, usize)) {
+        let lanes = S::F32_LANES;
+        let source = self.scalars();
+        one_graph::for_each_row(nodes, lanes, |row, i, block| {
+            let vector = &source[row * lanes..][..lanes];
+            for j in (block * lanes).max(i + 1)..(block * lanes + lanes).min(nodes) {
+                let value = vector[j - block * lanes] + 0.0;
                 graph[i * stride + j] = value;
                 graph[j * stride + i] = value;
-            });
-        }
+            }
+        });
     }
 }
 

@@ -10,12 +10,13 @@
 //!   batch size, company, padding, number of threads, and also for AVX2 and AVX-512 (without SIMD products and sums are
 //!   rounded separately, so the last bits differ). A NaN stays in its graph.
 //! - A gradient is a sum over graphs. It is formed in an order that depends on the batch alone: within a tile over lanes
-//!   by a fixed tree, over the tiles of a chunk of 32 graphs, then over chunks in double precision.
+//!   by a fixed tree, over the tiles of a chunk of 32 graphs (of one large graph), then over chunks in double precision.
 //!   So it does not depend on the number of threads either (but, in the last bits, on the width of the registers).
 //! - Graphs are computed at the size of the largest one beside them in a tile (in a chunk, for gradients), rounded up to
 //!   a multiple of four, and not at that of the batch: padding costs little where graphs of like sizes lie side by side.
-//! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane with a factor of about the number of
-//!   edge channels of all layers.
+//! - A graph of [`ONE_GRAPH_FROM`] nodes and more has a tile for itself, and its nodes lie in the lanes ([`one_graph`]).
+//! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane (per large graph) with a factor of
+//!   about the number of edge channels of all layers.
 //!
 //! The adjacency must be symmetric with zero diagonal, as [`GraphBatch`] says: only the entries above the diagonal are
 //! read.
@@ -26,10 +27,13 @@ mod attention_backward;
 mod attention_buffers;
 mod attention_layers;
 mod epilogue;
+mod extent;
 mod gcn;
+mod kernels;
 mod lanes;
 mod linear;
 mod mlp;
+mod one_graph;
 mod score_matching_loss;
 mod score_network_a;
 mod score_network_x;
@@ -44,6 +48,8 @@ pub use equidrift_backend::kernels::Instructions;
 use equidrift_backend::weights::ParameterSet;
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
+use self::extent::{Extent, Layout};
+use self::lanes::LaneBuffer;
 use self::score_network_a::ScoreNetworkA;
 use self::score_network_x::ScoreNetworkX;
 use self::score_network_x_gmh::ScoreNetworkXGmh;
@@ -56,8 +62,15 @@ use crate::parameters::check_parameters;
 
 /// Graphs whose gradients one thread sums in single precision. A multiple of every number of lanes.
 const GRAPHS_PER_CHUNK: usize = 32;
-/// Sizes of graphs that are told apart. Each has scratch memory of its own.
+/// Sizes of graphs side by side that are told apart. Each has scratch memory of its own.
 const SIZE_STEP: usize = 4;
+/// Nodes from which a graph is computed by itself (measured by `benches/gdss_large_graphs.rs`). A graph's own size decides,
+/// not its company, so that its result does not depend on that.
+const ONE_GRAPH_FROM: usize = 64;
+/// Sizes of large graphs that are told apart: whole blocks of the widest vectors.
+const LARGE_SIZE_STEP: usize = 16;
+/// Lanes that a large graph is laid along.
+const ONE_GRAPH_LANES: std::ops::RangeInclusive<usize> = 4..=16;
 /// Chunks whose gradients are held at the same time.
 const CHUNKS_PER_WAVE: usize = 64;
 
@@ -199,24 +212,29 @@ impl ScoreEngine for FusedEngine {
         if b * n == 0 {
             return Ok(outputs);
         }
+        let mut places: Vec<_> =
+            outputs.x.chunks_mut(n * f).zip(outputs.adj.chunks_mut(n * n)).map(Some).collect();
         let lanes = self.lanes();
-        let tiles =
-            outputs.x.chunks_mut(lanes * n * f).zip(outputs.adj.chunks_mut(lanes * n * n)).enumerate();
-        let queue = Mutex::new(tiles);
-        self.run(b.div_ceil(lanes), || {
+        let tiles: Vec<_> = parts(batch, lanes, lanes)
+            .into_iter()
+            .map(|part| {
+                let places: Vec<_> = part.members.iter().filter_map(|&graph| places[graph].take()).collect();
+                (part, places)
+            })
+            .collect();
+        let jobs = tiles.len();
+        let queue = Mutex::new(tiles.into_iter());
+        self.run(jobs, || {
             // The iterator cannot panic, so the lock is never poisoned.
             let next = || queue.lock().ok().and_then(|mut tiles| tiles.next());
-            while let Some((tile, (x, adj))) = next() {
-                let first = tile * lanes;
-                let nodes = nodes_needed(batch, first, lanes);
-                let mut workspace = self.workspaces.take(self.arch, &self.networks, nodes, false);
+            while let Some((part, places)) = next() {
+                let mut workspace = self.workspaces.take(self.arch, &self.networks, part.extent, false);
                 self.arch.dispatch(EvaluateTile {
                     networks: &self.networks,
                     batch,
-                    first,
+                    members: &part.members,
                     workspace: &mut workspace,
-                    x,
-                    adj,
+                    places,
                 });
                 self.workspaces.give_back(workspace, self.threads);
             }
@@ -238,24 +256,22 @@ impl GradientEngine for FusedEngine {
         let mut total = vec![0.0_f64; length];
         let mut losses = vec![[0.0_f32; 2]; b];
         if b * n > 0 {
-            let chunks = b.div_ceil(GRAPHS_PER_CHUNK);
-            let mut partial = vec![0.0_f32; chunks.min(CHUNKS_PER_WAVE) * length];
-            for (wave, losses) in losses.chunks_mut(GRAPHS_PER_CHUNK * CHUNKS_PER_WAVE).enumerate() {
-                let chunks = losses.len().div_ceil(GRAPHS_PER_CHUNK);
-                let partial = &mut partial[..chunks * length];
+            let chunks = parts(&batch.graphs, GRAPHS_PER_CHUNK, self.lanes());
+            let mut partial = vec![0.0_f32; chunks.len().min(CHUNKS_PER_WAVE) * length];
+            for wave in chunks.chunks(CHUNKS_PER_WAVE) {
+                let partial = &mut partial[..wave.len() * length];
                 partial.fill(0.0);
-                let parts = losses.chunks_mut(GRAPHS_PER_CHUNK).zip(partial.chunks_mut(length)).enumerate();
-                let queue = Mutex::new(parts);
-                self.run(chunks, || {
+                let mut found: Vec<_> = wave.iter().map(|part| vec![[0.0; 2]; part.members.len()]).collect();
+                let queue = Mutex::new(wave.iter().zip(&mut found).zip(partial.chunks_mut(length)));
+                self.run(wave.len(), || {
                     let next = || queue.lock().ok().and_then(|mut chunks| chunks.next());
-                    while let Some((chunk, (losses, gradient))) = next() {
-                        let first = (wave * CHUNKS_PER_WAVE + chunk) * GRAPHS_PER_CHUNK;
-                        let nodes = nodes_needed(&batch.graphs, first, losses.len());
-                        let mut workspace = self.workspaces.take(self.arch, &self.networks, nodes, true);
+                    while let Some(((part, losses), gradient)) = next() {
+                        let mut workspace =
+                            self.workspaces.take(self.arch, &self.networks, part.extent, true);
                         self.arch.dispatch(DifferentiateChunk {
                             networks: &self.networks,
                             batch,
-                            first,
+                            members: &part.members,
                             workspace: &mut workspace,
                             losses,
                             gradient,
@@ -263,6 +279,11 @@ impl GradientEngine for FusedEngine {
                         self.workspaces.give_back(workspace, self.threads);
                     }
                 });
+                for (part, found) in wave.iter().zip(found) {
+                    for (&graph, loss) in part.members.iter().zip(found) {
+                        losses[graph] = loss;
+                    }
+                }
                 for gradient in partial.chunks(length) {
                     for (total, &part) in total.iter_mut().zip(gradient) {
                         *total += f64::from(part);
@@ -281,12 +302,28 @@ impl GradientEngine for FusedEngine {
     }
 }
 
-/// Nodes that hold all real nodes of up to `count` graphs from `first` on, rounded up to [`SIZE_STEP`].
-fn nodes_needed(batch: &GraphBatch<'_>, first: usize, count: usize) -> usize {
-    let last = (first + count).min(batch.batch);
-    let masks = batch.mask[first * batch.nodes..last * batch.nodes].chunks_exact(batch.nodes);
-    let sizes = masks.map(|mask| mask.iter().rposition(|&real| real != 0.0).map_or(0, |node| node + 1));
-    sizes.max().unwrap_or(0).next_multiple_of(SIZE_STEP).clamp(1, batch.nodes)
+/// Graphs that one thread computes with one workspace.
+struct Part {
+    extent: Extent,
+    /// Numbers of the graphs in the batch.
+    members: Vec<usize>,
+}
+
+/// Splits a batch: large graphs by themselves, up to `count` small ones together.
+fn parts(batch: &GraphBatch<'_>, count: usize, lanes: usize) -> Vec<Part> {
+    let size = |graph: usize| {
+        let mask = &batch.mask[graph * batch.nodes..][..batch.nodes];
+        mask.iter().rposition(|&real| real != 0.0).map_or(0, |node| node + 1)
+    };
+    let large = |graph: &usize| size(*graph) >= ONE_GRAPH_FROM && ONE_GRAPH_LANES.contains(&lanes);
+    let (alone, together): (Vec<_>, Vec<_>) = (0..batch.batch).partition(large);
+    let part = |layout, members: &[usize], step| {
+        let largest = members.iter().map(|&graph| size(graph)).max().unwrap_or(0);
+        let nodes = largest.next_multiple_of(step).clamp(1, batch.nodes);
+        Part { extent: Extent { layout, nodes }, members: members.to_vec() }
+    };
+    let alone = alone.chunks(1).map(|graph| part(Layout::Nodes, graph, LARGE_SIZE_STEP));
+    alone.chain(together.chunks(count).map(|graphs| part(Layout::Graphs, graphs, SIZE_STEP))).collect()
 }
 
 struct CountLanes;
@@ -303,10 +340,10 @@ impl WithSimd for CountLanes {
 struct EvaluateTile<'a> {
     networks: &'a Networks,
     batch: &'a GraphBatch<'a>,
-    first: usize,
+    members: &'a [usize],
     workspace: &'a mut Workspace,
-    x: &'a mut [f32],
-    adj: &'a mut [f32],
+    /// Where the outputs of each member go.
+    places: Vec<(&'a mut [f32], &'a mut [f32])>,
 }
 
 impl WithSimd for EvaluateTile<'_> {
@@ -314,11 +351,10 @@ impl WithSimd for EvaluateTile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { networks, batch, first, workspace, x, adj } = self;
-        let count = S::F32_LANES.min(batch.batch - first);
-        workspace.tile.load(simd, batch, first, count);
+        let Self { networks, batch, members, workspace, places } = self;
+        workspace.tile.load(simd, batch, members);
         let view = workspace.tile.view::<S>();
-        let output = match (&networks.x, &mut workspace.x) {
+        let x: &LaneBuffer = match (&networks.x, &mut workspace.x) {
             (NodeNetwork::Convolution(network), workspace::NodeBuffers::Convolution(buffers)) => {
                 network.forward(simd, view, buffers)
             }
@@ -327,9 +363,20 @@ impl WithSimd for EvaluateTile<'_> {
             }
             _ => unreachable!("the workspace was made for these networks"),
         };
-        let nodes = (batch.nodes, view.nodes);
-        output.scatter::<S>(x, (nodes.0 * batch.features, nodes.1 * batch.features));
-        networks.adj.forward(simd, view, &mut workspace.adj).scatter_pairs::<S>(adj, nodes);
+        let adj = networks.adj.forward(simd, view, &mut workspace.adj);
+        let Extent { layout, nodes } = view.extent;
+        for (lane, (to_x, to_adj)) in places.into_iter().enumerate() {
+            match layout {
+                Layout::Graphs => {
+                    x.scatter::<S>(lane, &mut to_x[..nodes * batch.features]);
+                    adj.scatter_pairs::<S>(lane, to_adj, (batch.nodes, nodes));
+                }
+                Layout::Nodes => {
+                    x.scatter_nodes::<S>(to_x, nodes, batch.features);
+                    adj.scatter_pairs_of_one::<S>(to_adj, (batch.nodes, nodes));
+                }
+            }
+        }
     }
 }
 
@@ -337,7 +384,7 @@ impl WithSimd for EvaluateTile<'_> {
 struct DifferentiateChunk<'a> {
     networks: &'a Networks,
     batch: &'a ScoreMatchingBatch<'a>,
-    first: usize,
+    members: &'a [usize],
     workspace: &'a mut Workspace,
     /// One entry per graph of the chunk.
     losses: &'a mut [[f32; 2]],
@@ -349,11 +396,10 @@ impl WithSimd for DifferentiateChunk<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { networks, batch, first, workspace, losses, gradient } = self;
-        for (tile, losses) in losses.chunks_mut(S::F32_LANES).enumerate() {
-            let (first, count) = (first + tile * S::F32_LANES, losses.len());
-            workspace.tile.load(simd, &batch.graphs, first, count);
-            workspace.tile.load_targets::<S>(batch, first, count);
+        let Self { networks, batch, members, workspace, losses, gradient } = self;
+        for (members, losses) in members.chunks(S::F32_LANES).zip(losses.chunks_mut(S::F32_LANES)) {
+            workspace.tile.load(simd, &batch.graphs, members);
+            workspace.tile.load_targets::<S>(batch, members);
             let view = workspace.tile.view::<S>();
             let [target_x, target_adj] = workspace.tile.targets::<S>();
             let loss_x = match (&networks.x, &mut workspace.x) {
@@ -367,7 +413,10 @@ impl WithSimd for DifferentiateChunk<'_> {
             };
             let loss_adj =
                 networks.adj.loss_and_gradient(simd, view, target_adj, &mut workspace.adj, gradient);
-            simd.vectorize(StoreLosses { simd, loss_x, loss_adj, losses });
+            match view.extent.layout {
+                Layout::Graphs => simd.vectorize(StoreLosses { simd, loss_x, loss_adj, losses }),
+                Layout::Nodes => losses[0] = [loss_x, loss_adj].map(|loss| simd.reduce_sum_f32s(loss)),
+            }
         }
     }
 }
@@ -384,7 +433,7 @@ impl<S: Simd> NullaryFnOnce for StoreLosses<'_, S> {
 
     #[inline(always)]
     fn call(self) {
-        let mut lanes = lanes::LaneBuffer::new::<S>(2);
+        let mut lanes = LaneBuffer::new::<S>(2);
         let vectors = lanes.get_mut::<S>();
         vectors[0] = self.loss_x;
         vectors[1] = self.loss_adj;

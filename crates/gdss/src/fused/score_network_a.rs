@@ -8,7 +8,8 @@ use pulp::Simd;
 use super::attention_buffers::{AttentionBuffers, AttentionGradients};
 use super::attention_layers::{AttentionLayers, Output};
 use super::epilogue::Scaled;
-use super::lanes::{LaneBuffer, pair_count};
+use super::extent::Extent;
+use super::lanes::LaneBuffer;
 use super::linear::Linear;
 use super::mlp::{Mlp, MlpScratch};
 use super::score_matching_loss::{final_perceptron_backward, rows};
@@ -49,16 +50,16 @@ impl ScoreNetworkA {
         self.layers.linears().chain(self.perceptron.linears())
     }
 
-    pub(super) fn buffers<S: Simd>(&self, nodes: usize, backward: bool) -> ScoreNetworkABuffers {
+    pub(super) fn buffers<S: Simd>(&self, extent: Extent, backward: bool) -> ScoreNetworkABuffers {
         let perceptrons = self.layers.perceptrons().chain(std::iter::once(&self.perceptron));
         ScoreNetworkABuffers {
-            layers: AttentionBuffers::new::<S>(&self.layers, nodes, backward),
+            layers: AttentionBuffers::new::<S>(&self.layers, extent, backward),
             gradients: if backward {
-                AttentionGradients::new::<S>(&self.layers, nodes)
+                AttentionGradients::new::<S>(&self.layers, extent)
             } else {
                 Default::default()
             },
-            output: LaneBuffer::new::<S>(pair_count(nodes)),
+            output: LaneBuffer::new::<S>(extent.pair_rows::<S>()),
             scratch: MlpScratch::new::<S>(perceptrons, backward),
         }
     }
@@ -72,7 +73,7 @@ impl ScoreNetworkA {
         buffers: &'a mut ScoreNetworkABuffers,
     ) -> &'a LaneBuffer {
         self.layers.forward(simd, tile, &mut buffers.layers, &mut buffers.scratch);
-        let pairs = pair_count(tile.nodes);
+        let pairs = tile.pair_rows::<S>();
         let inputs = rows::<S>(&buffers.layers.channels, pairs);
         let (output, mask) = (buffers.output.get_mut::<S>(), Scaled(tile.pair_mask));
         self.perceptron.forward(simd, &inputs, pairs, output, 1, mask, &mut buffers.scratch);
@@ -101,7 +102,7 @@ impl ScoreNetworkA {
             2.0,
             target,
             1,
-            &rows::<S>(&layers.channels, pair_count(tile.nodes)),
+            &rows::<S>(&layers.channels, tile.pair_rows::<S>()),
             &mut gradients.channels,
             output.get_mut::<S>(),
             gradient,

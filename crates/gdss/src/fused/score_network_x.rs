@@ -8,7 +8,8 @@ use pulp::{NullaryFnOnce, Simd};
 
 use super::activation::tanh_slope;
 use super::epilogue::{Plain, Scaled, Tanh};
-use super::gcn::{Aggregate, Normalise};
+use super::extent::Extent;
+use super::kernels;
 use super::lanes::{LaneBuffer, Rows};
 use super::linear::{Linear, Orientation, Source};
 use super::mlp::{Mlp, MlpScratch};
@@ -70,8 +71,8 @@ impl ScoreNetworkX {
         self.layers.iter().chain(self.perceptron.linears())
     }
 
-    pub(super) fn buffers<S: Simd>(&self, nodes: usize, backward: bool) -> ScoreNetworkXBuffers {
-        let array = |width: usize| LaneBuffer::new::<S>(nodes * width);
+    pub(super) fn buffers<S: Simd>(&self, extent: Extent, backward: bool) -> ScoreNetworkXBuffers {
+        let array = |width: usize| LaneBuffer::new::<S>(extent.node_rows::<S>() * width);
         let widths = || std::iter::once(self.features).chain(self.layers.iter().map(|layer| layer.outputs));
         let inputs = self.layers.iter().map(|layer| layer.inputs);
         let widest = widths().max().unwrap_or(0);
@@ -79,7 +80,7 @@ impl ScoreNetworkX {
             hidden: widths().map(array).collect(),
             aggregated: if backward { inputs.map(array).collect() } else { vec![array(widest)] },
             degree: array(1),
-            matrix: array(nodes),
+            matrix: LaneBuffer::new::<S>(extent.matrix::<S>()),
             output: array(self.features),
             by_hidden: if backward { widths().map(array).collect() } else { Vec::new() },
             by_aggregated: if backward { array(widest) } else { LaneBuffer::default() },
@@ -94,30 +95,19 @@ impl ScoreNetworkX {
         tile: TileView<'_, S::f32s>,
         buffers: &mut ScoreNetworkXBuffers,
     ) {
-        let nodes = tile.nodes;
+        let nodes = tile.node_rows::<S>();
         let keep = buffers.aggregated.len() > 1;
         buffers.scratch.set_times::<S>(tile.time);
         buffers.hidden[0].get_mut::<S>().copy_from_slice(tile.x);
-        simd.vectorize(Normalise {
-            simd,
-            nodes,
-            channel: Rows::dense(tile.adjacency, 1),
-            degree: buffers.degree.get_mut::<S>(),
-            matrix: buffers.matrix.get_mut::<S>(),
-        });
+        let channel = Rows::dense(tile.adjacency, 1);
+        let (degree, matrix) = (buffers.degree.get_mut::<S>(), buffers.matrix.get_mut::<S>());
+        kernels::normalise(simd, tile.extent, channel, degree, matrix);
         for (k, layer) in self.layers.iter().enumerate() {
             let (below, above) = buffers.hidden.split_at_mut(k + 1);
             let width = layer.inputs;
             let aggregated = buffers.aggregated[if keep { k } else { 0 }].get_mut::<S>();
-            simd.vectorize(Aggregate {
-                simd,
-                nodes,
-                matrix: buffers.matrix.get::<S>(),
-                input: Rows::dense(below[k].get::<S>(), width),
-                output: &mut *aggregated,
-                stride: width,
-                accumulate: false,
-            });
+            let input = Rows::dense(below[k].get::<S>(), width);
+            kernels::aggregate(simd, tile.extent, matrix, input, aggregated, false);
             let inputs = [Rows::dense(&*aggregated, width)];
             layer.apply(simd, &inputs, 0, nodes, above[0].get_mut::<S>(), layer.outputs, Tanh);
         }
@@ -132,9 +122,17 @@ impl ScoreNetworkX {
         buffers: &'a mut ScoreNetworkXBuffers,
     ) -> &'a LaneBuffer {
         self.convolutions(simd, tile, buffers);
-        let inputs = rows::<S>(&buffers.hidden, tile.nodes);
+        let inputs = rows::<S>(&buffers.hidden, tile.node_rows::<S>());
         let (output, mask) = (buffers.output.get_mut::<S>(), Scaled(tile.node_mask));
-        self.perceptron.forward(simd, &inputs, tile.nodes, output, self.features, mask, &mut buffers.scratch);
+        self.perceptron.forward(
+            simd,
+            &inputs,
+            tile.node_rows::<S>(),
+            output,
+            self.features,
+            mask,
+            &mut buffers.scratch,
+        );
         &buffers.output
     }
 
@@ -149,7 +147,7 @@ impl ScoreNetworkX {
         gradient: &mut [f32],
     ) -> S::f32s {
         self.convolutions(simd, tile, buffers);
-        let nodes = tile.nodes;
+        let nodes = tile.node_rows::<S>();
         let loss = final_perceptron_backward(
             simd,
             &self.perceptron,
@@ -177,15 +175,9 @@ impl ScoreNetworkX {
             if k > 0 {
                 let by_aggregated = buffers.by_aggregated.get_mut::<S>();
                 layer.apply_transposed(simd, 0, delta, nodes, by_aggregated, layer.inputs, false, Plain);
-                simd.vectorize(Aggregate {
-                    simd,
-                    nodes,
-                    matrix: buffers.matrix.get::<S>(),
-                    input: Rows::dense(&*by_aggregated, layer.inputs),
-                    output: below[k].get_mut::<S>(),
-                    stride: layer.inputs,
-                    accumulate: true,
-                });
+                let input = Rows::dense(&*by_aggregated, layer.inputs);
+                let matrix = buffers.matrix.get::<S>();
+                kernels::aggregate(simd, tile.extent, matrix, input, below[k].get_mut::<S>(), true);
             }
         }
         loss

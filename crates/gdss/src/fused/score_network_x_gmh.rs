@@ -6,6 +6,7 @@ use pulp::Simd;
 use super::attention_buffers::{AttentionBuffers, AttentionGradients};
 use super::attention_layers::{AttentionLayers, Output};
 use super::epilogue::Scaled;
+use super::extent::Extent;
 use super::lanes::LaneBuffer;
 use super::linear::Linear;
 use super::mlp::{Mlp, MlpScratch};
@@ -57,16 +58,16 @@ impl ScoreNetworkXGmh {
         self.layers.linears().chain(self.perceptron.linears())
     }
 
-    pub(super) fn buffers<S: Simd>(&self, nodes: usize, backward: bool) -> ScoreNetworkXGmhBuffers {
+    pub(super) fn buffers<S: Simd>(&self, extent: Extent, backward: bool) -> ScoreNetworkXGmhBuffers {
         let perceptrons = self.layers.perceptrons().chain(std::iter::once(&self.perceptron));
         ScoreNetworkXGmhBuffers {
-            layers: AttentionBuffers::new::<S>(&self.layers, nodes, backward),
+            layers: AttentionBuffers::new::<S>(&self.layers, extent, backward),
             gradients: if backward {
-                AttentionGradients::new::<S>(&self.layers, nodes)
+                AttentionGradients::new::<S>(&self.layers, extent)
             } else {
                 Default::default()
             },
-            output: LaneBuffer::new::<S>(nodes * self.features),
+            output: LaneBuffer::new::<S>(extent.node_rows::<S>() * self.features),
             scratch: MlpScratch::new::<S>(perceptrons, backward),
         }
     }
@@ -80,9 +81,17 @@ impl ScoreNetworkXGmh {
         buffers: &'a mut ScoreNetworkXGmhBuffers,
     ) -> &'a LaneBuffer {
         self.layers.forward(simd, tile, &mut buffers.layers, &mut buffers.scratch);
-        let inputs = rows::<S>(&buffers.layers.features, tile.nodes);
+        let inputs = rows::<S>(&buffers.layers.features, tile.node_rows::<S>());
         let (output, mask) = (buffers.output.get_mut::<S>(), Scaled(tile.node_mask));
-        self.perceptron.forward(simd, &inputs, tile.nodes, output, self.features, mask, &mut buffers.scratch);
+        self.perceptron.forward(
+            simd,
+            &inputs,
+            tile.node_rows::<S>(),
+            output,
+            self.features,
+            mask,
+            &mut buffers.scratch,
+        );
         &buffers.output
     }
 
@@ -108,7 +117,7 @@ impl ScoreNetworkXGmh {
             1.0,
             target,
             self.features,
-            &rows::<S>(&layers.features, tile.nodes),
+            &rows::<S>(&layers.features, tile.node_rows::<S>()),
             &mut gradients.features,
             output.get_mut::<S>(),
             gradient,

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::extent::Extent;
 use super::score_network_a::ScoreNetworkABuffers;
 use super::score_network_x::ScoreNetworkXBuffers;
 use super::score_network_x_gmh::ScoreNetworkXGmhBuffers;
@@ -20,7 +21,9 @@ pub(super) enum NodeBuffers {
 /// Arrays of both networks for graphs of one size.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    nodes: usize,
+    extent: Extent,
+    /// Vectors of a matrix over pairs of nodes; memory goes with them.
+    matrix: usize,
     backward: bool,
     pub(super) tile: Tile,
     pub(super) x: NodeBuffers,
@@ -38,12 +41,12 @@ pub(super) struct WorkspacePool {
 
 impl WorkspacePool {
     /// A workspace for graphs of this size; a new one if none is idle.
-    pub(super) fn take(&self, arch: Arch, networks: &Networks, nodes: usize, backward: bool) -> Workspace {
+    pub(super) fn take(&self, arch: Arch, networks: &Networks, extent: Extent, backward: bool) -> Workspace {
         let idle = self.idle.lock().ok().and_then(|mut idle| {
-            let found = idle.iter().position(|w| w.nodes == nodes && w.backward == backward)?;
+            let found = idle.iter().position(|w| w.extent == extent && w.backward == backward)?;
             Some(idle.swap_remove(found))
         });
-        idle.unwrap_or_else(|| arch.dispatch(Allocate { networks, nodes, backward }))
+        idle.unwrap_or_else(|| arch.dispatch(Allocate { networks, extent, backward }))
     }
 
     /// Keeps the workspace for the next call. Where graphs of many sizes come, the oldest make room, so that those kept take
@@ -51,19 +54,17 @@ impl WorkspacePool {
     pub(super) fn give_back(&self, workspace: Workspace, threads: usize) {
         let Ok(mut idle) = self.idle.lock() else { return };
         idle.push(workspace);
-        // Memory goes with the pairs of nodes.
-        let pairs = |workspace: &Workspace| workspace.nodes * workspace.nodes;
-        let room = KEPT * threads * idle.iter().map(pairs).max().unwrap_or(0);
-        let mut kept: usize = idle.iter().map(pairs).sum();
+        let room = KEPT * threads * idle.iter().map(|workspace| workspace.matrix).max().unwrap_or(0);
+        let mut kept: usize = idle.iter().map(|workspace| workspace.matrix).sum();
         while kept > room {
-            kept -= pairs(&idle.remove(0));
+            kept -= idle.remove(0).matrix;
         }
     }
 }
 
 struct Allocate<'a> {
     networks: &'a Networks,
-    nodes: usize,
+    extent: Extent,
     backward: bool,
 }
 
@@ -72,20 +73,21 @@ impl WithSimd for Allocate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Workspace {
-        let Self { networks, nodes, backward } = self;
+        let Self { networks, extent, backward } = self;
         Workspace {
-            nodes,
+            extent,
+            matrix: extent.matrix::<S>(),
             backward,
-            tile: Tile::new::<S>(nodes, networks.features, networks.time, backward),
+            tile: Tile::new::<S>(extent, networks.features, networks.time, backward),
             x: match &networks.x {
                 NodeNetwork::Convolution(x) => {
-                    NodeBuffers::Convolution(Box::new(x.buffers::<S>(nodes, backward)))
+                    NodeBuffers::Convolution(Box::new(x.buffers::<S>(extent, backward)))
                 }
                 NodeNetwork::Attention(x) => {
-                    NodeBuffers::Attention(Box::new(x.buffers::<S>(nodes, backward)))
+                    NodeBuffers::Attention(Box::new(x.buffers::<S>(extent, backward)))
                 }
             },
-            adj: networks.adj.buffers::<S>(nodes, backward),
+            adj: networks.adj.buffers::<S>(extent, backward),
         }
     }
 }
