@@ -164,8 +164,8 @@ impl<S: Simd, F: Factors> Product<'_, S, F> {
         }
         for r in 0..3 {
             if r < present {
-                for o in 0..O {
-                    self.output[members[r] * self.block_step + (factor + o) * self.factor_step] = sums[r][o];
+                for (o, &sum) in sums[r].iter().enumerate() {
+                    self.output[members[r] * self.block_step + (factor + o) * self.factor_step] = sum;
                 }
             }
         }
