@@ -193,12 +193,9 @@ impl Forecaster {
     fn written(&self, sample: &Growing, starts: &Starts) -> Vec<Vec<[f32; 3]>> {
         let row = sample.system.graph.nodes() * sample.system.dimensions;
         let skipped = if self.with_given { 0 } else { self.given };
-        sample
-            .frames
-            .chunks_exact(row)
-            .skip(skipped)
-            .map(|frame| starts.frame(frame, sample.system.dimensions, 1, 0))
-            .collect()
+        let frames = sample.frames.chunks_exact(row).skip(skipped);
+        let frames = frames.map(|frame| starts.frame(frame, sample.system.dimensions, 1, 0));
+        starts.with_handedness_of_source(frames.collect())
     }
 }
 

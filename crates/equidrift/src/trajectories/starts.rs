@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use equidrift_geotdm::{GeotdmConfig, System, SystemGraph, SystemKind, TrainingExample};
 use equidrift_trajectory::pedestrians::SPAN;
-use equidrift_trajectory::{Cell, Part, Topology, Trajectory, nbody};
+use equidrift_trajectory::{Cell, Handedness, Part, Topology, Trajectory, nbody};
 
 use super::request::TrajectoryRequest;
 use super::source::{MolecularRun, Systems};
@@ -36,6 +36,8 @@ pub(crate) struct Starts {
     pub(crate) topology: Topology,
     /// Femtoseconds from frame to frame.
     step: Option<f64>,
+    /// That of the molecule in the source, where no frames are given that would tell it.
+    handedness: Handedness,
 }
 
 /// Frames kept of one call of the model, and frames in all.
@@ -99,7 +101,12 @@ impl Starts {
                     }
                 }
                 // Only the walker who is asked about is written.
-                Ok(Self { windows, topology: Topology::unknown(1), step: None })
+                Ok(Self {
+                    windows,
+                    topology: Topology::unknown(1),
+                    step: None,
+                    handedness: Handedness::default(),
+                })
             }
         }
     }
@@ -127,6 +134,15 @@ impl Starts {
             point
         };
         (0..self.topology.atoms()).map(point).collect()
+    }
+
+    /// Mirrors the frames `[T, N]` of a made trajectory if its molecule is of the other hand than that of the source. The model
+    /// gives both the same probability.
+    pub(crate) fn with_handedness_of_source(&self, mut frames: Vec<Vec<[f32; 3]>>) -> Vec<Vec<[f32; 3]>> {
+        if self.handedness.is_mirrored(&frames) {
+            frames.iter_mut().flatten().for_each(|[x, ..]| *x = -*x);
+        }
+        frames
     }
 
     /// The frame of the source that stands where made frame `frame` behind window `window` does.
@@ -224,7 +240,7 @@ fn of_bodies(runs: &[nbody::Run], request: &TrajectoryRequest, frames: Frames) -
         let place = Some((first as u64, every as u64));
         windows.push(frames.start(Arc::new(SystemGraph::of_bodies(run)?), &positions, 3, given, place)?);
     }
-    Ok(Starts { windows, topology: Topology::unknown(bodies), step })
+    Ok(Starts { windows, topology: Topology::unknown(bodies), step, handedness: Handedness::default() })
 }
 
 fn of_molecules(
@@ -285,7 +301,13 @@ fn of_molecules(
     }
     let step =
         steps.first().copied().flatten().filter(|first| steps.iter().all(|step| *step == Some(*first)));
-    Ok(Starts { windows, topology, step })
+    let handedness = match runs.first() {
+        Some(run) if frames.given == 0 && run.trajectory.frames() > 0 => {
+            Handedness::of(&topology, run.trajectory.frame(0))
+        }
+        _ => Handedness::default(),
+    };
+    Ok(Starts { windows, topology, step, handedness })
 }
 
 fn molecular_start(
