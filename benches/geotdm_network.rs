@@ -6,6 +6,9 @@
 //! ```
 //!
 //! Best of three. Memory is the peak of the process so far.
+//!
+//! `-- --rate call|step BATCH THREADS SECONDS` prints systems of aspirin's size per second of the fused kernels and the process's
+//! memory in GB, for `benches/peer/geotdm_network.py`.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -164,7 +167,52 @@ fn twenty_calls(kind: Kind, batch: usize) {
     );
 }
 
+/// Systems of aspirin's size per second, and GB: calls of the denoiser, or losses with their gradients.
+fn rate(what: &str, batch: usize, count: usize, seconds: f64) -> (f64, f64) {
+    let (system, config) = (ASPIRIN.system(FRAMES), ASPIRIN.network(FRAMES));
+    let parameters = initial_parameters(&config, 1);
+    let diffusion = TrajectoryDiffusion::linear(100).expect("enough levels");
+    let clean = normals(2, system.width());
+    let positions: Vec<f32> = clean.iter().map(|&x| x as f32).collect();
+    let fused = FusedNetwork::new(&config, &parameters).expect("its own parameters");
+    let noisy =
+        vec![NoisySystem { system: &system, positions: &positions, level: diffusion.level(30) }; batch];
+    let examples = vec![TrainingExample { system: system.clone(), clean }; batch];
+    let all: Vec<usize> = (0..batch).collect();
+    let (nodes, engine) = (CountedNodes::All, TrainingEngine::Fused);
+    let mut objective = DenoisingObjective::new(
+        config.clone(),
+        diffusion.clone(),
+        nodes,
+        &examples,
+        1,
+        engine,
+        threads(count),
+    );
+    let mut work = || match what {
+        "step" => drop(objective.evaluate(&parameters, &all, 0).expect("examples that fit")),
+        _ => drop(fused.denoise(&noisy, threads(count)).expect("a system that fits")),
+    };
+    work();
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed().as_secs_f64() < seconds {
+        work();
+        done += batch;
+    }
+    (done as f64 / start.elapsed().as_secs_f64(), peak_memory())
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [flag, what, batch, count, seconds] = arguments.as_slice()
+        && flag == "--rate"
+    {
+        let number = |text: &String| text.parse::<usize>().expect("a number");
+        let seconds: f64 = seconds.parse().expect("a number of seconds");
+        let (rate, memory) = rate(what, number(batch), number(count), seconds);
+        println!("{rate} {memory}");
+        return;
+    }
     // First, so that the peak is its own.
     call(ALANINE, 1, 990);
     for batch in [1, 16] {
