@@ -46,7 +46,7 @@ impl Kind {
             (0..edges).map(|edge| [edge % nodes, (edge % nodes + 1 + edge / nodes) % nodes]).collect();
         let graph = SystemGraph::new(nodes, vec![0.3; nodes * of_node], 1, list, vec![0.5; edges * of_edge]);
         let given = normals(1, nodes * GIVEN * 3);
-        System { graph: Arc::new(graph.expect("a sound graph")), dimensions: 3, frames, given }
+        System { graph: Arc::new(graph.expect("a sound graph")), dimensions: 3, frames, given, behind: 0 }
     }
 
     fn network(self, frames: usize) -> NetworkConfig {

@@ -7,8 +7,8 @@
 # REFERENCE holds NAME.json and NAME.safetensors of each checkpoint and mmd.golden.json; DATA holds molecules/, graphs/ and
 # metrics/chemnet_v0.13.npz as shared/data/README.md describes them. WORK gets the model folders and samples; a run that was
 # stopped goes on where it was. SETs are qm9, zinc250k, zinc250k_v2, community_small, ego_small, enzymes, grid; all without any.
-# THREADS (1) is the number of threads. On one core of 2026: qm9 4 min, zinc250k 15 min each, enzymes 10 min, grid 3 h
-# (reckoned from one step of all its graphs).
+# THREADS (1) is the number of threads. On one core of 2026: qm9 4 min, zinc250k 15 min each, enzymes 10 min, grid
+# 20 min.
 set -euo pipefail
 [ $# -ge 3 ] || { sed -n '2,11p' "$0" >&2; exit 2; }
 reference=$(realpath "$1") data=$(realpath "$2")

@@ -176,7 +176,7 @@ fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool)
         ("task", "trajectories".to_owned()),
         ("sha256", model.sha256().to_owned()),
         ("systems", systems.to_owned()),
-        ("frames", format!("{} given, {} made", config.given_frames, config.frames)),
+        ("frames", config.frames_in_words()),
         ("network", format!("{parameters} parameters, {}", json(serde_json::to_string(&network))?)),
         ("prior", config.network.prior.to_string()),
         ("diffusion", json(serde_json::to_string(&config.diffusion))?),

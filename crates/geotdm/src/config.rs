@@ -40,6 +40,9 @@ pub struct GeotdmConfig {
     pub time_step: Option<f64>,
     /// Frames that were given in training; 0 for an unconditional model.
     pub given_frames: usize,
+    /// How many of the given frames, the last ones, came behind the made ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given_behind: usize,
     /// Frames that were made in training.
     pub frames: usize,
     /// The noise levels.
@@ -54,6 +57,11 @@ pub struct GeotdmConfig {
     /// Where the weights come from, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What can be wrong with a configuration that is well-formed JSON.
@@ -104,6 +112,17 @@ pub enum ConfigError {
 }
 
 impl GeotdmConfig {
+    /// What a model makes of what it is given, for people: `20 made behind 10 given`.
+    #[must_use]
+    pub fn frames_in_words(&self) -> String {
+        let Self { frames, given_frames, given_behind, .. } = self;
+        match (given_frames - given_behind, given_behind) {
+            (0, _) => format!("{frames} made, none given"),
+            (before, 0) => format!("{frames} made behind {before} given"),
+            (before, behind) => format!("{frames} made between {before} and {behind} given"),
+        }
+    }
+
     /// Checks everything that can be checked without the weights.
     ///
     /// # Errors
@@ -144,6 +163,9 @@ impl GeotdmConfig {
         if let Some(extrapolation) = &self.network.extrapolation {
             extrapolation.check(self.given_frames, self.frames)?;
         }
+        let behind =
+            if self.network.extrapolation.is_some() { self.given_frames.saturating_sub(1) } else { 0 };
+        range("given_behind", self.given_behind, 0, behind)?;
         range("frames", self.frames, 1, most)?;
         range("steps", self.steps, 1, MOST_STEPS)?;
         // The reverse variance of the first level is taken from the second.

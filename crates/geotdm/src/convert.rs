@@ -130,6 +130,7 @@ impl Settings {
             systems: None,
             time_step: None,
             given_frames: self.frames_given,
+            given_behind: 0,
             frames: made,
             steps: diffusion.steps(),
             diffusion,

@@ -120,6 +120,7 @@ impl FlatBatch {
                 dimensions,
                 frames: all - given,
                 given: rows(&positions, dimensions, all, 0, given),
+                behind: 0,
             };
             read.clean.push(rows(&positions, dimensions, all, given, all));
             read.systems.push(system);

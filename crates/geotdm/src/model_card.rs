@@ -11,7 +11,11 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
     let network = &config.network;
     let count: usize = parameters.values().map(HostTensor::len).sum();
     let generates = if network.prior.is_conditional() {
-        format!("{} frames that follow {} given ones", config.frames, config.given_frames)
+        let (before, behind) = (config.given_frames - config.given_behind, config.given_behind);
+        match behind {
+            0 => format!("{} frames that follow {before} given ones", config.frames),
+            _ => format!("{} frames between {before} and {behind} given ones", config.frames),
+        }
     } else {
         format!("trajectories of {} frames", config.frames)
     };

@@ -129,13 +129,13 @@ impl GeotdmNetwork {
         let frames = group.given_frames + group.frames;
         let h = self.inputs(group, times, frames);
         let (h, x) = self.egtn.forward(h, x - centre.clone(), group, frames, None, watch);
-        let moved = group.some_frames(x, frames, group.given_frames, group.frames);
+        let moved = group.made_frames(x);
         let displacement = moved - (noisy - centre);
         let noise = match self.config.prior {
             Prior::JointCentre => without_joint_mean(displacement.clone()),
             _ => displacement.clone(),
         };
-        let features = group.some_frames(h, frames, group.given_frames, group.frames);
+        let features = group.made_frames(h);
         Ok(Denoised { noise, v: None, displacement, features })
     }
 
@@ -192,14 +192,13 @@ impl GeotdmNetwork {
         let h = self.inputs(group, &labels, frames);
         let ones = z.ones_like();
         let mut motion = Motion {
-            of_positions: group.behind_given(scale.clone() * deviation.clone()),
-            of_deviations: group.behind_given(ones * (deviation.clone() - 1.0)) + 1.0,
-            deviations: group.behind_given(z.clone() * signal.clone()),
+            of_positions: group.among_given(scale.clone() * deviation.clone()),
+            of_deviations: group.among_given(ones * (deviation.clone() - 1.0)) + 1.0,
+            deviations: group.among_given(z.clone() * signal.clone()),
             way: x.zeros_like(),
         };
         let (h, _) = self.egtn.forward(h, x, group, frames, Some(&mut motion), None);
-        let made = |values| group.some_frames(values, frames, group.given_frames, group.frames);
-        let (features, displacement) = (made(h), made(motion.way));
+        let (features, displacement) = (group.made_frames(h), group.made_frames(motion.way));
         let v = gate.over_features(features.clone(), None) * z.clone() - displacement.clone();
         let noise = z * deviation + v.clone() * signal;
         Ok(Denoised { noise, v: Some(v), displacement, features })

@@ -188,6 +188,8 @@ pub struct System {
     pub frames: usize,
     /// Positions of the given frames, `[N, given frames, D]`: all frames of a node side by side. Empty if nothing is given.
     pub given: Vec<f64>,
+    /// How many of the given frames, the last ones, come behind the made ones; the others come before them.
+    pub behind: usize,
 }
 
 impl System {
@@ -195,6 +197,49 @@ impl System {
     #[must_use]
     pub fn given_frames(&self) -> usize {
         self.given.len() / (self.graph.nodes() * self.dimensions).max(1)
+    }
+
+    /// Given frames before the made ones.
+    #[must_use]
+    pub fn before(&self) -> usize {
+        self.given_frames().saturating_sub(self.behind)
+    }
+
+    /// Positions of all frames in order of time, `[N, given frames + T, D]`, with the given ones `[N, given frames, D]` around
+    /// those `made` `[N, T, D]`.
+    pub(crate) fn in_order<V: Copy>(&self, given: &[V], made: &[V]) -> Vec<V> {
+        let d = self.dimensions;
+        let (of_given, of_made, before) = (self.given_frames() * d, self.frames * d, self.before() * d);
+        let mut all = Vec::with_capacity(given.len() + made.len());
+        for (node, made) in made.chunks_exact(of_made.max(1)).enumerate() {
+            let (first, last) = given[node * of_given..][..of_given].split_at(before);
+            all.extend_from_slice(first);
+            all.extend_from_slice(made);
+            all.extend_from_slice(last);
+        }
+        all
+    }
+
+    /// The made frames of values `[N, given frames + T, D]` in order of time.
+    pub(crate) fn made_of<V: Copy>(&self, values: &[V]) -> Vec<V> {
+        let d = self.dimensions;
+        let (frames, before) = (self.given_frames() + self.frames, self.before());
+        let nodes = values.chunks_exact((frames * d).max(1));
+        nodes.flat_map(|node| node[before * d..][..self.frames * d].iter().copied()).collect()
+    }
+
+    /// Checks that a prior of this kind can have the given frames where they are.
+    pub(crate) fn check_behind(&self, extrapolated: bool) -> Result<(), GeotdmError> {
+        let (found, given) = (self.behind, self.given_frames());
+        if found > 0 && !extrapolated {
+            let what = "given frames behind the made ones, of which only an extrapolated prior knows";
+            return Err(GeotdmError::Count { what, expected: 0, found });
+        }
+        if found > 0 && found >= given {
+            let what = "given frames behind the made ones, fewer than all";
+            return Err(GeotdmError::Count { what, expected: given.saturating_sub(1), found });
+        }
+        Ok(())
     }
 
     /// Numbers of a made trajectory, `N` frames `D`.
@@ -211,7 +256,7 @@ impl System {
     }
 
     /// What must be equal for systems to be computed side by side.
-    fn shape(&self) -> [usize; 6] {
+    fn shape(&self) -> [usize; 7] {
         let graph = &self.graph;
         [
             graph.nodes(),
@@ -220,6 +265,7 @@ impl System {
             self.given_frames(),
             self.frames,
             self.dimensions,
+            self.behind,
         ]
     }
 }
@@ -227,7 +273,7 @@ impl System {
 /// The places of systems that can be computed side by side, in order of the first; at most `most` to a group.
 #[must_use]
 pub fn groups_of_like_shape(systems: &[&System], most: impl Fn(&System) -> usize) -> Vec<Vec<usize>> {
-    let mut groups: Vec<([usize; 6], Vec<usize>)> = Vec::new();
+    let mut groups: Vec<([usize; 7], Vec<usize>)> = Vec::new();
     for (place, system) in systems.iter().enumerate() {
         let (shape, most) = (system.shape(), most(system).max(1));
         match groups.iter_mut().rev().find(|(of, places)| *of == shape && places.len() < most) {

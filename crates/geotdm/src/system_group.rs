@@ -27,6 +27,8 @@ pub struct SystemGroup {
     /// The reference and the scale of a linear forecast, `[G, N T, D]`.
     pub(crate) forecast: Option<[Tensor<3>; 2]>,
     pub(crate) given_frames: usize,
+    /// Those of them before the made ones.
+    pub(crate) before: usize,
     pub(crate) frames: usize,
     pub(crate) dimensions: usize,
 }
@@ -58,6 +60,7 @@ impl SystemGroup {
             count("edges of a system", edges, graph.edges().len())?;
             count("frames of a system", frames, system.frames)?;
             count("given numbers of a system", nodes * given_frames * dimensions, system.given.len())?;
+            count("given frames behind the made ones", first.behind, system.behind)?;
             count("coordinates of a position", dimensions, system.dimensions)?;
             count("frames of node features", feature_frames, graph.feature_frames())?;
             count("features of a node", config.node_features, graph.node_width())?;
@@ -65,6 +68,7 @@ impl SystemGroup {
                 count("features of an edge", config.edge_features, graph.edge_width())?;
             }
         }
+        first.check_behind(config.extrapolation.is_some())?;
         if feature_frames != 1 {
             count("frames of node features", given_frames + frames, feature_frames)?;
         }
@@ -103,6 +107,7 @@ impl SystemGroup {
                 .then(|| tensor(&|system| system.given.clone(), nodes * given_frames, dimensions)),
             forecast,
             given_frames,
+            before: first.before(),
             frames,
             dimensions,
         })
@@ -144,22 +149,40 @@ impl SystemGroup {
         [self.systems(), self.nodes() * self.frames, self.dimensions]
     }
 
-    /// Positions with the given frames put before the made ones: `[G, N T, D]` to `[G, N (given + T), D]`.
+    /// Positions with the given frames put around the made ones: `[G, N T, D]` to `[G, N (given + T), D]`.
     pub(crate) fn with_given(&self, made: Tensor<3>) -> Tensor<3> {
         let Some(given) = self.given.clone() else { return made };
         let [g, n, d] = [self.systems(), self.nodes(), self.dimensions];
         let of_nodes = |x: Tensor<3>, frames: usize| x.reshape([g * n, frames, d]);
-        let all = vec![of_nodes(given, self.given_frames), of_nodes(made, self.frames)];
-        Tensor::cat(all, 1).reshape([g, n * (self.given_frames + self.frames), d])
+        Tensor::cat(self.around(of_nodes(given, self.given_frames), of_nodes(made, self.frames)), 1)
+            .reshape([g, n * (self.given_frames + self.frames), d])
     }
 
     /// Values of the made frames with 0 in the given ones: `[G, N T, C]` to `[G, N (given + T), C]`.
-    pub(crate) fn behind_given(&self, made: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn among_given(&self, made: Tensor<3>) -> Tensor<3> {
         let [g, rows, width] = made.dims();
         let (sequences, given) = (g * rows / self.frames, self.given_frames);
         let zeros = Tensor::zeros([sequences, given, width], (&made.device(), made.dtype()));
-        let all = vec![zeros, made.reshape([sequences, self.frames, width])];
-        Tensor::cat(all, 1).reshape([g, rows / self.frames * (given + self.frames), width])
+        let made = made.reshape([sequences, self.frames, width]);
+        Tensor::cat(self.around(zeros, made), 1).reshape([
+            g,
+            rows / self.frames * (given + self.frames),
+            width,
+        ])
+    }
+
+    /// Values of given frames `[sequences, given, C]` before and behind those of made ones.
+    fn around(&self, given: Tensor<3>, made: Tensor<3>) -> Vec<Tensor<3>> {
+        let behind = self.given_frames - self.before;
+        if behind == 0 {
+            return vec![given, made];
+        }
+        vec![given.clone().narrow(1, 0, self.before), made, given.narrow(1, self.before, behind)]
+    }
+
+    /// The made frames of values with all frames of a node, `[G, N (given + T), C]` to `[G, N T, C]`.
+    pub(crate) fn made_frames(&self, values: Tensor<3>) -> Tensor<3> {
+        self.some_frames(values, self.given_frames + self.frames, self.before, self.frames)
     }
 
     /// Only the frames from `first` on, `count` of them, of values with `frames` frames a node.

@@ -27,6 +27,24 @@ impl TrainingExample {
         dimensions: usize,
         given: usize,
     ) -> Result<Self, GeotdmError> {
+        Self::between(graph, positions, dimensions, given, 0)
+    }
+
+    /// As [`TrainingExample::of_frames`], with the last `behind` of the `given` frames behind those to be made.
+    ///
+    /// # Errors
+    /// As [`TrainingExample::of_frames`]; also if more frames are behind than given.
+    pub fn between(
+        graph: Arc<SystemGraph>,
+        positions: &[f64],
+        dimensions: usize,
+        given: usize,
+        behind: usize,
+    ) -> Result<Self, GeotdmError> {
+        let Some(before) = given.checked_sub(behind) else {
+            let what = "given frames, those behind the made ones among them, at least";
+            return Err(GeotdmError::Count { what, expected: behind, found: given });
+        };
         let row = graph.nodes() * dimensions;
         let (found, whole) = (positions.len(), row > 0 && positions.len().is_multiple_of(row));
         if !whole || found / row <= given {
@@ -34,16 +52,18 @@ impl TrainingExample {
             return Err(GeotdmError::Count { what, expected: (given + 1) * row, found });
         }
         let frames = found / row;
-        let side_by_side = |from: usize, to: usize| {
+        let made = frames - given;
+        let side_by_side = |which: &[std::ops::Range<usize>]| {
             let point = |node: usize, frame: usize| {
                 positions[frame * row + node * dimensions..][..dimensions].iter().copied()
             };
             (0..graph.nodes())
-                .flat_map(|node| (from..to).flat_map(move |frame| point(node, frame)))
+                .flat_map(|node| which.iter().cloned().flatten().flat_map(move |frame| point(node, frame)))
                 .collect::<Vec<f64>>()
         };
-        let (before, clean) = (side_by_side(0, given), side_by_side(given, frames));
-        let system = System { graph, dimensions, frames: frames - given, given: before };
+        let around = side_by_side(&[0..before, before + made..frames]);
+        let clean = side_by_side(std::slice::from_ref(&(before..before + made)));
+        let system = System { graph, dimensions, frames: made, given: around, behind };
         Ok(Self { system, clean })
     }
 }
@@ -80,6 +100,7 @@ pub struct TrajectoryWindows {
     windows: Windows,
     starts: Vec<usize>,
     given: usize,
+    behind: usize,
 }
 
 impl TrajectoryWindows {
@@ -103,7 +124,13 @@ impl TrajectoryWindows {
             let (what, found) = ("frames of a trajectory", trajectory.frames());
             return Err(GeotdmError::Count { what, expected: start + reach, found });
         }
-        Ok(Self { graph, trajectory, windows, starts, given })
+        Ok(Self { graph, trajectory, windows, starts, given, behind: 0 })
+    }
+
+    /// With the last `behind` of the given frames behind those to be made.
+    #[must_use]
+    pub fn with_behind(self, behind: usize) -> Self {
+        Self { behind, ..self }
     }
 }
 
@@ -119,6 +146,6 @@ impl TrainingExamples for TrajectoryWindows {
         };
         let window = self.windows.window(&self.trajectory, start);
         let positions: Vec<f64> = window.coordinates().iter().map(|&x| f64::from(x)).collect();
-        TrainingExample::of_frames(self.graph.clone(), &positions, 3, self.given)
+        TrainingExample::between(self.graph.clone(), &positions, 3, self.given, self.behind)
     }
 }

@@ -179,12 +179,18 @@ impl Trajectory {
     /// Only every `stride`-th frame, beginning with the first; all for 0 or 1.
     #[must_use]
     pub fn strided(&self, stride: usize) -> Self {
-        let stride = stride.max(1);
+        self.of_frames((0..self.frames()).step_by(stride.max(1)))
+    }
+
+    /// Only these frames, in this order; those that do not exist are left out.
+    #[must_use]
+    pub fn of_frames(&self, frames: impl IntoIterator<Item = usize>) -> Self {
+        let frames: Vec<usize> = frames.into_iter().filter(|&t| t < self.frames()).collect();
         Self {
             topology: self.topology.clone(),
-            times: self.times.iter().step_by(stride).copied().collect(),
-            cells: self.cells.iter().step_by(stride).copied().collect(),
-            positions: (0..self.frames()).step_by(stride).flat_map(|t| self.frame(t)).copied().collect(),
+            times: frames.iter().filter_map(|&t| self.times.get(t)).copied().collect(),
+            cells: frames.iter().filter_map(|&t| self.cells.get(t)).copied().collect(),
+            positions: frames.iter().flat_map(|&t| self.frame(t)).copied().collect(),
         }
     }
 

@@ -65,6 +65,9 @@ pub(crate) struct TrajectoriesArgs {
     /// Frames given to the model before those it predicted
     #[arg(long, value_name = "N", default_value_t = 10)]
     condition_frames: usize,
+    /// Frames given to a model that fills gaps behind those it made
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    condition_frames_behind: usize,
     /// Frames to predict, where there are no SAMPLES
     #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "samples")]
     frames: usize,
@@ -217,7 +220,8 @@ fn forecast(
     every: usize,
 ) -> Result<ForecastEvaluation, Failure> {
     let predicted = samples.map_or(args.frames, SampleSet::frames);
-    let stretch = Stretch { given: args.condition_frames, predicted, every };
+    let (given, behind) = (args.condition_frames, args.condition_frames_behind);
+    let stretch = Stretch { given, predicted, behind, every };
     let resampling = Resampling { replicates: args.bootstrap, seed: args.seed };
     let task = ForecastTask { stretch, resampling };
     let part = args.part.map(Part::from);

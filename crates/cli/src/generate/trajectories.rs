@@ -63,6 +63,10 @@ pub(super) struct TrajectoriesArgs {
     /// Where the windows lie, with all that is to follow them [default: anywhere]
     #[arg(long, value_enum, requires = "windows", help_heading = "Starting windows")]
     part: Option<PartName>,
+    /// For models that fill gaps (`train trajectories --frames-behind`): the frame of each file, counted from 0, behind which
+    /// frames are missing; the next frame of the file follows the gap
+    #[arg(long, value_name = "FRAME", conflicts_with = "windows", help_heading = "Starting windows")]
+    gap_behind: Option<usize>,
     /// Also write what really followed the windows, one after the other
     #[arg(long, value_name = "FILE", help_heading = "Starting windows")]
     truth: Option<PathBuf>,
@@ -72,7 +76,7 @@ pub(super) struct TrajectoriesArgs {
     /// Frames in all; the model goes on from the frames it made last [default: --frames]
     #[arg(long, value_name = "FRAMES", help_heading = "Frames")]
     horizon: Option<usize>,
-    /// Write the given frames in front of the made ones
+    /// Write the given frames, too, in order of time
     #[arg(long, help_heading = "Frames")]
     with_given: bool,
     #[command(flatten)]
@@ -117,6 +121,7 @@ pub(super) fn run(args: &TrajectoriesArgs) -> CliResult {
     asked.every = args.every.or(asked.every);
     asked.windows = args.windows.or(asked.windows);
     asked.part = args.part.map(Part::from).or(asked.part);
+    asked.gap_behind = args.gap_behind.or(asked.gap_behind);
     asked.frames = args.frames.or(asked.frames);
     asked.horizon = args.horizon.or(asked.horizon);
     asked.with_given |= args.with_given;

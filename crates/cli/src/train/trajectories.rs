@@ -93,6 +93,9 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// Frames that are given [default: 10; of walkers 8]
     #[arg(long, value_name = "FRAMES", help_heading = "Windows")]
     frames_in: Option<usize>,
+    /// Frames that are given behind the made ones, too: the model fills gaps [default: 0]
+    #[arg(long, value_name = "FRAMES", help_heading = "Windows")]
+    frames_behind: Option<usize>,
     /// Frames that are made [default: 20; of walkers 12]
     #[arg(long, value_name = "FRAMES", help_heading = "Windows")]
     frames_out: Option<usize>,
@@ -209,7 +212,7 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
         };
     }
     given! {
-        "frames_in": frames_in, "frames_out": frames_out, "every": every, "windows": windows,
+        "frames_in": frames_in, "frames_behind": frames_behind, "frames_out": frames_out, "every": every, "windows": windows,
         "validation.windows": validation_windows, "validation.runs": validation_runs, "validation.splits": splits,
         "walkers": walkers, "layers": layers, "prior_layers": prior_layers, "hidden": hidden,
         "noise_levels": noise_levels,

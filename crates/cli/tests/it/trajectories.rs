@@ -364,6 +364,89 @@ fn unconditional_models_make_ensembles() {
 }
 
 #[test]
+fn gaps_between_given_frames_are_filled() {
+    let place = Workplace::new();
+    let line = "--simulate springs --runs 24 --validation-runs 0 --hidden 8 --layers 1 --frames-in 3 --frames-behind 2 --frames-out 4 --epochs 2 --lr 1e-3";
+    let trained = place.train("bodies", line).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let model = place.path("bodies");
+    let inspected = run(["inspect".as_ref(), model.as_os_str()]);
+    assert!(stdout(&inspected).contains("4 made between 3 and 2 given"), "{}", stdout(&inspected));
+    let line = "--simulate springs --runs 5 --simulation-seed 9 --num 2 --truth truth.npz";
+    place.drawn(&model, "gaps.npz", line);
+    let set = |name: &str| SampleSet::read(&place.path(name), &Selection::All).unwrap();
+    let (made, truth) = (set("gaps.npz"), set("truth.npz"));
+    assert_eq!((made.samples(), made.frames(), truth.frames()), (10, 4, 5 * 4));
+    let all =
+        place.drawn(&model, "all.npz", &format!("{} --with-given", line.replace("truth.npz", "again.npz")));
+    assert!(!all.is_empty() && set("all.npz").frames() == 9);
+    assert_eq!(
+        set("all.npz").trajectories()[3].frame(4),
+        made.trajectories()[3].frame(1),
+        "in order of time"
+    );
+    let simulated = equidrift()
+        .args(["simulate", "springs", "--runs", "5", "--seed", "9", "-o"])
+        .arg(place.path("runs.npz"))
+        .output()
+        .unwrap();
+    assert_eq!(code(&simulated), 0, "{}", stderr(&simulated));
+    let judged = equidrift()
+        .args([
+            "evaluate",
+            "trajectories",
+            "gaps.npz",
+            "--reference",
+            "runs.npz",
+            "--json",
+            "--bootstrap",
+            "10",
+        ])
+        .args(["--condition-frames", "3", "--condition-frames-behind", "2"])
+        .current_dir(place.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&judged), 0, "{}", stderr(&judged));
+    let judged: Value = serde_json::from_str(&stdout(&judged)).unwrap();
+    let row = |name: &str| {
+        let rows = judged["forecast"]["rows"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name} in {judged}"));
+        row["ade"]["value"].as_f64().unwrap()
+    };
+    // A spring's motion is smooth: what lies between is known better than what follows.
+    assert!(row("linear interpolation") < row("last velocity"));
+    assert!(row("samples") < row("last velocity"));
+
+    // Of a file that lacks the frames.
+    let data = place.molecule("run.npz", &[6, 6, 8], 60);
+    let line = format!(
+        "--data {} --validation-windows 0 --hidden 8 --layers 1 --frames-in 3 --frames-behind 2 --frames-out 4 --epochs 1",
+        data.display()
+    );
+    let trained = place.train("molecule", &line).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let model = place.path("molecule");
+    place.drawn(&model, "filled.npz", "--from run.npz --gap-behind 9 --num 3 --with-given");
+    let (filled, run_itself) = (set("filled.npz"), set("run.npz"));
+    assert_eq!((filled.samples(), filled.frames()), (3, 9));
+    let of_run = |frame: usize| run_itself.trajectories()[0].frame(frame);
+    for sample in filled.trajectories() {
+        for (frame, of) in [(0, 7), (2, 9), (7, 10), (8, 11)] {
+            assert_eq!(sample.frame(frame), of_run(of), "frame {frame} is given");
+        }
+    }
+    for (line, told) in [
+        ("--from run.npz", "say behind which frame"),
+        ("--from run.npz --gap-behind 1", "frames"),
+        ("--from run.npz --gap-behind 58", "frames"),
+        ("--from run.npz --gap-behind 9 --horizon 8", "gaps of as many frames"),
+    ] {
+        let result = place.generate(&model, "no.npz", line);
+        assert!(code(&result) != 0 && stderr(&result).contains(told), "{line}: {}", stderr(&result));
+    }
+}
+
+#[test]
 fn walkers_are_in_the_plane() {
     let place = Workplace::new();
     place.walkers(26);

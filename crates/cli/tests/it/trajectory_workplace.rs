@@ -82,6 +82,7 @@ impl Workplace {
             systems: Some(systems),
             time_step,
             given_frames: if prior.is_conditional() { frames.0 } else { 0 },
+            given_behind: 0,
             frames: frames.1,
             counted,
             sampler: published_sampler(),

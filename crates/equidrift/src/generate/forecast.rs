@@ -43,6 +43,8 @@ pub(crate) struct Forecaster {
     seed: u64,
     course: Course,
     given: usize,
+    /// Those of the given frames that come behind the made ones.
+    behind: usize,
     kept: usize,
     horizon: usize,
     with_given: bool,
@@ -73,6 +75,7 @@ impl Forecaster {
             seed,
             course,
             given: model.config().given_frames,
+            behind: model.config().given_behind,
             kept,
             horizon,
             with_given,
@@ -192,8 +195,11 @@ impl Forecaster {
     /// The frames that are written.
     fn written(&self, sample: &Growing, starts: &Starts) -> Vec<Vec<[f32; 3]>> {
         let row = sample.system.graph.nodes() * sample.system.dimensions;
-        let skipped = if self.with_given { 0 } else { self.given };
-        let frames = sample.frames.chunks_exact(row).skip(skipped);
+        let all: Vec<&[f64]> = sample.frames.chunks_exact(row).collect();
+        let (given, made) = all.split_at(self.given);
+        let (before, behind) = given.split_at(self.given - self.behind);
+        let around = if self.with_given { (before, behind) } else { (&before[..0], &behind[..0]) };
+        let frames = around.0.iter().chain(made).chain(around.1).copied();
         let frames = frames.map(|frame| starts.frame(frame, sample.system.dimensions, 1, 0));
         starts.with_handedness_of_source(frames.collect())
     }

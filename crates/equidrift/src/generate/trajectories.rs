@@ -125,8 +125,10 @@ impl TrajectoryGenerator {
             (kept, horizon),
             with_given,
         )?;
-        let in_front = if with_given { config.given_frames } else { 0 };
-        Ok(Self { request, course, starts, forecaster, in_front, frames: horizon, threads, model })
+        let (behind, given) = (config.given_behind, config.given_frames);
+        let (in_front, at_end) = if with_given { (given - behind, behind) } else { (0, 0) };
+        let frames = horizon + at_end;
+        Ok(Self { request, course, starts, forecaster, in_front, frames, threads, model })
     }
 
     /// The request with everything filled in that was left to the model and the source.

@@ -200,6 +200,7 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
         systems: Some(set.kind),
         time_step: set.time_step,
         given_frames: set.given,
+        given_behind: set.behind,
         frames: set.made,
         counted,
         sampler: settings.sampler.clone(),
@@ -267,7 +268,7 @@ fn identity(
     // With the length of a cosine, which may be that of the run.
     insert("schedule", json(serde_json::to_value(trainer.learning_rate.schedule))?.to_string());
     insert("network", json(serde_json::to_value(&config.network))?.to_string());
-    insert("frames", format!("{} given, {} made", config.given_frames, config.frames));
+    insert("frames", config.frames_in_words());
     insert("data", set.sha256.clone());
     insert("init", init.unwrap_or("random").to_owned());
     if set.held_out() > 0 {

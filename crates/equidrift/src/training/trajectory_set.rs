@@ -21,6 +21,8 @@ pub struct TrajectorySet {
     pub kind: SystemKind,
     /// Frames that are given.
     pub given: usize,
+    /// Those of them behind the made ones.
+    pub behind: usize,
     /// Frames that are made.
     pub made: usize,
     /// Femtoseconds from frame to frame, where they are known and the same in all files.
@@ -50,10 +52,14 @@ impl TrajectorySet {
         let published = kind.published_frames();
         let unconditional = settings.prior == TrajectoryPrior::Unconditional;
         let given = settings.frames_in.unwrap_or(if unconditional { 0 } else { published.0 });
+        let behind = settings.frames_behind.unwrap_or(0);
+        let given = given + behind;
         let made = settings.frames_out.unwrap_or(published.1);
         let walkers = matches!(kind, SystemKind::Pedestrians { .. });
         if walkers && ((given, made) != (GIVEN, PREDICTED) || settings.every != 1) {
-            return Err(setting("frames_in, frames_out, every: walkers have 8 and 12 frames, every one"));
+            return Err(setting(
+                "frames_in, frames_out, frames_behind, every: walkers have 8 and 12 frames, every one",
+            ));
         }
         if walkers && unconditional {
             return Err(setting("prior: walkers are told in which frames they are given, so some must be"));
@@ -63,6 +69,7 @@ impl TrajectorySet {
         let mut set = Self {
             kind,
             given,
+            behind,
             made,
             time_step: None,
             runs: 0,
@@ -133,10 +140,10 @@ impl TrajectorySet {
             if !held.is_empty() {
                 let windows =
                     TrajectoryWindows::new(graph.clone(), trajectory.clone(), rule, held, self.given)?;
-                self.held_out.push(Box::new(windows));
+                self.held_out.push(Box::new(windows.with_behind(self.behind)));
             }
             let windows = TrajectoryWindows::new(graph, trajectory, rule, starts, self.given)?;
-            self.training.push(Box::new(windows));
+            self.training.push(Box::new(windows.with_behind(self.behind)));
         }
         Ok(())
     }
@@ -156,7 +163,7 @@ impl TrajectorySet {
             let positions: Vec<f64> =
                 (0..span).flat_map(|t| run.positions(t * every).as_flattened().to_vec()).collect();
             let graph = Arc::new(SystemGraph::of_bodies(run)?);
-            examples.push(TrainingExample::of_frames(graph, &positions, 3, self.given)?);
+            examples.push(TrainingExample::between(graph, &positions, 3, self.given, self.behind)?);
         }
         let held_out = examples.split_off(trained.min(examples.len()));
         self.training.push(Box::new(examples));

@@ -76,6 +76,9 @@ pub struct TrajectorySettings {
     /// Frames that are made; none means as published: 20, of walkers 12.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub frames_out: Option<usize>,
+    /// Frames that are given behind the made ones, beside those before them: a model that fills gaps. Needs prior `extrapolated`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub frames_behind: Option<usize>,
     /// Look only at every so many frames of the data.
     pub every: usize,
     /// Windows of each run of a file at most that are trained on.
@@ -328,6 +331,10 @@ impl TrajectorySettings {
         if self.regression && self.prior != TrajectoryPrior::Extrapolated {
             return Err(setting("regression needs prior = \"extrapolated\""));
         }
+        if self.frames_behind.is_some_and(|behind| behind > 0) && self.prior != TrajectoryPrior::Extrapolated
+        {
+            return Err(setting("frames_behind needs prior = \"extrapolated\""));
+        }
         if self.validation.runs > MOST_RUNS {
             return Err(setting(&format!("validation.runs must be at most {MOST_RUNS}")));
         }
@@ -362,6 +369,7 @@ mod tests {
             json!({"frames_out": 0}),
             json!({"every": 0}),
             json!({"prior": "unconditional", "frames_in": 3}),
+            json!({"prior": "learned", "frames_behind": 3}),
             json!({"checkpoint_seconds": -1.0}),
             json!({"batch": 0}),
         ] {

@@ -23,6 +23,10 @@ pub struct TrajectoryRequest {
     /// Where those windows lie with all that is to follow them; none means anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// For models that fill gaps: the number of the frame of each file, from 0, behind which frames are missing; the next frame of
+    /// the file follows the gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_behind: Option<usize>,
     /// Frames that are kept of those the model makes at once; none means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<usize>,
@@ -50,6 +54,9 @@ impl TrajectoryRequest {
             Self { windows: Some(0), .. } => refuse("windows", "at least one window"),
             Self { frames: Some(0), .. } => refuse("frames", "at least one frame"),
             Self { horizon: Some(0), .. } => refuse("horizon", "at least one frame"),
+            Self { gap_behind: Some(_), windows: Some(_), .. } => {
+                refuse("gap_behind", "windows have gaps of their own; ask for one or the other")
+            }
             Self { part: Some(_), windows: None, .. } => {
                 refuse("part", "the last frames are one window; ask for a number of windows")
             }

@@ -54,6 +54,9 @@ pub(crate) fn forecast_frames(
         );
     }
     let horizon = request.horizon.unwrap_or(kept);
+    if config.given_behind > 0 && (horizon != config.frames || kept != config.frames) {
+        return refuse("frames", "the model fills gaps of as many frames as it was trained on");
+    }
     if horizon > kept && !config.network.prior.is_conditional() {
         return refuse("horizon", "an unconditional model cannot go on from given frames");
     }
@@ -71,7 +74,12 @@ impl Starts {
         config: &GeotdmConfig,
     ) -> Result<Self, Error> {
         let (_, horizon) = forecast_frames(request, config)?;
-        let frames = Frames { given: config.given_frames, made: config.frames, horizon };
+        let behind = config.given_behind;
+        let frames = Frames { before: config.given_frames - behind, behind, made: config.frames, horizon };
+        if request.gap_behind.is_some() && (behind == 0 || !matches!(systems, Systems::Molecules(_))) {
+            let reason = "only models that fill gaps in files have one (train trajectories --frames-behind)";
+            return Err(Error::Request { field: "gap_behind", reason });
+        }
         match systems {
             Systems::Molecules(runs) => of_molecules(runs, request, config, frames),
             Systems::Bodies(runs) => of_bodies(runs, request, frames),
@@ -173,14 +181,23 @@ impl Starts {
 /// How many frames there are of what.
 #[derive(Debug, Clone, Copy)]
 struct Frames {
-    given: usize,
+    /// Given ones before the made ones.
+    before: usize,
+    /// Given ones behind them.
+    behind: usize,
     /// By one call of the model.
     made: usize,
     horizon: usize,
 }
 
 impl Frames {
-    /// A window of `positions` `[given + T, N, D]`, where T is `horizon`, or 0 if what followed is not known.
+    /// Frames of a window whose made frames are known.
+    fn span(self) -> usize {
+        self.before + self.horizon + self.behind
+    }
+
+    /// A window of `positions` in order of time, `[before + T + behind, N, D]`, where T is `horizon`, or 0 if the frames to be made
+    /// are not known.
     fn start(
         self,
         graph: Arc<SystemGraph>,
@@ -190,11 +207,13 @@ impl Frames {
         place: Option<(u64, u64)>,
     ) -> Result<Start, Error> {
         let row = graph.nodes() * dimensions;
-        let (given, rest) = positions.split_at(self.given * row);
-        let truth = rest[..rest.len().min(self.horizon * row)].to_vec();
-        // The one behind the given frames is not looked at.
-        let padded = [given, &vec![0.0; row]].concat();
-        let system = TrainingExample::of_frames(graph, &padded, dimensions, self.given)?.system;
+        let (before, rest) = positions.split_at(self.before * row);
+        let (truth, behind) = rest.split_at(rest.len() - self.behind * row);
+        let truth = truth[..truth.len().min(self.horizon * row)].to_vec();
+        // The one between is not looked at.
+        let padded = [before, &vec![0.0; row], behind].concat();
+        let given = self.before + self.behind;
+        let system = TrainingExample::between(graph, &padded, dimensions, given, self.behind)?.system;
         let system = System { frames: self.made, ..system };
         let (time, cell) = at.map_or((None, None), |(time, cell)| (Some(time), cell));
         Ok(Start {
@@ -226,17 +245,18 @@ fn of_bodies(runs: &[nbody::Run], request: &TrajectoryRequest, frames: Frames) -
     let mut step = None;
     for (number, run) in runs.iter().enumerate() {
         let kept = run.frames().div_ceil(every);
-        if kept < frames.given {
-            let (path, needed) = (Path::new("simulation").to_owned(), frames.given);
+        let needed = if frames.behind > 0 { frames.span() } else { frames.before };
+        if kept < needed {
+            let path = Path::new("simulation").to_owned();
             return Err(Error::TooFewFrames { path, needed, found: kept });
         }
-        let last = (frames.given + frames.horizon).min(kept);
+        let last = frames.span().min(kept);
         let positions: Vec<f64> =
             (0..last).flat_map(|t| run.positions(t * every).as_flattened().to_vec()).collect();
         let times = run.trajectory();
         step = times.time_step().map(|step| step * every as f64);
-        let given = frames.given.checked_sub(1).and_then(|t| Some((*times.times().get(t * every)?, None)));
-        let first = number * run.frames() + frames.given * every;
+        let given = frames.before.checked_sub(1).and_then(|t| Some((*times.times().get(t * every)?, None)));
+        let first = number * run.frames() + frames.before * every;
         let place = Some((first as u64, every as u64));
         windows.push(frames.start(Arc::new(SystemGraph::of_bodies(run)?), &positions, 3, given, place)?);
     }
@@ -265,8 +285,8 @@ fn of_molecules(
         };
         steps.push(file_step.map(|step| step * every as f64).or(config.time_step));
         let thin = run.trajectory.strided(every);
-        let (kept, given) = (thin.frames(), frames.given);
-        let needed = given + if request.windows.is_some() { frames.horizon } else { 0 };
+        let (kept, given) = (thin.frames(), frames.before);
+        let needed = if request.windows.is_some() { frames.span() } else { given + frames.behind };
         let (from, to) = match request.part {
             None => (0, kept),
             Some(Part::Train) => (0, kept * 3 / 5),
@@ -279,6 +299,26 @@ fn of_molecules(
         let starts = match request.windows {
             // Nothing is given to an unconditional model: one window stands for the molecule.
             None if given == 0 => vec![0],
+            None if frames.behind > 0 => {
+                let Some(last) = request.gap_behind else {
+                    let reason =
+                        "the model fills gaps: say behind which frame of the file one is, or ask for windows";
+                    return Err(Error::Request { field: "gap_behind", reason });
+                };
+                // Frames as far apart as the model's, up to the gap and from its end on.
+                let end = last + 1 + (frames.behind - 1) * every + 1;
+                let Some(first) = (last + 1)
+                    .checked_sub((given - 1) * every + 1)
+                    .filter(|_| end <= run.trajectory.frames())
+                else {
+                    let (needed, found) = (end.max((given - 1) * every + 1), run.trajectory.frames());
+                    return Err(Error::TooFewFrames { path: run.path.clone(), needed, found });
+                };
+                let places = (first..=last).step_by(every).chain((last + 1..end).step_by(every));
+                let window = run.trajectory.of_frames(places);
+                windows.push(molecular_start(run, &window, (0, needed), frames, None)?);
+                continue;
+            }
             None => {
                 // The last frame of the file is given, whatever the thinning begins with.
                 let last = run.trajectory.frames() - 1;
@@ -302,7 +342,7 @@ fn of_molecules(
     let step =
         steps.first().copied().flatten().filter(|first| steps.iter().all(|step| *step == Some(*first)));
     let handedness = match runs.first() {
-        Some(run) if frames.given == 0 && run.trajectory.frames() > 0 => {
+        Some(run) if frames.before == 0 && run.trajectory.frames() > 0 => {
             Handedness::of(&topology, run.trajectory.frame(0))
         }
         _ => Handedness::default(),
@@ -320,7 +360,7 @@ fn molecular_start(
     let positions: Vec<f64> = (start..start + length)
         .flat_map(|t| trajectory.frame(t).as_flattened().iter().map(|&x| f64::from(x)))
         .collect();
-    let last = (start + frames.given).checked_sub(1).filter(|_| frames.given > 0);
+    let last = (start + frames.before).checked_sub(1).filter(|_| frames.before > 0);
     let at =
         last.and_then(|last| Some((*trajectory.times().get(last)?, trajectory.cells().get(last).copied())));
     frames.start(run.graph.clone(), &positions, 3, at, place)

@@ -25,32 +25,39 @@ pub(super) struct Moving {
     deviations: Vec<f32>,
     /// `[N n, D]`.
     way: Vec<f32>,
-    frames: usize,
+    /// Rows of made frames.
+    made: Vec<usize>,
     dimensions: usize,
 }
 
 impl Moving {
     /// Of states `z` `[N, T, D]`: deviations begin with their best linear guess, α z.
     pub(super) fn new(forecast: &Forecast, system: &System, level: Level, z: &[f32]) -> Self {
-        let (d, made, given) = (system.dimensions, system.frames, system.given_frames());
-        let (frames, nodes) = (given + made, system.graph.nodes());
+        let (d, made, nodes) = (system.dimensions, system.frames, system.graph.nodes());
+        let (before, behind) = (system.before(), system.behind);
+        let frames = before + made + behind;
         let signal = level.signal as f32;
         let mut moving = Self {
             of_positions: Vec::with_capacity(nodes * frames),
             of_deviations: Vec::with_capacity(nodes * frames),
             deviations: Vec::with_capacity(nodes * frames * d),
             way: vec![0.0; nodes * frames * d],
-            frames,
+            made: Vec::with_capacity(nodes * made),
             dimensions: d,
         };
         for (scale, z) in forecast.scale.chunks_exact(made * d).zip(z.chunks_exact(made * d)) {
-            let rows = moving.of_positions.len() + given;
-            moving.of_positions.resize(rows, 0.0);
+            let first = moving.of_positions.len() + before;
+            let end = first + made + behind;
+            moving.made.extend(first..first + made);
+            moving.of_positions.resize(first, 0.0);
             moving.of_positions.extend(scale.iter().step_by(d).map(|scale| (scale * level.deviation) as f32));
-            moving.of_deviations.resize(rows, 1.0);
-            moving.of_deviations.resize(rows + made, level.deviation as f32);
-            moving.deviations.resize(rows * d, 0.0);
+            moving.of_positions.resize(end, 0.0);
+            moving.of_deviations.resize(first, 1.0);
+            moving.of_deviations.resize(first + made, level.deviation as f32);
+            moving.of_deviations.resize(end, 1.0);
+            moving.deviations.resize(first * d, 0.0);
             moving.deviations.extend(z.iter().map(|z| signal * z));
+            moving.deviations.resize(end * d, 0.0);
         }
         moving
     }
@@ -76,13 +83,11 @@ impl Moving {
         gate: &ToNumber,
         (h, width): (&[f32], usize),
         z: &[f32],
-        given: usize,
     ) -> Vec<f32> {
         let d = self.dimensions;
-        let rows = (0..self.of_positions.len()).filter(|row| row % self.frames >= given);
-        let points = rows.zip(z.chunks_exact(d));
+        let points = self.made.iter().zip(z.chunks_exact(d));
         points
-            .flat_map(|(row, z)| {
+            .flat_map(|(&row, z)| {
                 let gate = gate.apply(simd, &h[row * width..][..width]);
                 z.iter().zip(&self.way[row * d..][..d]).map(move |(z, way)| gate * z - way)
             })

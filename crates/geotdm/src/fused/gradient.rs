@@ -85,14 +85,14 @@ impl WithSimd for Differentiate<'_> {
 
         // The reference, relative to the mean of the given positions; everything is moved along with that mean.
         let mut origin = vec![0.0; d];
-        let mut before: Vec<f32> = Vec::new();
+        let mut around: Vec<f32> = Vec::new();
         if given > 0 {
             let points = (nodes * given) as f64;
             for (k, origin) in origin.iter_mut().enumerate() {
                 *origin = system.given.iter().skip(k).step_by(d).sum::<f64>() / points;
             }
             let moved = system.given.iter().zip(origin.iter().cycle()).map(|(x, origin)| (x - origin) as f32);
-            before = moved.collect();
+            around = moved.collect();
         }
         let clean = example.clean.iter().zip(origin.iter().cycle()).map(|(x, origin)| (x - origin) as f32);
         let mut clean: Vec<f32> = clean.collect();
@@ -101,7 +101,7 @@ impl WithSimd for Differentiate<'_> {
         let reference = match &network.prior {
             Some(prior) => {
                 let (reference, tape) =
-                    prior.forward(simd, system, &arrays, differences[1], before.clone(), buffers);
+                    prior.forward(simd, system, &arrays, differences[1], around.clone(), buffers);
                 prior_tape = Some(tape);
                 reference
             }
@@ -135,11 +135,7 @@ impl WithSimd for Differentiate<'_> {
         let mut moving = forecast.map(|forecast| Moving::new(forecast, system, level, &z));
 
         // There.
-        let mut x = Vec::with_capacity(nodes * frames * d);
-        for node in 0..nodes {
-            x.extend_from_slice(&before[node * given * d..][..given * d]);
-            x.extend_from_slice(&state[node * made * d..][..made * d]);
-        }
+        let mut x = system.in_order(&around, &state);
         without_mean(&mut x, d);
         let start = x.clone();
         let (mut h, inputs, rows) = network.inputs(simd, &arrays, graph, level.label, frames);
@@ -148,16 +144,15 @@ impl WithSimd for Differentiate<'_> {
         let wanted = gradient.is_some().then_some(&mut tape);
         let motion = moving.as_mut().map(Moving::motion);
         network.layers.forward(simd, &view, differences[0], &mut h, &mut x, motion, buffers, wanted);
-        let made_of = |values: &[f32]| -> Vec<f32> {
-            values.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect()
-        };
-        let moved = made_of(&x).into_iter().zip(made_of(&start)).map(|(end, start)| end - start);
+        let moved =
+            system.made_of(&x).into_iter().zip(system.made_of(&start)).map(|(end, start)| end - start);
         let mut predicted: Vec<f32> = moved.collect();
         let width = network.input.width();
+        let first_made = |node: usize| node * frames + system.before();
         let made_rows: Vec<usize> =
-            (0..nodes).flat_map(|node| node * frames + given..(node + 1) * frames).collect();
+            (0..nodes).flat_map(|node| first_made(node)..first_made(node) + made).collect();
         if let (Some(moving), Some(gate)) = (&moving, &network.noise_gate) {
-            predicted = moving.v(simd, gate, (&h, width), &z, given);
+            predicted = moving.v(simd, gate, (&h, width), &z);
         }
         if network.is_centred() {
             without_mean(&mut predicted, d);
@@ -210,7 +205,8 @@ impl WithSimd for Differentiate<'_> {
         gradient.input.add(simd, of_inputs, Rows { values: &dh, stride: width }, rows);
         if let (Some(prior), Some(tape), Some(into)) = (&network.prior, prior_tape, &mut gradient.prior) {
             // The state moves with the reference, less what the data lose.
-            let through = made_of(&dx).into_iter().zip(&back).map(|(dx, back)| (1.0 - signal) * (dx - back));
+            let through =
+                system.made_of(&dx).into_iter().zip(&back).map(|(dx, back)| (1.0 - signal) * (dx - back));
             let dreference: Vec<f32> = through.collect();
             prior.backward(simd, system, &arrays, differences[1], tape, &dreference, into, buffers);
         }

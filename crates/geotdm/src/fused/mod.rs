@@ -156,6 +156,7 @@ impl FusedNetwork {
         if graph.feature_frames() != 1 {
             count("frames of node features", given + system.frames, graph.feature_frames())?;
         }
+        system.check_behind(self.config.extrapolation.is_some())?;
         if self.config.prior.is_conditional() == (given == 0) {
             let expected = usize::from(self.config.prior.is_conditional());
             return count("given frames", expected, given);
@@ -186,9 +187,8 @@ impl WithSimd for DenoiseSystem<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
         let Self { network, noisy, forecast, differences, buffers } = self;
         let (system, graph) = (noisy.system, &noisy.system.graph);
-        let (nodes, d, made, given) =
-            (graph.nodes(), system.dimensions, system.frames, system.given_frames());
-        let frames = given + made;
+        let d = system.dimensions;
+        let frames = system.given_frames() + system.frames;
         let arrays = GraphArrays::new(graph);
         let view = arrays.view(graph, frames, d);
 
@@ -198,14 +198,10 @@ impl WithSimd for DenoiseSystem<'_> {
             shown(forecast, noisy.positions, &reference, noisy.level)
         });
         let positions = guess.as_deref().unwrap_or(noisy.positions);
-        let mut x = Vec::with_capacity(nodes * frames * d);
-        for node in 0..nodes {
-            x.extend(system.given[node * given * d..][..given * d].iter().map(|&x| x as f32));
-            x.extend_from_slice(&positions[node * made * d..][..made * d]);
-        }
+        let given: Vec<f32> = system.given.iter().map(|&x| x as f32).collect();
+        let mut x = system.in_order(&given, positions);
         without_mean(&mut x, d);
-        let start: Vec<f32> =
-            x.chunks_exact(frames * d).flat_map(|node| node[given * d..].iter().copied()).collect();
+        let start = system.made_of(&x);
 
         let mut moving = forecast.map(|forecast| Moving::new(forecast, system, noisy.level, noisy.positions));
         let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.level.label, frames);
@@ -213,12 +209,12 @@ impl WithSimd for DenoiseSystem<'_> {
         network.layers.forward(simd, &view, differences, &mut h, &mut x, motion, buffers, None);
         if let (Some(moving), Some(gate)) = (&moving, &network.noise_gate) {
             let (signal, deviation) = (noisy.level.signal as f32, noisy.level.deviation as f32);
-            let v = moving.v(simd, gate, (&h, network.input.width()), noisy.positions, given);
+            let v = moving.v(simd, gate, (&h, network.input.width()), noisy.positions);
             return v.iter().zip(noisy.positions).map(|(v, z)| deviation * z + signal * v).collect();
         }
 
-        let end = x.chunks_exact(frames * d).flat_map(|node| &node[given * d..]);
-        let mut noise: Vec<f32> = end.zip(&start).map(|(end, start)| end - start).collect();
+        let end = system.made_of(&x);
+        let mut noise: Vec<f32> = end.iter().zip(&start).map(|(end, start)| end - start).collect();
         if network.is_centred() {
             without_mean(&mut noise, d);
         }

@@ -3,14 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmError, GeotdmModel, Lengths,
-    NetworkConfig, Prior, SystemBatch, SystemGraph, TrainingExample, TrajectoryDiffusion, TrajectoryRun,
-    initial_parameters, published_sampler,
+    CountedNodes, DenoisingObjective, Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmError,
+    GeotdmModel, Lengths, NetworkConfig, Prior, System, SystemBatch, SystemGraph, TrainingEngine,
+    TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource};
+use equidrift_train::Objective;
 use equidrift_trajectory::nbody::System as Bodies;
 
 use crate::reference::relative_error;
@@ -19,13 +20,18 @@ const GIVEN: usize = 5;
 const MADE: usize = 6;
 
 fn examples() -> Vec<TrainingExample> {
+    examples_with(0)
+}
+
+/// The last `behind` of the given frames come behind the made ones.
+fn examples_with(behind: usize) -> Vec<TrainingExample> {
     (0..40)
         .map(|number| {
             let run = Bodies::Charged.simulate(4, 5, number).unwrap();
             let positions: Vec<f64> =
                 (0..GIVEN + MADE).flat_map(|t| run.positions(t).as_flattened().to_vec()).collect();
             let graph = Arc::new(SystemGraph::of_bodies(&run).unwrap());
-            TrainingExample::of_frames(graph, &positions, 3, GIVEN).unwrap()
+            TrainingExample::between(graph, &positions, 3, GIVEN, behind).unwrap()
         })
         .collect()
 }
@@ -52,6 +58,7 @@ fn model(examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
         systems: None,
         time_step: None,
         given_frames: GIVEN,
+        given_behind: examples[0].system.behind,
         frames: MADE,
         diffusion: TrajectoryDiffusion::linear(50).unwrap(),
         counted: Default::default(),
@@ -101,7 +108,11 @@ fn deviations_are_of_size_one_and_uncorrelated() {
 /// A state holds deviations, a trajectory positions; the two engines draw the same.
 #[test]
 fn states_hold_deviations() {
-    let examples = examples();
+    [0, 2].into_iter().for_each(states_hold_deviations_with);
+}
+
+fn states_hold_deviations_with(behind: usize) {
+    let examples = examples_with(behind);
     let model = model(&examples, false);
     let systems: Vec<_> = examples[..3].iter().map(|example| example.system.clone()).collect();
     let batch = SystemBatch::new(systems.clone()).unwrap();
@@ -129,6 +140,57 @@ fn states_hold_deviations() {
         let (a, b) = (a.as_ref().unwrap(), b.unwrap());
         assert!(relative_error(a, &b) < 1e-4, "{}", relative_error(a, &b));
     }
+}
+
+/// Given frames may stand on both sides of the made ones: those are then known better, and both engines have the same losses and
+/// gradients.
+#[test]
+fn frames_are_made_between_given_ones() {
+    let (forecasting, filling) = (examples(), examples_with(2));
+    let window = |example: &TrainingExample| {
+        let (given, made) = (example.system.given.len(), example.clean.len());
+        let mut all = [&example.system.given[..], &example.clean].concat();
+        all.sort_by(f64::total_cmp);
+        (given, made, all)
+    };
+    assert_eq!(window(&forecasting[0]), window(&filling[0]), "the same frames in another order");
+    assert_eq!((filling[0].system.before(), filling[0].system.given_frames()), (3, GIVEN));
+    let scales = |examples: &Vec<TrainingExample>| {
+        let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, false).unwrap();
+        extrapolation.classes[0].scales.clone()
+    };
+    let (ahead, between) = (scales(&forecasting), scales(&filling));
+    assert!(between.iter().sum::<f64>() < 0.5 * ahead.iter().sum::<f64>(), "{between:?}, {ahead:?}");
+
+    let model = model(&filling, false);
+    let evaluate = |engine: TrainingEngine| {
+        let (config, diffusion) = (model.config().network.clone(), model.config().diffusion.clone());
+        let nodes = CountedNodes::All;
+        let mut objective =
+            DenoisingObjective::new(config, diffusion, nodes, &filling, 2, engine, NonZeroUsize::MIN);
+        objective.evaluate(model.parameters(), &[3, 17], 5).unwrap()
+    };
+    let fused = evaluate(TrainingEngine::Fused);
+    let plain = evaluate(TrainingEngine::TensorLibrary(Device::flex()));
+    assert!((fused.losses[0] / plain.losses[0] - 1.0).abs() < 1e-5, "{:?}, {:?}", fused.losses, plain.losses);
+    for (name, found) in &fused.gradient {
+        let expected = plain.gradient.get(name).map_or_else(|| vec![0.0; found.len()], |of| of.to_f64());
+        let error = norm_of_difference(&found.to_f64(), &expected);
+        let whole = norm_of_difference(&expected, &vec![0.0; expected.len()]);
+        assert!(error <= 1e-4 * whole.max(1e-3), "{name}: {error:.2e} of {whole:.2e}");
+    }
+
+    let refused = |behind: usize| {
+        let system = System { behind, ..filling[0].system.clone() };
+        let network = Arc::new(model.network(DeviceKind::Cpu, DType::F64).unwrap());
+        let batch = SystemBatch::new(vec![system]).unwrap();
+        GeotdmDenoiser::new(network, model.config().diffusion.clone(), batch).is_err()
+    };
+    assert!(!refused(2) && refused(GIVEN));
+}
+
+fn norm_of_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
 /// What was not trained on is refused.

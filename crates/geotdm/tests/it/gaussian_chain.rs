@@ -186,7 +186,8 @@ fn unconditional() {
     let whole = stiffness(FRAMES).try_inverse().unwrap();
     let centre = DMatrix::identity(SITES, SITES) - DMatrix::from_element(SITES, SITES, 1.0 / SITES as f64);
     let law = &centre * whole * &centre;
-    let system = System { graph: graph(), dimensions: DIMENSIONS, frames: FRAMES, given: Vec::new() };
+    let (dimensions, frames, given) = (DIMENSIONS, FRAMES, Vec::new());
+    let system = System { graph: graph(), dimensions, frames, given, behind: 0 };
     let means = vec![vec![0.0; SITES * DIMENSIONS]; SAMPLES];
     for (sampler, levels, steps) in samplers() {
         let systems = vec![system.clone(); SAMPLES];
@@ -230,6 +231,7 @@ fn conditional() {
                 .collect::<Vec<f64>>(),
         );
         systems.push(System {
+            behind: 0,
             graph: graph(),
             dimensions: DIMENSIONS,
             frames: FRAMES,

@@ -32,6 +32,7 @@ fn config() -> GeotdmConfig {
         systems: None,
         time_step: Some(5.0),
         given_frames: 3,
+        given_behind: 0,
         frames: 5,
         diffusion: TrajectoryDiffusion::linear(25).unwrap(),
         counted: Default::default(),

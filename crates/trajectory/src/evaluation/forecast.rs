@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::energy::{EnergyDrifts, drift, typical};
 use super::resampling::{Blocks, Resampling, mean};
 use super::windows_of_set::{Place, Stretch};
-use crate::baselines::{LinearRegression, Sharing, last_velocity};
+use crate::baselines::{LinearRegression, Sharing, last_velocity, linear_interpolation};
 use crate::error::TrajectoryError;
 use crate::metrics::{Displacement, displacement};
 use crate::sample_set::SampleSet;
@@ -182,6 +182,9 @@ impl ForecastTask {
         if moving {
             rows.push(RowSums::named("last velocity"));
         }
+        if stretch.behind > 0 {
+            rows.push(RowSums::named("linear interpolation"));
+        }
         if regression.is_some() {
             rows.push(RowSums::named("linear regression"));
         }
@@ -216,7 +219,12 @@ impl ForecastTask {
                 next.next().map(|row| take(row, &predictions)).transpose()?;
             }
             if moving {
-                let prediction = last_velocity(&given, atoms, stretch.predicted)?;
+                let prediction = last_velocity(&given[..stretch.given * atoms], atoms, stretch.predicted)?;
+                next.next().map(|row| take(row, &[&prediction])).transpose()?;
+            }
+            if stretch.behind > 0 {
+                let (before, behind) = given.split_at(stretch.given * atoms);
+                let prediction = linear_interpolation(before, behind, atoms, stretch.predicted)?;
                 next.next().map(|row| take(row, &[&prediction])).transpose()?;
             }
             if let Some(regression) = &regression {
@@ -261,7 +269,8 @@ impl Baselines<'_> {
     fn learn(&self, stretch: Stretch, atoms: usize) -> Result<Option<LinearRegression>, TrajectoryError> {
         let Some(training) = self.training else { return Ok(None) };
         let stretch = Stretch { every: training.every, ..stretch };
-        let mut regression = LinearRegression::new(stretch.given, stretch.predicted, self.sharing, atoms)?;
+        let mut regression =
+            LinearRegression::new(stretch.given + stretch.behind, stretch.predicted, self.sharing, atoms)?;
         for place in training.places {
             let (mut window, predicted) = stretch.cut(training.set, *place);
             window.extend(predicted);

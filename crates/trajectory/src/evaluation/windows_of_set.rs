@@ -19,19 +19,43 @@ pub struct Place {
 /// How many frames a window has and how far they are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// Frames given.
+    /// Frames given before the predicted ones.
     pub given: usize,
     /// Frames predicted.
     pub predicted: usize,
+    /// Frames given behind the predicted ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub behind: usize,
     /// Frames of the file from one frame of the window to the next.
     pub every: usize,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Stretch {
+    /// Frames of the window.
+    #[must_use]
+    pub fn frames(self) -> usize {
+        self.given + self.predicted + self.behind
+    }
+
+    /// For people: `10 frames given, 20 predicted`.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let Self { given, predicted, behind, .. } = self;
+        match behind {
+            0 => format!("{given} frames given, {predicted} predicted"),
+            _ => format!("{given} frames given before and {behind} behind {predicted} predicted"),
+        }
+    }
+
     /// Frames of the file from the first to the last of a window, both counted.
     #[must_use]
     pub fn span(self) -> usize {
-        (self.given + self.predicted).saturating_sub(1) * self.every.max(1) + 1
+        self.frames().saturating_sub(1) * self.every.max(1) + 1
     }
 
     /// The place that a frame's number in the whole file means: runs stand one behind the other.
@@ -47,28 +71,31 @@ impl Stretch {
             .filter(|place| {
                 place.run < reference.samples()
                     && place.frame >= self.given * every
-                    && place.frame + self.predicted.saturating_sub(1) * every < frames
+                    && place.frame + (self.predicted + self.behind).saturating_sub(1) * every < frames
             })
             .ok_or_else(|| TrajectoryError::Unfit {
                 reason: format!(
-                    "a window of {} given and {} predicted frames, every {every} of the file, cannot begin its prediction at \
+                    "a window of {} given and {} predicted frames and {} behind them, every {every} of the file, cannot begin its prediction at \
                      frame {number}: {} has {} runs of {frames} frames",
                     self.given,
                     self.predicted,
+                    self.behind,
                     reference.path().display(),
                     reference.samples()
                 ),
             })
     }
 
-    /// Given and predicted frames of a window that lies within its run.
+    /// Given frames, those before the predicted ones first, and predicted ones of a window that lies within its run.
     pub(super) fn cut(self, reference: &SampleSet, place: Place) -> (Vec<[f32; 3]>, Vec<[f32; 3]>) {
         let every = self.every.max(1);
         let run = &reference.trajectories()[place.run];
         let frames = |first: usize, count: usize| -> Vec<[f32; 3]> {
             (0..count).flat_map(|k| run.frame(first + k * every)).copied().collect()
         };
-        (frames(place.frame - self.given * every, self.given), frames(place.frame, self.predicted))
+        let mut given = frames(place.frame - self.given * every, self.given);
+        given.extend(frames(place.frame + self.predicted * every, self.behind));
+        (given, frames(place.frame, self.predicted))
     }
 }
 
@@ -93,7 +120,7 @@ pub fn windows_of(
         let fits = set.frames() >= stretch.span();
         (0..set.samples().min(most)).filter(|_| fits).map(|run| Place { run, frame: before }).collect()
     } else {
-        let windows = Windows { every, span: stretch.given + stretch.predicted, most };
+        let windows = Windows { every, span: stretch.frames(), most };
         let starts = match part {
             Some(part) => windows.starts(set.frames(), part),
             None => windows.starts_within(0, set.frames().div_ceil(every)),

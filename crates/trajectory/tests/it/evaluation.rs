@@ -36,7 +36,7 @@ fn forecasts_worked_out_by_hand() {
         file.integers("window", &[4], &[3, 3, 5, 5]).unwrap();
         file.doubles("dt_fs", &[], &[2.0]).unwrap();
     });
-    let stretch = Stretch { given: 3, predicted: 2, every: 1 };
+    let stretch = Stretch { given: 3, predicted: 2, behind: 0, every: 1 };
     let task = ForecastTask { stretch, resampling: Resampling { replicates: 50, seed: 1 } };
     let members = task.members(&samples, &reference, None).unwrap();
     assert_eq!(members[1].place, Place { run: 0, frame: 5 });
@@ -69,7 +69,7 @@ fn samples_of_something_else_are_refused() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let reference = parabola(&path("reference.npz"));
-    let stretch = Stretch { given: 3, predicted: 2, every: 1 };
+    let stretch = Stretch { given: 3, predicted: 2, behind: 0, every: 1 };
     let task = ForecastTask { stretch, resampling: Resampling::default() };
     let error = |samples: &SampleSet, reference: &SampleSet| -> String {
         let error = task.members(samples, reference, None).unwrap_err();

@@ -68,10 +68,7 @@ fn figure(estimate: Estimate) -> Figure {
 
 fn of_forecast(report: &mut Report, found: &ForecastEvaluation) {
     let stretch = found.stretch;
-    report.subtitle.push_str(&format!(
-        ": {} windows, {} frames given, {} predicted",
-        found.windows, stretch.given, stretch.predicted
-    ));
+    report.subtitle.push_str(&format!(": {} windows, {}", found.windows, stretch.in_words()));
     let others = |field: fn(&equidrift_trajectory::evaluation::forecast::ForecastRow) -> Estimate| {
         let rows = found.rows.iter().skip(1);
         rows.map(|row| format!("{} {}", row.name, digits(field(row).value))).collect::<Vec<_>>().join(", ")

@@ -67,7 +67,7 @@ fn of_window(
     let run = &reference.trajectories()[member.place.run];
     let first = member.place.frame - stretch.given * every;
     let true_frame = |frame: usize| run.frame(first + frame * every);
-    let last = (stretch.given + stretch.predicted).min(MOST_FRAMES.max(stretch.given));
+    let last = stretch.frames().min(MOST_FRAMES.max(stretch.given));
     // Molecules drift; the eye should follow them.
     let middles: Vec<[f32; 3]> = (0..last)
         .map(|frame| if reference.is_molecule() { centre(true_frame(frame)) } else { [0.0; 3] })
@@ -81,7 +81,7 @@ fn of_window(
     for (number, sample) in member.samples.iter().take(MOST_SAMPLES).enumerate() {
         let made = samples.map(|samples| &samples.trajectories()[*sample]);
         let frame = |frame: usize| match (frame.checked_sub(stretch.given), made) {
-            (Some(made_frame), Some(made)) => made.frame(made_frame),
+            (Some(made_frame), Some(made)) if made_frame < stretch.predicted => made.frame(made_frame),
             _ => true_frame(frame),
         };
         motions.push(Motion {

@@ -24,8 +24,11 @@ fn of_forecast(text: &mut String, found: &ForecastEvaluation) {
     // Writing to a String cannot fail, so the results below are dropped.
     let _ = writeln!(
         text,
-        "{} windows ({} without common frames), {} frames given, {} predicted, {} atoms\n",
-        found.windows, found.blocks, stretch.given, stretch.predicted, found.atoms
+        "{} windows ({} without common frames), {}, {} atoms\n",
+        found.windows,
+        found.blocks,
+        stretch.in_words(),
+        found.atoms
     );
     let drift = found.energy_drift.as_ref();
     let mut headings = vec!["K", "ADE", "FDE", "best ADE", "best FDE"];
