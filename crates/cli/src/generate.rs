@@ -296,6 +296,13 @@ fn report(
     }
     let (rate, ran, seconds) = (run.samples_per_second(), run.samples_this_run, run.seconds);
     rows.push(("speed", format!("{rate:.2} {unit}/s ({ran} in {seconds:.1} s)")));
+    rows.extend(run.time.map(|time| {
+        let share = |what: &str, share: f64| format!("{what} {:.1} %", 100.0 * share);
+        let sampler = if time.networks.is_some() { "sampler" } else { "networks and sampler" };
+        let mut parts: Vec<String> = time.networks.map(|of| share("networks", of)).into_iter().collect();
+        parts.extend([share(sampler, time.sampler), share("decoding", time.decoding)]);
+        ("time", parts.join(", "))
+    }));
     rows.extend(run.output.iter().map(|output| ("output", output.clone())));
     let mut lines: Vec<String> =
         rows.into_iter().map(|(label, value)| format!("{label:<20} {value}")).collect();

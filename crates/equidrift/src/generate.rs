@@ -11,6 +11,7 @@ mod molecules;
 mod pard;
 mod pard_memory;
 mod sampling;
+mod stopwatch;
 mod trajectories;
 
 use std::io::Write;

@@ -58,7 +58,7 @@ pub use node_counts::NodeCounts;
 pub use output::{OutputFile, Resumption};
 pub use request::{DEFAULT_MODEL, DEFAULT_SCORE_MODEL, GenerateRequest, embedded_plan, embedded_plans};
 pub use shard::{Shard, ShardError};
-pub use summary::{GraphSummary, RunSummary, Summary, Tally, TrajectorySummary};
+pub use summary::{GraphSummary, RunSummary, Summary, Tally, TimeShares, TrajectorySummary};
 pub use training::{
     FitOptions, FittedModel, FittedTrajectories, TrajectoryFitOptions, fit_graphs, fit_molecules,
     fit_trajectories,

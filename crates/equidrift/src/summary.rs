@@ -61,6 +61,18 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// Shares of the time of all workers; they add up to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimeShares {
+    /// Evaluating the networks; none where that is not told from the sampler (models of family pard).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<f64>,
+    /// The sampler around the networks: noise, steps, norms.
+    pub sampler: f64,
+    /// Making molecules or graphs of final states.
+    pub decoding: f64,
+}
+
 /// What a run reports at its end, whatever it made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -91,6 +103,9 @@ pub struct RunSummary {
     pub diverged: Vec<Diverged>,
     /// Wall time of this process's sampling, in seconds.
     pub seconds: f64,
+    /// Where the time of its workers went, of molecules and graphs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeShares>,
     /// Where the results are, unless on standard output.
     pub output: Option<String>,
     /// SHA-256 of the output file, where there is one.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use equidrift_gdss::{GdssDenoiser, GdssModel};
 use equidrift_sampler::plan::{DpmSolverV3, NormScope};
 use equidrift_sampler::{
-    DType, Denoiser, Device, Executor, KeyedNoise, Observer, PathConfig, SamplerConfig, State, Support,
+    DType, Device, Executor, KeyedNoise, Observer, PathConfig, SamplerConfig, State, Support,
 };
 
 use super::Report;
 use super::sampling::{BatchSampler, Drawn};
+use super::stopwatch::{Stopwatch, Timed};
 use crate::batching::Batch;
 use crate::course::Course;
 use crate::error::Error;
@@ -101,6 +102,7 @@ impl BatchSampler for GdssSampler {
         batch: &Batch,
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
+        stopwatch: &Stopwatch,
     ) -> Result<Option<Vec<Drawn>>, Error> {
         let (rows, nodes, features) = (batch.ids.len(), batch.nodes, self.features);
         let mask: Vec<Vec<bool>> =
@@ -110,8 +112,8 @@ impl BatchSampler for GdssSampler {
         let state =
             State::prior(&["x", "adj"], &self.paths, supports, &batch.ids, &noise, &self.device, DType::F32)?;
         let mut watch = Watch { rows: rows as u64, progress };
-        let denoiser: &dyn Denoiser = &*self.denoiser;
-        let mut executor = Executor::new(denoiser, &noise).with_cancel(stop.at_once());
+        let denoiser = Timed { denoiser: &*self.denoiser, spent: &stopwatch.networks };
+        let mut executor = Executor::new(&denoiser, &noise).with_cancel(stop.at_once());
         if self.course.steps().is_some() {
             executor = executor.with_observer(&mut watch);
         }

@@ -13,6 +13,7 @@ use equidrift_sampler::SamplerConfig;
 use super::Report;
 use super::pard_memory::{allowed_bytes, workers_and_pairs};
 use super::sampling::{BatchSampler, Drawn};
+use super::stopwatch::Stopwatch;
 use crate::batching::Batch;
 use crate::course::{Ancestral, Course};
 use crate::error::Error;
@@ -150,6 +151,7 @@ impl BatchSampler for PardSampler {
         batch: &Batch,
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
+        _: &Stopwatch,
     ) -> Result<Option<Vec<Drawn>>, Error> {
         let called = |graphs: usize| {
             if self.one_block {

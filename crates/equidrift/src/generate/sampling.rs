@@ -7,6 +7,7 @@ use std::path::Path;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::Task;
 
+use super::stopwatch::Stopwatch;
 use super::{Report, Sample};
 use crate::batching::{Batch, Batches};
 use crate::course::Course;
@@ -75,12 +76,14 @@ pub(crate) trait BatchSampler: Send + Sync {
         Ok(wanted)
     }
 
-    /// The samples of a batch in its order; `None` where it was given up because of `stop`.
+    /// The samples of a batch in its order; `None` where it was given up because of `stop`. The time that goes into networks is
+    /// taken with `stopwatch`, where it can be told from the rest.
     fn draw(
         &self,
         batch: &Batch,
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
+        stopwatch: &Stopwatch,
     ) -> Result<Option<Vec<Drawn>>, Error>;
 }
 
@@ -92,6 +95,7 @@ pub(crate) struct Sampling {
     sampler: Box<dyn BatchSampler>,
     threads: usize,
     most_pairs: usize,
+    stopwatch: Stopwatch,
 }
 
 impl Sampling {
@@ -117,7 +121,7 @@ impl Sampling {
             (threads, _) => threads,
         };
         let (threads, most_pairs) = sampler.within_memory((threads, MOST_PAIRS))?;
-        Ok(Self { request, model, course, sampler, threads, most_pairs })
+        Ok(Self { request, model, course, sampler, threads, most_pairs, stopwatch: Stopwatch::default() })
     }
 
     /// Draws the samples of the request from id `first` on and hands them to `deliver` in order of id, as they come.
@@ -151,7 +155,8 @@ impl Sampling {
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
     ) -> Result<Option<Vec<Sample<D::Item>>>, Error> {
-        let Some(drawn) = self.sampler.draw(batch, stop, progress)? else { return Ok(None) };
+        let draw = || self.sampler.draw(batch, stop, progress, &self.stopwatch);
+        let Some(drawn) = self.stopwatch.drawing.on(draw)? else { return Ok(None) };
         if self.course.steps().is_none() {
             // Where the number of steps is not known before, a sample is one.
             progress(Report::Steps { sample_steps: drawn.len() as u64 });
@@ -165,7 +170,7 @@ impl Sampling {
             let diverged = failed.map(|step| Diverged { id, step: step as u64 });
             Ok(Sample { item, diverged, evaluations })
         });
-        samples.collect::<Result<Vec<_>, Error>>().map(Some)
+        self.stopwatch.decoding.on(|| samples.collect::<Result<Vec<_>, Error>>()).map(Some)
     }
 
     /// What is reported when sampling begins behind `done` samples.
@@ -188,7 +193,8 @@ impl Sampling {
         seconds: f64,
         file: Option<&Path>,
     ) -> RunSummary {
-        run_summary((&self.request, &self.model, &self.course), manifest, counts, seconds, file)
+        let run = run_summary((&self.request, &self.model, &self.course), manifest, counts, seconds, file);
+        RunSummary { time: self.stopwatch.shares(), ..run }
     }
 }
 
@@ -247,6 +253,7 @@ pub(super) fn run_summary(
         samples_this_run: ran,
         diverged: manifest.diverged.clone(),
         seconds,
+        time: None,
         output: file.map(|path| {
             let place = if complete { path.to_owned() } else { Manifest::partial_for(path) };
             place.display().to_string()
