@@ -3,23 +3,31 @@
 #
 #   crates/zoo/measure-trajectories.sh MODEL springs|charged|gravity [RUNS]
 #   crates/zoo/measure-trajectories.sh MODEL FILE.npz EVERY [WINDOWS]
+#   crates/zoo/measure-trajectories.sh MODEL RECORDING.csv[,RECORDING.csv...]
 #
 # MODEL is a name from the zoo or a model folder. Bodies: RUNS (2,000) fresh runs of simulation seed 2; the regression learns from
 # the 3,000 runs of seed 43. Molecules: WINDOWS (500) windows at even spacing in the last fifth of FILE, which no training sees;
-# the regression learns from the first three fifths. K = 5 samples of seed 1 for each window. STEPS ("20 10") are the numbers of
+# the regression learns from the first three fifths. K = 5 samples of seed 1 for each window. Walkers: all tracks of the recordings,
+# K = 20. STEPS ("20 10") are the numbers of
 # steps of dpm-solver++ that are measured; FULL=1 measures the ancestral chain of all levels, too, on a tenth of the windows, and
 # the solver on the same windows beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), if there is
 # one. THREADS is the number of threads, all unless set.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n '2,14p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,16p' "$0" >&2; exit 2; }
 model=$1 system=$2
 [ ! -d "$model" ] || model=$(realpath "$model")
 [ -z "${REGRESSOR:-}" ] || REGRESSOR=$(realpath "$REGRESSOR")
 threads=${THREADS:-$(nproc)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+samples=5
 case $system in
   springs | charged | gravity) runs=${3:-2000} ;;
+  *.csv)
+    IFS=, read -ra recordings <<<"$system"
+    for k in "${!recordings[@]}"; do recordings[k]=$(realpath "${recordings[k]}"); done
+    runs=all samples=20
+    ;;
   *) system=$(realpath "$system") every=$3 runs=${4:-500} ;;
 esac
 cd "$(dirname "$0")/../.."
@@ -33,6 +41,7 @@ generate() { # windows, samples for each, model, options...
   shift 3
   case $system in
     springs | charged | gravity) set -- --simulate "$system" --runs "$windows" --simulation-seed 2 "$@" ;;
+    *.csv) set -- --from "${recordings[@]}" --with-given --truth "$work/truth.npz" "$@" ;;
     *) set -- --from "$system" --every "$every" --windows "$windows" --part test "$@" ;;
   esac
   "$EQUIDRIFT" generate trajectories --model "$from" --num "$num" --seed 1 --threads "$threads" -o "$work/samples.npz" "$@" \
@@ -58,14 +67,15 @@ case $system in
     "$EQUIDRIFT" simulate "$system" --runs 3000 --seed 43 -o "$work/train.npz" >/dev/null
     reference=(--reference "$work/test.npz" --train "$work/train.npz")
     ;;
+  *.csv) reference=(--reference "$work/truth.npz" --condition-frames 8 --samples-with-given) ;;
   *) reference=(--reference "$system" --train "$system") ;;
 esac
 
-echo "| predictor | ADE | FDE | best of 5 |"
+echo "| predictor | ADE | FDE | best of $samples |"
 echo "| --- | --- | --- | --- |"
 first=yes
 for steps in ${STEPS:-20 10}; do
-  generate "$runs" 5 "$model" --sampler dpm-solver++ --steps "$steps"
+  generate "$runs" "$samples" "$model" --sampler dpm-solver++ --steps "$steps"
   evaluate "model, $steps calls" "$first"
   first=
 done

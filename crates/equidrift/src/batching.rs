@@ -34,6 +34,7 @@ pub struct Batches<F> {
     nodes_of: F,
     batch: usize,
     lanes: usize,
+    alone_from: usize,
     most_pairs: usize,
     window: usize,
     waiting: VecDeque<(u64, usize)>,
@@ -53,17 +54,18 @@ impl<F: FnMut(u64) -> usize> Batches<F> {
             nodes_of,
             batch,
             lanes: 1,
+            alone_from: 0,
             most_pairs: usize::MAX,
             window: batch.saturating_mul(WINDOW_IN_BATCHES),
             waiting: VecDeque::new(),
         }
     }
 
-    /// Fills each batch up to a multiple of `lanes` with the largest of the smaller samples. Only for an engine whose
-    /// results do not depend on padding.
+    /// Fills each batch of graphs of fewer than `alone_from` nodes up to a multiple of `lanes` with the largest of the smaller
+    /// samples. Only for an engine whose results do not depend on padding.
     #[must_use]
-    pub fn with_lanes(mut self, lanes: usize) -> Self {
-        self.lanes = lanes.max(1);
+    pub fn with_lanes(mut self, (lanes, alone_from): (usize, usize)) -> Self {
+        (self.lanes, self.alone_from) = (lanes.max(1), alone_from);
         self
     }
 
@@ -97,11 +99,12 @@ impl<F: FnMut(u64) -> usize> Iterator for Batches<F> {
         }
         let &(_, nodes) = self.waiting.front()?;
         let fitting = self.most_pairs / nodes.saturating_mul(nodes).max(1);
-        let most = self.batch.min(fitting.max(self.lanes));
+        let lanes = if nodes < self.alone_from { self.lanes } else { 1 };
+        let most = self.batch.min(fitting.max(lanes));
         let mut samples = Vec::with_capacity(most.min(self.waiting.len()));
         self.take(most, |_, size| size == nodes, &mut samples);
 
-        let free = samples.len().next_multiple_of(self.lanes).min(most) - samples.len();
+        let free = samples.len().next_multiple_of(lanes).min(most) - samples.len();
         if free > 0 {
             let mut smaller: Vec<_> = self
                 .waiting
@@ -145,7 +148,8 @@ mod tests {
     fn the_first_waiting_sample_is_never_passed_over() {
         for lanes in [1, 16] {
             let mut taken = std::collections::BTreeSet::new();
-            let batches = Batches::new(0..300, 8, |id| if id % 50 == 3 { 4 } else { 9 }).with_lanes(lanes);
+            let batches = Batches::new(0..300, 8, |id| if id % 50 == 3 { 4 } else { 9 })
+                .with_lanes((lanes, usize::MAX));
             for b in batches {
                 let first = (0..300).find(|id| !taken.contains(id)).unwrap();
                 assert_eq!(b.ids[0], first);
@@ -167,7 +171,7 @@ mod tests {
         let nodes_of = |id: u64| 10 + (id * 7 % 31) as usize;
         for (batch, lanes) in [(128, 16), (20, 16), (5, 16), (1, 16), (64, 1)] {
             let (mut seen, mut padded) = (Vec::new(), 0);
-            for b in Batches::new(0..90, batch, nodes_of).with_lanes(lanes) {
+            for b in Batches::new(0..90, batch, nodes_of).with_lanes((lanes, usize::MAX)) {
                 assert!(b.ids.len() <= batch && b.ids.is_sorted());
                 assert_eq!(b.ids.iter().map(|&id| nodes_of(id)).collect::<Vec<_>>(), b.sizes);
                 assert_eq!(b.sizes.iter().max(), Some(&b.nodes));
@@ -180,16 +184,23 @@ mod tests {
         }
         // The largest of the smaller ones go first: what is left is cheap.
         let sizes = [9, 5, 8, 7, 9, 8];
-        let first = Batches::new(0..6, 128, |id| sizes[id as usize]).with_lanes(4).next().unwrap();
+        let first =
+            Batches::new(0..6, 128, |id| sizes[id as usize]).with_lanes((4, usize::MAX)).next().unwrap();
         assert_eq!((first.ids, first.sizes), (vec![0, 2, 4, 5], vec![9, 8, 9, 8]));
     }
 
     #[test]
     fn batches_of_large_graphs_are_small() {
-        let largest = |nodes: usize, lanes| {
+        let largest_of = |nodes: usize, lanes| {
             let batches = Batches::new(0..1000, 128, |_| nodes).with_lanes(lanes).with_most_pairs(1 << 18);
             batches.map(|b| b.ids.len()).max()
         };
+        let largest = |nodes, lanes| largest_of(nodes, (lanes, usize::MAX));
+        assert_eq!(
+            (largest_of(361, (16, 64)), largest_of(9, (16, 64))),
+            (Some(2), Some(128)),
+            "alone from 64 on"
+        );
         assert_eq!((largest(9, 1), largest(361, 1), largest(1000, 1)), (Some(128), Some(2), Some(1)));
         assert_eq!((largest(9, 16), largest(361, 16)), (Some(128), Some(16)));
     }

@@ -111,6 +111,11 @@ pub trait ScoreEngine: Send + Sync {
         1
     }
 
+    /// Graphs of so many nodes and more are evaluated one by one, and gain nothing from company.
+    fn alone_from(&self) -> usize {
+        usize::MAX
+    }
+
     /// Both networks at one batch.
     ///
     /// # Errors

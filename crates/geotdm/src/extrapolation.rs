@@ -25,6 +25,8 @@ use crate::training_examples::TrainingExamples;
 
 /// Most kinds of nodes.
 const MOST_CLASSES: usize = 256;
+/// Edges that an environment reaches over.
+const ENVIRONMENT_ROUNDS: usize = 2;
 /// Smallest scale relative to the largest of a class, and to how far its nodes move: what follows exactly has no error to be
 /// divided by, only rounding.
 const LEAST_SCALE: [f64; 2] = [1e-4, 1e-6];
@@ -37,6 +39,18 @@ pub struct Extrapolation {
     pub classes: Vec<NodeForecast>,
 }
 
+/// Which nodes have weights of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KindsOfNodes {
+    /// None: the weights are for all.
+    All,
+    /// Those of equal features.
+    Features,
+    /// Those of equal features whose neighbours up to two edges away look the same ([`environments`]); and beside them, for nodes
+    /// in an environment that was not trained on, those of equal features.
+    Environments,
+}
+
 /// The forecast of one kind of node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +58,9 @@ pub struct NodeForecast {
     /// The features of the nodes it is for, `[F]`; empty: for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<f64>,
+    /// The environment of the nodes it is for, if it is not for all with these features: 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// `w`, `[T, given - 1]`.
     pub weights: Vec<Vec<f64>>,
     /// `d`, `[T]`, lengths.
@@ -81,9 +98,50 @@ fn key(graph: &SystemGraph, node: usize) -> Vec<u64> {
     graph.node_features()[node * width..][..width].iter().map(|value| value.to_bits()).collect()
 }
 
+/// Numbers that are equal, but for collisions of 64 bits, where nodes have equal features and receive equal edges from nodes that are
+/// equal in the same way: two rounds of Weisfeiler and Leman (1968). The order of nodes and edges does not matter.
+#[must_use]
+pub fn environments(graph: &SystemGraph) -> Vec<u64> {
+    // SplitMix64 (Steele, Lea and Flood 2014) as a hash of a list.
+    let hash = |numbers: &mut dyn Iterator<Item = u64>| {
+        numbers.fold(0x9e37_79b9_7f4a_7c15_u64, |state, number| {
+            let mut z = (state ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        })
+    };
+    let mut found: Vec<u64> =
+        (0..graph.nodes()).map(|node| hash(&mut key(graph, node).into_iter())).collect();
+    let width = graph.edge_width();
+    for _ in 0..ENVIRONMENT_ROUNDS {
+        let mut received = vec![Vec::new(); graph.nodes()];
+        for (number, &[receiver, sender]) in graph.edges().iter().enumerate() {
+            let features = graph.edge_features()[number * width..][..width].iter();
+            let mut numbers = features.map(|value| value.to_bits()).chain(std::iter::once(found[sender]));
+            received[receiver].push(hash(&mut numbers));
+        }
+        found = found
+            .iter()
+            .zip(received)
+            .map(|(&own, mut received)| {
+                received.sort_unstable();
+                hash(&mut std::iter::once(own).chain(received))
+            })
+            .collect();
+    }
+    found
+}
+
+/// A kind of node: bits of its features, and its environment where that matters.
+type Kind = (Vec<u64>, Option<u64>);
+
+fn named(environment: u64) -> String {
+    format!("{environment:016x}")
+}
+
 impl Extrapolation {
-    /// Least squares over examples that all have `given` and `made` frames of `D` coordinates. Nodes of different features
-    /// have weights of their own if `apart`. Cost: two passes over the examples.
+    /// Least squares over examples that all have `given` and `made` frames of `D` coordinates. Cost: two passes over the examples.
     ///
     /// # Errors
     /// [`GeotdmError::Count`] for features that change from frame to frame or too many kinds of nodes;
@@ -92,17 +150,17 @@ impl Extrapolation {
         examples: &dyn TrainingExamples,
         given: usize,
         made: usize,
-        apart: bool,
+        kinds: KindsOfNodes,
     ) -> Result<Self, GeotdmError> {
-        let mut regressions: BTreeMap<Vec<u64>, LinearRegression> = BTreeMap::new();
-        for_all_nodes::<D>(examples, apart, |class, window| {
+        let mut regressions: BTreeMap<Kind, LinearRegression> = BTreeMap::new();
+        for_all_nodes::<D>(examples, kinds, |class, window| {
             if !regressions.contains_key(class) {
                 let (what, found) = ("kinds of nodes, at most", regressions.len() + 1);
                 if found > MOST_CLASSES {
                     return Err(GeotdmError::Count { what, expected: MOST_CLASSES, found });
                 }
                 let fresh = LinearRegression::new(given, made, Sharing::Shared, 0)?;
-                regressions.insert(class.to_vec(), fresh);
+                regressions.insert(class.clone(), fresh);
             }
             if let Some(regression) = regressions.get_mut(class) {
                 regression.learn(window, 1)?;
@@ -113,11 +171,11 @@ impl Extrapolation {
             regression.solve()?;
         }
         // Of a class: squared errors of each frame, squared ways to the last, coordinates.
-        let mut sums: BTreeMap<Vec<u64>, (Vec<f64>, f64, usize)> = BTreeMap::new();
-        for_all_nodes::<D>(examples, apart, |class, window| {
+        let mut sums: BTreeMap<Kind, (Vec<f64>, f64, usize)> = BTreeMap::new();
+        for_all_nodes::<D>(examples, kinds, |class, window| {
             let Some(regression) = regressions.get(class) else { return Ok(()) };
             let predicted = regression.predict(&window[..given], 1)?;
-            let (sums, ways, count) = sums.entry(class.to_vec()).or_insert_with(|| (vec![0.0; made], 0.0, 0));
+            let (sums, ways, count) = sums.entry(class.clone()).or_insert_with(|| (vec![0.0; made], 0.0, 0));
             let square = |a: &[f32; D], b: &[f32; D]| {
                 a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
             };
@@ -129,13 +187,14 @@ impl Extrapolation {
             Ok(())
         })?;
         let classes =
-            regressions.iter().zip(sums.into_values()).map(|((class, regression), (sums, ways, count))| {
+            regressions.iter().zip(sums.into_values()).map(|((kind, regression), (sums, ways, count))| {
                 let scales: Vec<f64> = sums.iter().map(|sum| (sum / count as f64).sqrt()).collect();
                 let largest = scales.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
                 let [of_errors, of_ways] = LEAST_SCALE;
                 let least = (of_errors * largest).max(of_ways * (ways / count as f64).sqrt());
                 NodeForecast {
-                    features: class.iter().map(|&bits| f64::from_bits(bits)).collect(),
+                    features: kind.0.iter().map(|&bits| f64::from_bits(bits)).collect(),
+                    environment: kind.1.map(named),
                     weights: regression.shared_weights().unwrap_or_default(),
                     scales: scales.into_iter().map(|scale| scale.max(least)).collect(),
                 }
@@ -172,15 +231,25 @@ impl Extrapolation {
         Ok(())
     }
 
-    /// Which class a node belongs to.
-    fn class(&self, graph: &SystemGraph, node: usize) -> Result<&NodeForecast, GeotdmError> {
+    /// Which class a node belongs to: that of its environment, if it is known, or else that of its features.
+    fn class(
+        &self,
+        graph: &SystemGraph,
+        node: usize,
+        environment: Option<&str>,
+    ) -> Result<&NodeForecast, GeotdmError> {
         let width = graph.node_width();
         let fits = |class: &&NodeForecast| {
             class.features.is_empty()
                 || graph.feature_frames() == 1
                     && class.features == graph.node_features()[node * width..][..width]
         };
-        self.classes.iter().find(fits).ok_or(GeotdmError::UnknownNode { node, known: self.classes.len() })
+        let of_kind = |environment: Option<&str>| {
+            self.classes.iter().filter(|class| class.environment.as_deref() == environment).find(fits)
+        };
+        of_kind(environment)
+            .or_else(|| of_kind(None))
+            .ok_or(GeotdmError::UnknownNode { node, known: self.classes.len() })
     }
 
     /// The forecast of a system.
@@ -195,8 +264,14 @@ impl Extrapolation {
             reference: Vec::with_capacity(nodes * made * d),
             scale: Vec::with_capacity(nodes * made * d),
         };
+        let told_apart = self.classes.iter().any(|class| class.environment.is_some());
+        let environments: Vec<String> = if told_apart {
+            environments(&system.graph).into_iter().map(named).collect()
+        } else {
+            Vec::new()
+        };
         for node in 0..nodes {
-            let class = self.class(&system.graph, node)?;
+            let class = self.class(&system.graph, node, environments.get(node).map(String::as_str))?;
             let known = class.weights.first().map_or(0, |row| row.len() + 1);
             if known != given {
                 return Err(GeotdmError::Count { what: "given frames", expected: known, found: given });
@@ -224,26 +299,34 @@ impl Extrapolation {
     }
 }
 
-/// Shows every node of every example: its class and its positions `[given + made]`.
+/// Shows every node of every example: its kind and its positions `[given + made]`; as often as there are kinds it is of.
 fn for_all_nodes<const D: usize>(
     examples: &dyn TrainingExamples,
-    apart: bool,
-    mut show: impl FnMut(&[u64], &[[f32; D]]) -> Result<(), GeotdmError>,
+    kinds: KindsOfNodes,
+    mut show: impl FnMut(&Kind, &[[f32; D]]) -> Result<(), GeotdmError>,
 ) -> Result<(), GeotdmError> {
     for index in 0..examples.count() {
         let example = examples.example(index)?;
         let system = &example.system;
         let (given, made) = (system.given_frames(), system.frames);
         let (frames, expected) = (system.graph.feature_frames(), 1);
-        if apart && frames != expected {
+        if kinds != KindsOfNodes::All && frames != expected {
             return Err(GeotdmError::Count { what: "frames of node features", expected, found: frames });
         }
+        let environments = match kinds {
+            KindsOfNodes::Environments => environments(&system.graph),
+            KindsOfNodes::All | KindsOfNodes::Features => Vec::new(),
+        };
         for node in 0..system.graph.nodes() {
             let before = system.given[node * given * D..][..given * D].iter();
             let after = example.clean[node * made * D..][..made * D].iter();
             let numbers: Vec<f32> = before.chain(after).map(|&x| x as f32).collect();
-            let class = if apart { key(&system.graph, node) } else { Vec::new() };
-            show(&class, numbers.as_chunks::<D>().0)?;
+            let features = if kinds == KindsOfNodes::All { Vec::new() } else { key(&system.graph, node) };
+            let window = numbers.as_chunks::<D>().0;
+            if let Some(&environment) = environments.get(node) {
+                show(&(features.clone(), Some(environment)), window)?;
+            }
+            show(&(features, None), window)?;
         }
     }
     Ok(())

@@ -61,7 +61,7 @@ pub use denoising_objective::{DenoisingObjective, NoiseDraw, TrainingEngine};
 pub use diffusion::{Level, Posterior, TrajectoryDiffusion};
 pub use egtn::{Half, LayerWatcher};
 pub use error::GeotdmError;
-pub use extrapolation::{Extrapolation, Forecast, NodeForecast};
+pub use extrapolation::{Extrapolation, Forecast, KindsOfNodes, NodeForecast, environments};
 pub use flat_batch::FlatBatch;
 pub use forward::{Precision, forward};
 pub use fused::{FusedNetwork, NoisyExample, NoisySystem};

@@ -130,6 +130,26 @@ impl SampleSet {
         Ok(Self { trajectories, interactions: None, ..self })
     }
 
+    /// Without the given frames of samples that hold them, too: `before` in front and `behind` at the end of each, `every` frames of
+    /// the reference apart.
+    ///
+    /// # Errors
+    /// [`TrajectoryError::Unfit`] if nothing would be left.
+    pub fn without_given(self, before: usize, behind: usize, every: usize) -> Result<Self, TrajectoryError> {
+        let all = self.frames();
+        if all <= before + behind {
+            let reason = format!(
+                "{}: samples of {all} frames cannot hold {before} given ones in front, {behind} at the end, and others",
+                self.path.display()
+            );
+            return Err(TrajectoryError::Unfit { reason });
+        }
+        let trajectories = self.trajectories.iter().map(|run| run.window(before, all - behind)).collect();
+        let first = (before * every) as u64;
+        let windows = self.windows.map(|windows| windows.iter().map(|window| window + first).collect());
+        Ok(Self { trajectories, windows, ..self })
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

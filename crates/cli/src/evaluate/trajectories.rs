@@ -68,6 +68,9 @@ pub(crate) struct TrajectoriesArgs {
     /// Frames given to a model that fills gaps behind those it made
     #[arg(long, value_name = "N", default_value_t = 0)]
     condition_frames_behind: usize,
+    /// SAMPLES hold the given frames, too (`generate trajectories --with-given`)
+    #[arg(long, requires = "samples")]
+    samples_with_given: bool,
     /// Frames to predict, where there are no SAMPLES
     #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "samples")]
     frames: usize,
@@ -181,6 +184,13 @@ pub(super) fn run(args: &TrajectoriesArgs) -> CliResult {
     let every = match &samples {
         Some(samples) => frames_between(samples, &reference, args.every).map_err(failure)?,
         None => args.every.unwrap_or(1).max(1),
+    };
+    let samples = match samples {
+        Some(samples) if args.samples_with_given => {
+            let (before, behind) = (args.condition_frames, args.condition_frames_behind);
+            Some(samples.without_given(before, behind, every).map_err(failure)?)
+        }
+        samples => samples,
     };
     let mut evaluation = Evaluation {
         kind: args.kind,

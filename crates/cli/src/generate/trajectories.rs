@@ -67,7 +67,7 @@ pub(super) struct TrajectoriesArgs {
     /// frames are missing; the next frame of the file follows the gap
     #[arg(long, value_name = "FRAME", conflicts_with = "windows", help_heading = "Starting windows")]
     gap_behind: Option<usize>,
-    /// Also write what really followed the windows, one after the other
+    /// Also write what really followed the windows, one after the other; with --with-given the given frames, too
     #[arg(long, value_name = "FILE", help_heading = "Starting windows")]
     truth: Option<PathBuf>,
     /// Frames kept of those that the model makes at once [default: all]

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use equidrift_geotdm::{MolecularEdges, Prior, SystemKind};
 use equidrift_trajectory::nbody::System;
-use equidrift_trajectory::{Element, SampleSet, Selection, file};
+use equidrift_trajectory::{
+    Element, Handedness, SampleSet, Selection, Topology, Trajectory, WriteOptions, file,
+};
 use serde_json::{Value, json};
 
 use crate::command::{Running, assert_refused, code, equidrift, generate, run, stderr, stdout};
@@ -82,7 +84,7 @@ fn a_run_makes_a_model_folder_that_generates_trajectories() {
         (&summary["trajectories"], &summary["windows"], &summary["frames"], &summary["atoms"]),
         (&json!(12), &json!(3), &json!(4), &json!(5))
     );
-    let (next, truth) = (joined(&place.path("next.npz")), file::read(&place.path("truth.npz")).unwrap());
+    let (next, truth) = (joined(&place.path("next.npz")), joined(&place.path("truth.npz")));
     assert_eq!((next.frames(), truth.frames()), (48, 12));
     let follows = System::Springs.simulate(5, 9, 1).unwrap();
     assert_eq!(truth.frame(4), follows.trajectory().frame(3), "run 1, behind its three given frames");
@@ -126,7 +128,7 @@ fn an_extrapolated_prior_is_fitted_to_the_data() {
 
     // It begins at the linear forecast: hardly trained, it is already no worse than a few times the motion.
     place.drawn(&model, "next.npz", &format!("{SPRINGS} --sampler dpm-solver++ --steps 4 --truth truth.npz"));
-    let (next, truth) = (joined(&place.path("next.npz")), file::read(&place.path("truth.npz")).unwrap());
+    let (next, truth) = (joined(&place.path("next.npz")), joined(&place.path("truth.npz")));
     for window in 0..3 {
         let one = next.window(window * 4 * MADE, (window * 4 + 1) * MADE);
         let real = truth.window(window * MADE, (window + 1) * MADE);
@@ -356,6 +358,21 @@ fn unconditional_models_make_ensembles() {
     assert_eq!(part.coordinates(), ensemble.window(4 * MADE, 6 * MADE).coordinates());
     assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz --horizon 9"), 2, "horizon");
 
+    // The model cannot tell a molecule from its mirror image; the file can.
+    let mut topology = Topology::of_elements([6, 1, 7, 8, 9].map(Element).to_vec());
+    topology.set_bonds((1..5).map(|atom| [0, atom]).collect()).unwrap();
+    let corners = [0., 0., 0., 1., 1., 1., 1., -1., -1., -1., 1., -1., -1., -1., 1.];
+    let source = Trajectory::from_coordinates(topology.clone(), &corners, Some(1.0)).unwrap();
+    file::write(&place.path("chiral.npz"), &source, &WriteOptions::default()).unwrap();
+    place.drawn(&model, "chiral_ensemble.npz", "--from chiral.npz --num 16 --seed 3");
+    let handedness = Handedness::of(&topology, source.frame(0));
+    assert!(!handedness.is_empty());
+    let ensemble = joined(&place.path("chiral_ensemble.npz"));
+    for sample in 0..16 {
+        let frames: Vec<_> = (0..MADE).map(|t| ensemble.frame(sample * MADE + t).to_vec()).collect();
+        assert!(!handedness.is_mirrored(&frames), "sample {sample}");
+    }
+
     let trained = "--preset published --simulate springs --runs 9 --validation-runs 0 --prior unconditional --hidden 8 --layers 1 --noise-levels 25 \
                    --frames-out 5 --epochs 1 --batch 4";
     assert_eq!(code(&place.train("ensembles", trained).output().unwrap()), 0);
@@ -376,7 +393,7 @@ fn gaps_between_given_frames_are_filled() {
     place.drawn(&model, "gaps.npz", line);
     let set = |name: &str| SampleSet::read(&place.path(name), &Selection::All).unwrap();
     let (made, truth) = (set("gaps.npz"), set("truth.npz"));
-    assert_eq!((made.samples(), made.frames(), truth.frames()), (10, 4, 5 * 4));
+    assert_eq!((made.samples(), made.frames(), truth.samples(), truth.frames()), (10, 4, 5, 4));
     let all =
         place.drawn(&model, "all.npz", &format!("{} --with-given", line.replace("truth.npz", "again.npz")));
     assert!(!all.is_empty() && set("all.npz").frames() == 9);
@@ -391,23 +408,21 @@ fn gaps_between_given_frames_are_filled() {
         .output()
         .unwrap();
     assert_eq!(code(&simulated), 0, "{}", stderr(&simulated));
-    let judged = equidrift()
-        .args([
-            "evaluate",
-            "trajectories",
-            "gaps.npz",
-            "--reference",
-            "runs.npz",
-            "--json",
-            "--bootstrap",
-            "10",
-        ])
-        .args(["--condition-frames", "3", "--condition-frames-behind", "2"])
-        .current_dir(place.folder.path())
-        .output()
-        .unwrap();
-    assert_eq!(code(&judged), 0, "{}", stderr(&judged));
-    let judged: Value = serde_json::from_str(&stdout(&judged)).unwrap();
+    let judge = |samples: &str, more: &str| -> Value {
+        let line =
+            "--reference runs.npz --json --bootstrap 10 --condition-frames 3 --condition-frames-behind 2";
+        let judged = equidrift()
+            .args(["evaluate", "trajectories", samples])
+            .args(line.split_whitespace().chain(more.split_whitespace()))
+            .current_dir(place.folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(code(&judged), 0, "{}", stderr(&judged));
+        serde_json::from_str(&stdout(&judged)).unwrap()
+    };
+    let judged = judge("gaps.npz", "");
+    let with_given = judge("all.npz", "--samples-with-given");
+    assert_eq!(judged["forecast"]["rows"], with_given["forecast"]["rows"], "the given frames are left out");
     let row = |name: &str| {
         let rows = judged["forecast"]["rows"].as_array().unwrap();
         let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name} in {judged}"));
@@ -452,7 +467,7 @@ fn walkers_are_in_the_plane() {
     place.walkers(26);
     let model = place.model("walk", SystemKind::Pedestrians { most: 2 }, Prior::CentreOfMass, None);
     place.drawn(&model, "walk.npz", "--from walk.csv --windows 3 --num 2 --truth truth.npz");
-    let (walk, truth) = (joined(&place.path("walk.npz")), file::read(&place.path("truth.npz")).unwrap());
+    let (walk, truth) = (joined(&place.path("walk.npz")), joined(&place.path("truth.npz")));
     assert_eq!((walk.frames(), walk.atoms(), truth.frames()), (72, 1, 36));
     assert_eq!(truth.frame(0)[0], [4.0, 1.0, 0.0], "the ninth frame of the first walker");
     assert!(walk.positions().iter().all(|point| point[2] == 0.0));

@@ -90,10 +90,11 @@ impl BatchSampler for GdssSampler {
     }
 
     /// Where norms are taken over the batch, its members must not depend on the machine.
-    fn lanes(&self) -> usize {
+    fn lanes(&self) -> (usize, usize) {
+        let engine = self.denoiser.engine();
         match self.norm {
-            NormScope::PerSample => self.denoiser.engine().lanes(),
-            NormScope::BatchMean => 1,
+            NormScope::PerSample => (engine.lanes(), engine.alone_from()),
+            NormScope::BatchMean => (1, 0),
         }
     }
 

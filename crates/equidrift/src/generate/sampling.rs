@@ -65,9 +65,9 @@ pub(crate) trait BatchSampler: Send + Sync {
     /// Nodes of a sample, as far as batches are put together by it.
     fn nodes(&self, id: u64) -> usize;
 
-    /// Lanes that a batch may be filled up to.
-    fn lanes(&self) -> usize {
-        1
+    /// Lanes that a batch may be filled up to, and the number of nodes from which graphs have no use for company.
+    fn lanes(&self) -> (usize, usize) {
+        (1, 0)
     }
 
     /// How many workers may draw at the same time and how many pairs of nodes a batch of each may hold, where `workers` and

@@ -7,7 +7,7 @@ use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_geotdm::GeotdmModel;
 use equidrift_molecule::Correction;
-use equidrift_trajectory::{Format, Trajectory, WriteOptions};
+use equidrift_trajectory::{Format, Trajectory};
 
 use super::forecast::{DrawnTrajectory, Forecaster};
 use super::sampling::{fresh_manifest, run_summary};
@@ -20,7 +20,7 @@ use crate::model::Model;
 use crate::output::{OutputFile, Resumption};
 use crate::request::GenerateRequest;
 use crate::summary::{Tally, TrajectorySummary};
-use crate::trajectories::{Starts, append_record, forecast_frames, write_trajectories};
+use crate::trajectories::{Starts, append_record, forecast_frames, write_trajectories, write_truth};
 use crate::workers::{Ending, StopSignal, in_order};
 
 /// A request for trajectories with everything that is not part of what is asked: where results go and who watches.
@@ -148,7 +148,16 @@ impl TrajectoryGenerator {
     /// # Errors
     /// [`Error::Trajectory`]; cannot happen for windows that were read.
     pub fn truth(&self) -> Result<Option<Trajectory>, Error> {
-        self.starts.truth()
+        if !self.starts.is_truth_known() {
+            return Ok(None);
+        }
+        let mut all = Trajectory::new(self.starts.topology.clone());
+        for window in 0..self.starts.windows.len() {
+            for frame in self.starts.truth(window, false) {
+                all.push(&frame)?;
+            }
+        }
+        Ok(Some(all))
     }
 
     /// All trajectories of the request, in order of id; `None` for one that diverged.
@@ -238,11 +247,11 @@ pub fn generate_trajectories(job: TrajectoryJob<'_>) -> Result<TrajectorySummary
     let truth_format = job.truth.map(Format::of_path).transpose()?;
     let generator = TrajectoryGenerator::open(job.request)?;
     if let (Some(path), Some(_)) = (job.truth, truth_format) {
-        let Some(truth) = generator.truth()? else {
+        if !generator.starts.is_truth_known() {
             let reason = "what followed the last frames is not known; ask for windows";
             return Err(Error::Request { field: "truth", reason });
-        };
-        equidrift_trajectory::file::write(path, &truth, &WriteOptions::default())?;
+        }
+        write_truth(path, &generator.starts, generator.in_front > 0)?;
     }
     let fresh =
         fresh_manifest(&generator.request, &generator.model, &generator.course, "none", format.name())?;

@@ -217,7 +217,10 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
 fn initial_model(name: &str, network: &NetworkConfig) -> Result<(String, ParameterSet), Error> {
     let model = Model::open(name)?;
     let geotdm = model.geotdm()?;
-    let found = &geotdm.config().network;
+    // The forecasts of an extrapolated prior are those of the new data.
+    let without_forecasts =
+        |network: &NetworkConfig| NetworkConfig { extrapolation: None, ..network.clone() };
+    let (found, network) = (&without_forecasts(&geotdm.config().network), &without_forecasts(network));
     if found != network {
         let json = |network: &NetworkConfig| serde_json::to_value(network).unwrap_or_default();
         let (theirs, ours) = (json(found), json(network));

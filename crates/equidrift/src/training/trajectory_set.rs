@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use equidrift_geotdm::{
-    Extrapolation, GeotdmError, SystemGraph, SystemKind, TrainingExample, TrainingExamples, TrajectoryWindows,
+    Extrapolation, GeotdmError, KindsOfNodes, SystemGraph, SystemKind, TrainingExample, TrainingExamples,
+    TrajectoryWindows,
 };
 use equidrift_trajectory::pedestrians::{GIVEN, PREDICTED, Recording, SPAN, Splits};
 use equidrift_trajectory::{Part, Windows, nbody};
@@ -98,17 +99,20 @@ impl TrajectorySet {
         self.held_out.count()
     }
 
-    /// Linear forecasts of the windows that are trained on: one for each element of molecules, one for all bodies or walkers,
+    /// Linear forecasts of the windows that are trained on: one for each environment in molecules, one for all bodies or walkers,
     /// of which none is told apart by what it does.
     ///
     /// # Errors
     /// As [`Extrapolation::fit`].
     pub(crate) fn extrapolation(&self) -> Result<Extrapolation, Error> {
         let (set, given, made) = (&self.training, self.given, self.made);
-        let apart = matches!(self.kind, SystemKind::Molecules { .. });
+        let kinds = match self.kind {
+            SystemKind::Molecules { .. } => KindsOfNodes::Environments,
+            SystemKind::Bodies { .. } | SystemKind::Pedestrians { .. } => KindsOfNodes::All,
+        };
         Ok(match self.kind.dimensions() {
-            2 => Extrapolation::fit::<2>(set, given, made, apart)?,
-            _ => Extrapolation::fit::<3>(set, given, made, apart)?,
+            2 => Extrapolation::fit::<2>(set, given, made, kinds)?,
+            _ => Extrapolation::fit::<3>(set, given, made, kinds)?,
         })
     }
 

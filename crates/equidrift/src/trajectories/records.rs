@@ -63,6 +63,21 @@ pub(crate) fn write_trajectories(
     Ok(())
 }
 
+/// Writes what really stands where the samples of each window do, with the given frames around it if they are wanted; each window
+/// is a sample of the file.
+pub(crate) fn write_truth(path: &Path, starts: &Starts, with_given: bool) -> Result<(), Error> {
+    let mut writer = TrajectoryWriter::create(path, &starts.topology, &WriteOptions::default())?;
+    for (window, start) in starts.windows.iter().enumerate() {
+        let first = if with_given { -(start.system.before() as i64) } else { 0 };
+        writer.begin_sample(starts.place(window, first));
+        for frame in starts.truth(window, with_given) {
+            writer.write(&frame)?;
+        }
+    }
+    writer.finish()?;
+    Ok(())
+}
+
 /// Joins the finished trajectory files of all shards, whose manifests are in order of the shards, into `output`.
 ///
 /// # Errors

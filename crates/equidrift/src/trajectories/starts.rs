@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use equidrift_geotdm::{GeotdmConfig, System, SystemGraph, SystemKind, TrainingExample};
 use equidrift_trajectory::pedestrians::SPAN;
-use equidrift_trajectory::{Cell, Handedness, Part, Topology, Trajectory, nbody};
+use equidrift_trajectory::{Cell, Frame, Handedness, Part, Topology, Trajectory, nbody};
 
 use super::request::TrajectoryRequest;
 use super::source::{MolecularRun, Systems};
@@ -159,22 +159,29 @@ impl Starts {
         first.checked_add_signed(frame * every as i64)
     }
 
-    /// What followed each window, one after the other, as a trajectory; `None` where it is not known.
-    pub(crate) fn truth(&self) -> Result<Option<Trajectory>, Error> {
-        let mut trajectory = Trajectory::new(self.topology.clone());
-        for (window, start) in self.windows.iter().enumerate() {
-            if start.truth.is_empty() {
-                return Ok(None);
-            }
-            let (nodes, dimensions) = (start.system.graph.nodes(), start.system.dimensions);
-            let row = nodes * dimensions;
-            for (t, frame) in start.truth.chunks_exact(row).enumerate() {
-                let (time, cell) = self.moment(window, t as i64);
-                let positions = self.frame(frame, dimensions, 1, 0);
-                trajectory.push(&equidrift_trajectory::Frame { time, cell, positions })?;
-            }
-        }
-        Ok(Some(trajectory))
+    /// Whether it is known of every window what is to be made.
+    pub(crate) fn is_truth_known(&self) -> bool {
+        self.windows.iter().all(|start| !start.truth.is_empty())
+    }
+
+    /// The true frames of a window, with the given ones around them if they are wanted.
+    pub(crate) fn truth(&self, window: usize, with_given: bool) -> Vec<Frame> {
+        let Start { system, truth, .. } = &self.windows[window];
+        let (dimensions, given) = (system.dimensions, system.given_frames());
+        let of_given = |t: usize| self.frame(&system.given, dimensions, given, t);
+        let (before, behind) =
+            if with_given { (0..system.before(), system.before()..given) } else { (0..0, 0..0) };
+        let first = -(before.len() as i64);
+        let made = truth.chunks_exact(system.graph.nodes() * dimensions);
+        let made = made.map(|frame| self.frame(frame, dimensions, 1, 0));
+        let positions = before.map(of_given).chain(made).chain(behind.map(of_given));
+        positions
+            .enumerate()
+            .map(|(t, positions)| {
+                let (time, cell) = self.moment(window, first + t as i64);
+                Frame { time, cell, positions }
+            })
+            .collect()
     }
 }
 

@@ -205,6 +205,10 @@ impl ScoreEngine for FusedEngine {
         self.arch.dispatch(CountLanes)
     }
 
+    fn alone_from(&self) -> usize {
+        ONE_GRAPH_FROM
+    }
+
     fn evaluate(&self, batch: &GraphBatch<'_>) -> Result<NetworkOutputs, EngineError> {
         batch.check(self.networks.features)?;
         let (b, n, f) = (batch.batch, batch.nodes, batch.features);

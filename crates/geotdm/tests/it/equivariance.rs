@@ -84,7 +84,7 @@ fn extrapolating(of: &GeotdmModel) -> GeotdmModel {
         weights
     };
     let scales = (0..made).map(|s| 0.05 * (s as f64 + 1.0)).collect();
-    let forecast = NodeForecast { features: Vec::new(), weights: (0..made).map(row).collect(), scales };
+    let forecast = NodeForecast { weights: (0..made).map(row).collect(), scales, ..NodeForecast::default() };
     config.network.prior = Prior::Extrapolated;
     config.network.extrapolation = Some(Extrapolation { classes: vec![forecast] });
     let parameters = initial_parameters(&config.network, 12);

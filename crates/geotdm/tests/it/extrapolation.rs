@@ -7,12 +7,14 @@ use burn::tensor::{DType, Device};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmError,
-    GeotdmModel, Lengths, NetworkConfig, Prior, System, SystemBatch, SystemGraph, TrainingEngine,
-    TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
+    GeotdmModel, KindsOfNodes, Lengths, MolecularEdges, NetworkConfig, Prior, System, SystemBatch,
+    SystemGraph, TrainingEngine, TrainingExample, TrajectoryDiffusion, TrajectoryRun, environments,
+    initial_parameters, published_sampler,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource};
 use equidrift_train::Objective;
 use equidrift_trajectory::nbody::System as Bodies;
+use equidrift_trajectory::{Element, Topology};
 
 use crate::reference::relative_error;
 
@@ -36,8 +38,12 @@ fn examples_with(behind: usize) -> Vec<TrainingExample> {
         .collect()
 }
 
+fn kinds(apart: bool) -> KindsOfNodes {
+    if apart { KindsOfNodes::Features } else { KindsOfNodes::All }
+}
+
 fn model(examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
-    let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, apart).unwrap();
+    let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, kinds(apart)).unwrap();
     let network = NetworkConfig {
         node_features: 1,
         edge_features: 1,
@@ -156,7 +162,7 @@ fn frames_are_made_between_given_ones() {
     assert_eq!(window(&forecasting[0]), window(&filling[0]), "the same frames in another order");
     assert_eq!((filling[0].system.before(), filling[0].system.given_frames()), (3, GIVEN));
     let scales = |examples: &Vec<TrainingExample>| {
-        let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, false).unwrap();
+        let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, KindsOfNodes::All).unwrap();
         extrapolation.classes[0].scales.clone()
     };
     let (ahead, between) = (scales(&forecasting), scales(&filling));
@@ -193,11 +199,63 @@ fn norm_of_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
+/// Atoms are told apart by what is around them, whatever their order; what has an environment of its own has weights of its own.
+#[test]
+fn atoms_are_told_apart_by_their_environments() {
+    // Ethanol: CH3-CH2-OH.
+    let mut topology = Topology::of_elements([6, 6, 8, 1, 1, 1, 1, 1, 1].map(Element).to_vec());
+    let bonds = vec![[0, 1], [1, 2], [0, 3], [0, 4], [0, 5], [1, 6], [1, 7], [2, 8]];
+    topology.set_bonds(bonds).unwrap();
+    let graph = SystemGraph::of_molecule(&topology, MolecularEdges::Near).unwrap();
+    let found = environments(&graph);
+    let classes: Vec<usize> =
+        found.iter().map(|one| found.iter().position(|other| one == other).unwrap()).collect();
+    assert_eq!(classes, [0, 1, 2, 3, 3, 3, 6, 6, 8], "three kinds of hydrogen");
+    let order = [8, 2, 0, 5, 7, 1, 3, 6, 4];
+    let permuted = environments(&graph.permuted(&order));
+    assert_eq!(permuted, order.map(|old| found[old]));
+
+    // Each kind of atom swings at a frequency of its own.
+    let example = |seed: usize| {
+        let pace = |atom: usize| 0.3 + 0.1 * classes[atom] as f64;
+        let phase = |atom: usize, k: usize| (seed * 7 + k * 3 + atom) as f64;
+        let at = |t: usize| {
+            move |atom: usize| {
+                (0..3).map(move |k| atom as f64 + (pace(atom) * t as f64 + phase(atom, k)).sin())
+            }
+        };
+        let positions: Vec<f64> =
+            (0..GIVEN + MADE).flat_map(|t| (0..9).flat_map(at(t)).collect::<Vec<_>>()).collect();
+        TrainingExample::of_frames(Arc::new(graph.clone()), &positions, 3, GIVEN).unwrap()
+    };
+    let examples: Vec<TrainingExample> = (0..30).map(example).collect();
+    let fit = |kinds| Extrapolation::fit::<3>(&examples, GIVEN, MADE, kinds).unwrap();
+    let (by_element, by_environment) = (fit(KindsOfNodes::Features), fit(KindsOfNodes::Environments));
+    assert_eq!((by_element.classes.len(), by_environment.classes.len()), (3, 6 + 3));
+    let error = |extrapolation: &Extrapolation| {
+        let example = example(99);
+        let forecast = extrapolation.forecast(&example.system).unwrap();
+        relative_error(&forecast.reference, &example.clean)
+    };
+    assert!(
+        error(&by_environment) < 0.1 * error(&by_element),
+        "{} {}",
+        error(&by_environment),
+        error(&by_element)
+    );
+    // An environment that was not seen falls back on the element, and a file keeps them apart.
+    let mut without = by_environment.clone();
+    without.classes.retain(|class| class.environment.is_none());
+    assert_eq!(without, by_element);
+    let written = serde_json::to_string(&by_environment).unwrap();
+    assert_eq!(serde_json::from_str::<Extrapolation>(&written).unwrap(), by_environment);
+}
+
 /// What was not trained on is refused.
 #[test]
 fn misfits_are_errors() {
     let examples = examples();
-    let apart = Extrapolation::fit::<3>(&examples, GIVEN, MADE, true).unwrap();
+    let apart = Extrapolation::fit::<3>(&examples, GIVEN, MADE, KindsOfNodes::Features).unwrap();
     let mut other = apart.clone();
     other.classes.remove(0);
     let error = |of: &Extrapolation| {

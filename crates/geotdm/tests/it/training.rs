@@ -7,9 +7,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, Extrapolation, GeotdmNetwork, Lengths, MolecularEdges, NetworkConfig,
-    NoisedGroup, Prior, SystemGraph, SystemGroup, TrainingEngine, TrainingExample, TrainingExamples,
-    TrajectoryDiffusion, TrajectoryWindows, initial_parameters, system_losses,
+    CountedNodes, DenoisingObjective, Extrapolation, GeotdmNetwork, KindsOfNodes, Lengths, MolecularEdges,
+    NetworkConfig, NoisedGroup, Prior, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
+    TrainingExamples, TrajectoryDiffusion, TrajectoryWindows, initial_parameters, system_losses,
 };
 use equidrift_train::{LearningRate, Objective, Silent, Trainer, TrainerConfig};
 use equidrift_trajectory::nbody::System as Bodies;
@@ -33,7 +33,7 @@ fn network(prior: Prior) -> NetworkConfig {
 
 /// With the prior's forecasts, where it is a linear one.
 fn network_of(prior: Prior, examples: &Vec<TrainingExample>) -> NetworkConfig {
-    let forecasts = || Extrapolation::fit::<3>(examples, GIVEN, 6, false).unwrap();
+    let forecasts = || Extrapolation::fit::<3>(examples, GIVEN, 6, KindsOfNodes::All).unwrap();
     let extrapolation = (prior == Prior::Extrapolated).then(forecasts);
     NetworkConfig { extrapolation, ..network(prior) }
 }
