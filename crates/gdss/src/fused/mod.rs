@@ -14,7 +14,7 @@
 //!   So it does not depend on the number of threads either (but, in the last bits, on the width of the registers).
 //! - Graphs are computed at the size of the largest one beside them in a tile (in a chunk, for gradients), rounded up to
 //!   a multiple of four, and not at that of the batch: padding costs little where graphs of like sizes lie side by side.
-//! - A graph of [`ONE_GRAPH_FROM`] nodes and more has a tile for itself, and its nodes lie in the lanes ([`one_graph`]).
+//! - A graph of 64 nodes and more has a tile for itself, and its nodes lie in the lanes (`one_graph`).
 //! - Scratch memory is allocated once per thread and kept; it is `O(N^2)` per lane (per large graph) with a factor of
 //!   about the number of edge channels of all layers.
 //!
