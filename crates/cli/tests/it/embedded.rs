@@ -37,10 +37,11 @@ fn every_embedded_model_opens_and_draws() {
     }
 }
 
-/// Bodies go on from simulated runs; a molecule from frames of its own atoms, here of ethanol, slowly drifting.
+/// Bodies go on from simulated runs; walkers from a recording; a molecule from frames of its own atoms, or of ethanol, of whose elements all
+/// but benzene know the forecasts, slowly drifting.
 fn continues(name: &str, systems: &Value) {
     let place = tempfile::tempdir().unwrap();
-    let (input, output) = (place.path().join("ethanol.extxyz"), place.path().join("next.npz"));
+    let (input, output) = (place.path().join("molecule.extxyz"), place.path().join("next.npz"));
     let mut command = equidrift();
     command.args(["generate", "trajectories", "--model", name, "--num", "2", "--steps", "4", "--json", "-o"]);
     command.arg(&output);
@@ -49,8 +50,23 @@ fn continues(name: &str, systems: &Value) {
             command.args(["--simulate", forces, "--runs", "2"]);
             2
         }
+        None if systems["kind"] == "pedestrians" => {
+            let input = place.path().join("walk.csv");
+            let line = |t: usize| format!("{t},1,{},2.0\n", 0.4 * t as f64);
+            let lines: String = (0..20).map(line).collect();
+            std::fs::write(&input, format!("frame,pedestrian,x,y\n{lines}")).unwrap();
+            command.arg("--from").arg(&input);
+            1
+        }
         None => {
-            let atoms = [
+            let ring = |element: &'static str, radius: f64| {
+                (0..6).map(move |k| {
+                    let angle = std::f64::consts::FRAC_PI_3 * f64::from(k);
+                    (element, [radius * angle.cos(), radius * angle.sin(), 0.0])
+                })
+            };
+            let benzene: Vec<_> = ring("C", 1.39).chain(ring("H", 2.48)).collect();
+            let ethanol = vec![
                 ("C", [1.19, 0.00, 0.00]),
                 ("C", [-0.06, 0.84, 0.00]),
                 ("O", [-1.24, 0.06, 0.00]),
@@ -61,11 +77,12 @@ fn continues(name: &str, systems: &Value) {
                 ("H", [-0.04, 1.49, -0.88]),
                 ("H", [-2.00, 0.66, 0.00]),
             ];
+            let atoms = if name == "benzene-geotdm" { benzene } else { ethanol };
             let frame = |t: usize| {
                 let line = |(element, [x, y, z]): &(&str, [f64; 3])| {
                     format!("{element} {} {y} {z}\n", x + 0.01 * t as f64)
                 };
-                let head = format!("9\nProperties=species:S:1:pos:R:3 time_fs={}.0\n", 5 * t);
+                let head = format!("{}\nProperties=species:S:1:pos:R:3 time_fs={}.0\n", atoms.len(), 5 * t);
                 atoms.iter().fold(head, |text, atom| text + &line(atom))
             };
             std::fs::write(&input, (0..10).map(frame).collect::<String>()).unwrap();
