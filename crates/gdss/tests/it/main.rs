@@ -11,6 +11,7 @@ mod laws;
 mod layers;
 mod likelihood;
 mod model_folders;
+mod perturbed_graphs;
 mod time_conditioning;
 mod training;
 mod trajectories;
