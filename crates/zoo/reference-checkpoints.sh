@@ -8,7 +8,7 @@
 # metrics/chemnet_v0.13.npz as shared/data/README.md describes them. WORK gets the model folders and samples; a run that was
 # stopped goes on where it was. SETs are qm9, zinc250k, zinc250k_v2, community_small, ego_small, enzymes, grid; all without any.
 # THREADS (1) is the number of threads. On one core of 2026: qm9 4 min, zinc250k 15 min each, enzymes 10 min, grid
-# 20 min.
+# 20 min (reckoned from its evaluations).
 set -euo pipefail
 [ $# -ge 3 ] || { sed -n '2,11p' "$0" >&2; exit 2; }
 reference=$(realpath "$1") data=$(realpath "$2")

@@ -454,6 +454,7 @@ fn gaps_between_given_frames_are_filled() {
         ("--from run.npz", "say behind which frame"),
         ("--from run.npz --gap-behind 1", "frames"),
         ("--from run.npz --gap-behind 58", "frames"),
+        ("--from run.npz --gap-behind 18446744073709551615", "frames"),
         ("--from run.npz --gap-behind 9 --horizon 8", "gaps of as many frames"),
     ] {
         let result = place.generate(&model, "no.npz", line);

@@ -19,6 +19,8 @@ use crate::training::tables::{Keep, Optimiser, ScheduleSettings};
 /// Most levels of a diffusion.
 const MOST_LEVELS: usize = 1_000_000;
 
+/// Most frames of each part of a window; no model has more.
+const MOST_FRAMES: usize = 1_000_000;
 /// Most held-out runs, which are simulated in addition.
 const MOST_RUNS: u64 = 1 << 20;
 
@@ -338,6 +340,12 @@ impl TrajectorySettings {
         if self.validation.runs > MOST_RUNS {
             return Err(setting(&format!("validation.runs must be at most {MOST_RUNS}")));
         }
+        let of_window = [self.frames_in, self.frames_behind, self.frames_out];
+        if of_window.into_iter().flatten().any(|frames| frames > MOST_FRAMES) {
+            return Err(setting(&format!(
+                "frames_in, frames_behind, frames_out must be at most {MOST_FRAMES}"
+            )));
+        }
         let unconditional = self.prior == TrajectoryPrior::Unconditional;
         match (self.frames_in, self.frames_out) {
             (_, Some(0)) => Err(setting("frames_out must be at least 1")),
@@ -370,6 +378,7 @@ mod tests {
             json!({"every": 0}),
             json!({"prior": "unconditional", "frames_in": 3}),
             json!({"prior": "learned", "frames_behind": 3}),
+            json!({"frames_behind": usize::MAX}),
             json!({"checkpoint_seconds": -1.0}),
             json!({"batch": 0}),
         ] {

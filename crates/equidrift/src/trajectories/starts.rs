@@ -313,15 +313,15 @@ fn of_molecules(
                     return Err(Error::Request { field: "gap_behind", reason });
                 };
                 // Frames as far apart as the model's, up to the gap and from its end on.
-                let end = last + 1 + (frames.behind - 1) * every + 1;
-                let Some(first) = (last + 1)
-                    .checked_sub((given - 1) * every + 1)
-                    .filter(|_| end <= run.trajectory.frames())
-                else {
-                    let (needed, found) = (end.max((given - 1) * every + 1), run.trajectory.frames());
+                let reach = |count: usize| (count - 1).saturating_mul(every).saturating_add(1);
+                let behind = last.saturating_add(1);
+                let end = behind.saturating_add(reach(frames.behind));
+                let found = run.trajectory.frames();
+                let Some(first) = behind.checked_sub(reach(given)).filter(|_| end <= found) else {
+                    let needed = end.max(reach(given));
                     return Err(Error::TooFewFrames { path: run.path.clone(), needed, found });
                 };
-                let places = (first..=last).step_by(every).chain((last + 1..end).step_by(every));
+                let places = (first..behind).step_by(every).chain((behind..end).step_by(every));
                 let window = run.trajectory.of_frames(places);
                 windows.push(molecular_start(run, &window, (0, needed), frames, None)?);
                 continue;
