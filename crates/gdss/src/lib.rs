@@ -21,6 +21,7 @@ pub mod score_matching;
 mod score_network_a;
 mod score_network_x;
 mod score_network_x_gmh;
+mod warm_start;
 
 pub use burn_engine::BurnEngine;
 pub use config::{
@@ -51,3 +52,4 @@ pub use score_network_x_gmh::ScoreNetworkXGmh;
 
 pub use parameters::{ParameterError, ParameterInfo, ParameterKind, check_parameters, parameter_shapes};
 pub use score_matching::{DenoisingScoreMatching, PathPair, PerturbedGraphs};
+pub use warm_start::warm_start;

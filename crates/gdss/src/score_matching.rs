@@ -19,13 +19,17 @@
 //! | `s_theta`, `s_phi` | scores; `sigma s = scale * net`, with `scale = sigma` (VE: the network is the score) or `-1` (VP, sub-VP: the network is the noise) |
 //! | mask | nodes that have an edge in the clean graph |
 //!
+//! **Input perturbation** of strength `g` shows the networks `x_t + g sigma_x(t) e` with further noise `e`, and asks for the same `z`: in
+//! sampling they see states that carry the errors of the steps before, which clean training data never do.
+//!
 //! By default the loss weights all times alike because `sigma s + z` is the residual of the noise. Cost: one forward and one
 //! backward pass of both networks per graph and epoch. Times and noise are functions of (seed, epoch, row of the
 //! data) alone.
 //!
 //! Reference: Jo, Lee and Hwang, "Score-based generative modeling of graphs via the system of stochastic
 //! differential equations", 2022, equation 6; Vincent, "A connection between score matching and denoising
-//! autoencoders", 2011.
+//! autoencoders", 2011; Ning, Sangineto, Porrello, Calderara and Cucchiara, "Input perturbation reduces exposure bias in
+//! diffusion models", 2023, algorithm 1.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -54,6 +58,8 @@ const SHARD: usize = 128;
 
 /// Keeps these numbers apart from every other use of the same seed.
 const STREAM: u32 = 0x6473_6d20; // "dsm "
+/// The same for the noise of input perturbation.
+const PERTURBATION: u32 = 0x6e69_6e67; // "ning"
 
 /// How the data of one component are noised, and what its network is to say of it.
 struct Noising {
@@ -201,6 +207,27 @@ impl PerturbedGraphs<f64> {
         perturbed
     }
 
+    /// Adds noise of `strength` times the standard deviation of each graph's time to what the networks see; `e_x` and
+    /// `e_adj` are standard normal numbers as in [`PerturbedGraphs::new`].
+    fn add_noise(&mut self, paths: &PathPair, strength: f64, e_x: &[f64], e_adj: &[f64]) {
+        let (n, f) = (self.nodes, self.features);
+        for (b, &t) in self.times.iter().enumerate() {
+            let [x, adj] = [&paths.x, &paths.adj].map(|noising| strength * noising.path.marginal(t).sigma);
+            let mask = &self.mask[b * n..][..n];
+            for i in (0..n).filter(|&i| mask[i] > 0.0) {
+                let features = (b * n + i) * f..(b * n + i + 1) * f;
+                for (value, e) in self.x[features.clone()].iter_mut().zip(&e_x[features]) {
+                    *value += x * e;
+                }
+                for j in (i + 1..n).filter(|&j| mask[j] > 0.0) {
+                    let (upper, lower) = ((b * n + i) * n + j, (b * n + j) * n + i);
+                    self.adj[upper] += adj * e_adj[upper];
+                    self.adj[lower] = self.adj[upper];
+                }
+            }
+        }
+    }
+
     /// The same in single precision.
     pub fn to_single(&self) -> PerturbedGraphs<f32> {
         let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
@@ -230,6 +257,7 @@ pub struct DenoisingScoreMatching<'a> {
     engine: Box<dyn GradientEngine>,
     data: &'a GraphDataset,
     paths: PathPair,
+    input_perturbation: f64,
     seed: u64,
     threads: NonZeroUsize,
 }
@@ -244,7 +272,7 @@ impl<'a> DenoisingScoreMatching<'a> {
         seed: u64,
         threads: NonZeroUsize,
     ) -> Self {
-        Self { engine, data, paths: PathPair::new(paths), seed, threads }
+        Self { engine, data, paths: PathPair::new(paths), input_perturbation: 0.0, seed, threads }
     }
 
     /// The same losses with other weights of the times.
@@ -255,32 +283,53 @@ impl<'a> DenoisingScoreMatching<'a> {
         self
     }
 
+    /// The same losses at states with further noise, `strength` times that of their time.
+    #[must_use]
+    pub fn with_input_perturbation(mut self, strength: f64) -> Self {
+        self.input_perturbation = strength;
+        self
+    }
+
     /// The perturbed graphs of these examples in epoch `epoch`.
     pub fn perturbed(&self, examples: &[usize], epoch: u64) -> PerturbedGraphs<f64> {
         let clean = self.data.dense(examples);
-        let (n, f) = (clean.nodes, clean.features);
-        let key = [self.seed as u32, (self.seed >> 32) as u32];
         let mut times = Vec::with_capacity(examples.len());
+        for &example in examples {
+            let [high, low, ..] = self.block(STREAM, self.data.row(example), epoch, 0);
+            // The 53 leading bits of two words: uniform in [0, 1).
+            let uniform = ((u64::from(high) << 32 | u64::from(low)) >> 11) as f64 / (1u64 << 53) as f64;
+            times.push(training_time(uniform));
+        }
+        let [z_x, z_adj] = self.normals(STREAM, examples, epoch, &clean);
+        let mut perturbed = PerturbedGraphs::new(&clean, &self.paths, &times, &z_x, &z_adj);
+        if self.input_perturbation > 0.0 {
+            let [e_x, e_adj] = self.normals(PERTURBATION, examples, epoch, &clean);
+            perturbed.add_noise(&self.paths, self.input_perturbation, &e_x, &e_adj);
+        }
+        perturbed
+    }
+
+    /// Four words of a stream; block 0 of every stream is that of the time.
+    fn block(&self, stream: u32, row: u64, epoch: u64, block: u32) -> [u32; 4] {
+        philox4x32_10([block, row as u32, epoch as u32, stream], [self.seed as u32, (self.seed >> 32) as u32])
+    }
+
+    /// Standard normal numbers of a stream for the node features `[B, N, F]` and for the strict upper triangle of the adjacency `[B, N, N]`.
+    fn normals(&self, stream: u32, examples: &[usize], epoch: u64, clean: &CleanGraphs) -> [Vec<f64>; 2] {
+        let (n, f) = (clean.nodes, clean.features);
         let mut z_x = vec![0.0; clean.x.len()];
         let mut z_adj = vec![0.0; clean.adj.len()];
-        // Per graph: one block for the time, then one word per node feature and per unordered pair, in this order.
+        // Per graph one word per node feature and per unordered pair, in this order.
         let pairs = n * n.saturating_sub(1) / 2;
         let mut words = Vec::with_capacity(n * f + pairs + 4);
         let mut normals = vec![0.0; n * f + pairs];
         for (slot, &example) in examples.iter().enumerate() {
-            let row = self.data.row(example);
-            let block = |block: u32| philox4x32_10([block, row as u32, epoch as u32, STREAM], key);
-            let [high, low, ..] = block(0);
-            // The 53 leading bits of two words: uniform in [0, 1).
-            let uniform = ((u64::from(high) << 32 | u64::from(low)) >> 11) as f64 / (1u64 << 53) as f64;
-            times.push(training_time(uniform));
-
             words.clear();
             for index in 1.. {
                 if words.len() >= normals.len() {
                     break;
                 }
-                words.extend(block(index));
+                words.extend(self.block(stream, self.data.row(example), epoch, index));
             }
             standard_normals(&words[..normals.len()], &mut normals);
             z_x[slot * n * f..][..n * f].copy_from_slice(&normals[..n * f]);
@@ -291,7 +340,7 @@ impl<'a> DenoisingScoreMatching<'a> {
                 }
             }
         }
-        PerturbedGraphs::new(&clean, &self.paths, &times, &z_x, &z_adj)
+        [z_x, z_adj]
     }
 
     /// Losses and gradient of every shard, in their order. Threads take the next shard as they become free.

@@ -68,7 +68,8 @@ pub(crate) struct TrainGraphsArgs {
     /// What to do with graphs that are not undirected and simple, or have more than 1,000 nodes [default: fail]
     #[arg(long, value_enum)]
     on_bad_graph: Option<Unusable>,
-    /// Begin with the weights of a model of the same networks: the name of an embedded one, or a folder
+    /// Begin with the weights of a model: the name of an embedded one, or a folder. Its networks must be the same; those of
+    /// GDSS may know other degrees
     #[arg(long, value_name = "MODEL")]
     init: Option<String>,
     #[command(flatten)]

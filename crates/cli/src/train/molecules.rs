@@ -74,7 +74,8 @@ pub(crate) struct TrainMoleculesArgs {
     /// Whether hydrogens are atoms of the graphs [default: implicit]
     #[arg(long, value_enum)]
     hydrogens: Option<Hydrogens>,
-    /// Begin with the weights of a model of the same networks: the name of an embedded one, or a folder
+    /// Begin with the weights of a model: the name of an embedded one, or a folder. Its networks must be the same; those of
+    /// GDSS may know other elements
     #[arg(long, value_name = "MODEL")]
     init: Option<String>,
     #[command(flatten)]

@@ -76,9 +76,7 @@ impl FamilyConfig {
         let model = Model::open(name)?;
         match (self, model.family()) {
             (Self::Gdss(config), FamilyModel::Gdss(model)) => {
-                Ok(GdssModel::new(GdssConfig::clone(config), model.parameters().clone())?
-                    .parameters()
-                    .clone())
+                Ok(equidrift_gdss::warm_start(config, model, settings.seed)?)
             }
             (Self::Pard(config), FamilyModel::Pard(model)) => {
                 Ok(PardModel::new(PardConfig::clone(config), model.parameters().clone())?
@@ -135,10 +133,11 @@ impl FamilyConfig {
         }
     }
 
-    /// The loss over a set of graphs.
+    /// The loss over a set of graphs; held-out graphs are shown without perturbation of the inputs.
     pub(crate) fn objective<'a>(
         &'a self,
         settings: &TrainingSettings,
+        held_out: bool,
         data: &'a FamilyData<'_>,
         parameters: &ParameterSet,
     ) -> Result<Box<dyn Objective + 'a>, Error> {
@@ -147,7 +146,8 @@ impl FamilyConfig {
                 let engine = gradient_engine(settings, &config.networks, parameters)?;
                 let (paths, seed, threads) = (&settings.paths, settings.seed, threads(settings));
                 let loss = DenoisingScoreMatching::new(engine, graphs, paths, seed, threads);
-                Ok(Box::new(loss.weighted(settings.weighting)))
+                let perturbation = if held_out { 0.0 } else { settings.input_perturbation };
+                Ok(Box::new(loss.weighted(settings.weighting).with_input_perturbation(perturbation)))
             }
             (Self::Pard(config), FamilyData::Pard { graphs, diffusion }) => {
                 let device = settings.device.open().map_err(|source| Error::Device { source })?;

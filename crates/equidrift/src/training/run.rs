@@ -56,9 +56,10 @@ impl GraphTraining<'_> {
 
         let graphs = config.data(settings, graphs)?;
         let held_out = held_out.map(|graphs| config.data(settings, graphs)).transpose()?;
-        let objective = |graphs| config.objective(settings, graphs, &trainer.state().parameters);
-        let mut training = objective(&graphs)?;
-        let mut validation = held_out.as_ref().map(objective).transpose()?;
+        let objective =
+            |graphs, held_out| config.objective(settings, held_out, graphs, &trainer.state().parameters);
+        let mut training = objective(&graphs, false)?;
+        let mut validation = held_out.as_ref().map(|graphs| objective(graphs, true)).transpose()?;
         let validation = validation.as_mut().map(|objective| &mut **objective as &mut dyn Objective);
         let mut hooks = GraphHooks { settings, config, samples, stop };
         training_loop.train((&folder, &mut trainer), &mut *training, validation, (&mut hooks, progress), stop)
@@ -139,6 +140,7 @@ pub(crate) fn identity(
     unusual("bonds", format!("{:?}", settings.bonds), format!("{:?}", usual.bonds));
     let weighting = |settings: &TrainingSettings| json(serde_json::to_string(&settings.weighting));
     unusual("weighting", weighting(settings)?, weighting(&usual)?);
+    unusual("input_perturbation", settings.input_perturbation.to_string(), "0".to_owned());
     let schedule = |settings: &TrainingSettings| {
         // With the length of a cosine, which may be that of the run.
         let decay = settings.learning_rate_decay;

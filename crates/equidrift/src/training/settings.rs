@@ -111,6 +111,10 @@ pub struct TrainingSettings {
     /// Weights of the times in the loss.
     #[serde(default)]
     pub weighting: LossWeighting,
+    /// Strength of the further noise that the networks of family `gdss` are shown in training, in standard deviations of the
+    /// noise at the time (Ning et al. 2023, who use 0.1); 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_perturbation: f64,
     /// Noising paths, what the networks predict and the scales of the data.
     pub paths: PathsConfig,
     /// Layer sizes; `max_feat_num` and `max_node_num` follow from the data.
@@ -119,6 +123,12 @@ pub struct TrainingSettings {
     /// `gdss`, have no meaning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pard: Option<PardSettings>,
+}
+
+// Serde hands the field over by reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// Names of the presets of `train molecules`.
@@ -170,7 +180,11 @@ impl TrainingSettings {
     /// Names of the settings that have no meaning for the family that is trained.
     #[must_use]
     pub fn without_meaning(&self) -> &'static [&'static str] {
-        if self.pard.is_some() { &["paths", "networks", "sampler", "weighting"] } else { &[] }
+        if self.pard.is_some() {
+            &["paths", "networks", "sampler", "weighting", "input_perturbation"]
+        } else {
+            &[]
+        }
     }
 
     /// The tables over settings of GDSS; where the family is Pard, over its settings and those of the preset of this name.
@@ -234,6 +248,9 @@ impl TrainingSettings {
         }
         if !self.weighting.is_valid() {
             return Err(setting("weighting: gamma must be above 0 and finite"));
+        }
+        if !(0.0..=1.0).contains(&self.input_perturbation) {
+            return Err(setting("input_perturbation must be between 0 and 1"));
         }
         Ok(())
     }
@@ -462,6 +479,7 @@ mod tests {
     fn values_out_of_range_are_errors_that_name_the_setting() {
         for (table, word) in [
             (json!({"weighting": {"type": "min-snr", "gamma": 0.0}}), "gamma"),
+            (json!({"input_perturbation": -0.1}), "input_perturbation"),
             (json!({"checkpoint_seconds": -1.0}), "checkpoint_seconds"),
             (json!({"average_decay": 1.5}), "average decay"),
         ] {

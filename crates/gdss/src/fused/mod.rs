@@ -61,9 +61,9 @@ use crate::network_config::{EdgeNetworkConfig, NetworksConfig, NodeNetworkConfig
 use crate::parameters::check_parameters;
 
 /// Graphs whose gradients one thread sums in single precision. A multiple of every number of lanes.
-const GRAPHS_PER_CHUNK: usize = 32;
+const GRAPHS_PER_CHUNK: usize = 16;
 /// Sizes of graphs side by side that are told apart. Each has scratch memory of its own.
-const SIZE_STEP: usize = 4;
+const SIZE_STEP: usize = 2;
 /// Nodes from which a graph is computed by itself (measured by `benches/gdss_large_graphs.rs`). A graph's own size decides,
 /// not its company, so that its result does not depend on that.
 const ONE_GRAPH_FROM: usize = 64;
@@ -313,14 +313,16 @@ struct Part {
     members: Vec<usize>,
 }
 
-/// Splits a batch: large graphs by themselves, up to `count` small ones together.
+/// Splits a batch: large graphs by themselves, up to `count` small ones of nearly the same size together. All graphs of a part are
+/// padded to its largest.
 fn parts(batch: &GraphBatch<'_>, count: usize, lanes: usize) -> Vec<Part> {
     let size = |graph: usize| {
         let mask = &batch.mask[graph * batch.nodes..][..batch.nodes];
         mask.iter().rposition(|&real| real != 0.0).map_or(0, |node| node + 1)
     };
     let large = |graph: &usize| size(*graph) >= ONE_GRAPH_FROM && ONE_GRAPH_LANES.contains(&lanes);
-    let (alone, together): (Vec<_>, Vec<_>) = (0..batch.batch).partition(large);
+    let (alone, mut together): (Vec<_>, Vec<_>) = (0..batch.batch).partition(large);
+    together.sort_by_key(|&graph| size(graph));
     let part = |layout, members: &[usize], step| {
         let largest = members.iter().map(|&graph| size(graph)).max().unwrap_or(0);
         let nodes = largest.next_multiple_of(step).clamp(1, batch.nodes);

@@ -31,7 +31,7 @@ pub(super) struct Workspace {
 }
 
 /// Workspaces of the largest size, for each thread, whose memory the idle ones may take together.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 
 /// Workspaces that no thread uses at the moment.
 #[derive(Debug, Default)]

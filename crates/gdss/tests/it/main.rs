@@ -15,3 +15,4 @@ mod perturbed_graphs;
 mod time_conditioning;
 mod training;
 mod trajectories;
+mod warm_starts;

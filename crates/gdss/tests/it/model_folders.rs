@@ -19,7 +19,7 @@ use equidrift_sampler::{PathConfig, SamplerConfig};
 use crate::checkpoints::{checkpoints, scratch};
 
 /// A model small enough to be damaged many times.
-fn small_model() -> GdssModel {
+pub(crate) fn small_model() -> GdssModel {
     let networks = NetworksConfig {
         x: NodeNetworkConfig::ScoreNetworkX(ScoreNetworkXConfig {
             max_feat_num: 2,

@@ -368,6 +368,47 @@ fn noise_is_symmetric_masked_and_of_unit_variance() {
 }
 
 #[test]
+fn input_perturbation_adds_noise_to_what_is_seen_and_not_to_the_target() {
+    let data = rings_and_chains();
+    let examples: Vec<usize> = (0..data.len()).collect();
+    let plain = objective(&data, 1);
+    let perturbed = objective(&data, 1).with_input_perturbation(0.5);
+    let (n, f) = (data.nodes(), data.features());
+    let path = PATHS.adj.build();
+    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
+    for epoch in 0..60 {
+        let (clean, noisy) = (plain.perturbed(&examples, epoch), perturbed.perturbed(&examples, epoch));
+        let (clean, noisy) = (clean.view(), noisy.view());
+        assert_eq!((clean.z_x, clean.z_adj), (noisy.z_x, noisy.z_adj));
+        assert_eq!(clean.graphs.times, noisy.graphs.times);
+        for (b, &t) in clean.graphs.times.iter().enumerate() {
+            let sigma = 0.5 * path.marginal(t).sigma;
+            for i in 0..n {
+                let real_i = clean.graphs.mask[b * n + i] == 1.0;
+                let features = (b * n + i) * f..(b * n + i + 1) * f;
+                let (was, is) = (&clean.graphs.x[features.clone()], &noisy.graphs.x[features]);
+                assert!(was.iter().zip(is).all(|(was, is)| (was != is) == real_i));
+                for j in 0..n {
+                    let [upper, lower] = [(b * n + i) * n + j, (b * n + j) * n + i];
+                    let further = noisy.graphs.adj[upper] - clean.graphs.adj[upper];
+                    assert_eq!(noisy.graphs.adj[upper], noisy.graphs.adj[lower]);
+                    let real = i != j && real_i && clean.graphs.mask[b * n + j] == 1.0;
+                    assert!(real || further == 0.0);
+                    if real && i < j {
+                        sum += further / sigma;
+                        squares += (further / sigma).powi(2);
+                        count += 1.0;
+                    }
+                }
+            }
+        }
+    }
+    // As above: four standard errors of mean and variance.
+    let error = 4.0 / f64::sqrt(count);
+    assert!((sum / count).abs() < error && (squares / count - 1.0).abs() < error * f64::sqrt(2.0));
+}
+
+#[test]
 fn a_stopped_and_resumed_run_ends_with_the_same_bits() {
     let data = rings_and_chains();
     let networks = small_networks();
