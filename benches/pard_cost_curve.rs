@@ -5,7 +5,11 @@
 //! ```text
 //! cargo bench --bench pard_cost_curve              # 9 to 400 nodes
 //! cargo bench --bench pard_cost_curve -- 9 100     # these
+//! cargo bench --bench pard_cost_curve -- --rate 18 20 2 32    # below
 //! ```
+//!
+//! `--rate NODES CALLS THREADS GRAPHS` draws so many graphs of the published QM9 network in blocks of two, with so many calls a block, on so many threads, and prints graphs a second
+//! and peak MiB; `--shapes NODES` prints the configuration and the shape of every weight of that network. Both are for `benches/peer/pard_generation.py`.
 //!
 //! Every figure is from a process of its own, whose peak resident memory the kernel records (Linux). A call of the denoiser costs
 //! the same at every step, so a few are made and 50 are reckoned. Columns: nodes, layer sizes, blocks, seconds a call, seconds a
@@ -39,6 +43,8 @@ const MOST_IN_TWOS: usize = 38;
 const SIZES: &str = "block.out_decoder.block_size_out.linear2.bias";
 /// Marks the process of one figure.
 const ONE: &str = "--one";
+/// The published QM9 network in blocks of two.
+const PUBLISHED: usize = 4;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -48,7 +54,20 @@ fn main() -> ExitCode {
     {
         return one(nodes, SHAPES[shape].0, SHAPES[shape].1);
     }
+    if let [flag, numbers @ ..] = arguments.as_slice()
+        && flag == "--rate"
+        && let Ok(numbers) = numbers.iter().map(|number| number.parse()).collect::<Result<Vec<usize>, _>>()
+        && let [nodes, calls, threads, graphs] = numbers[..]
+    {
+        return rate(nodes, calls, threads, graphs);
+    }
     let named: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    if let [flag, nodes] = arguments.as_slice()
+        && flag == "--shapes"
+        && let Ok(nodes) = nodes.parse()
+    {
+        return shapes(nodes);
+    }
     println!("nodes  hidden/edge/layers  blocks   s/call  s/graph (50)   peak MiB  bytes/pair  reckoned MiB");
     for (shape, (_, block)) in SHAPES.iter().enumerate() {
         for &nodes in if named.is_empty() { NODES.as_slice() } else { &named } {
@@ -85,7 +104,8 @@ fn config(nodes: usize, [hidden, edge, layers, heads]: [usize; 4], block: Option
     PardConfig { max_nodes: nodes, first_sizes: BTreeMap::from([(first, 1)]), network, ..embedded }
 }
 
-fn one(nodes: usize, shape: [usize; 4], block: Option<usize>) -> ExitCode {
+/// A model with random weights whose graphs all grow to the end.
+fn model(nodes: usize, shape: [usize; 4], block: Option<usize>) -> PardModel {
     let config = config(nodes, shape, block);
     let mut parameters = initial_parameters(&config.network, 1).expect("a checked configuration");
     if let Some(bias) = parameters.get_mut(SIZES) {
@@ -95,29 +115,48 @@ fn one(nodes: usize, shape: [usize; 4], block: Option<usize>) -> ExitCode {
         }
         *bias = HostTensor::f32(vec![sizes.len()], sizes);
     }
-    let model = PardModel::new(config.clone(), parameters).expect("its own parameters");
+    PardModel::new(config, parameters).expect("its own parameters")
+}
+
+/// Draws graphs with so many calls a block, batch by batch on as many threads as there are batches. The graphs are checked to have
+/// all their nodes; returned are their nodes and blocks, and the seconds without preparations.
+fn draw(model: &PardModel, calls: usize, batches: &[Vec<u64>]) -> (usize, usize, f64) {
+    let config = model.config();
     let networks = model.fused_networks().expect("a checked model").expect("networks of the fused engine");
     let diffusion = config.diffusion.build().expect("a checked configuration");
     let first_sizes = config.first_size_frequencies().expect("the sizes are known");
-    let calls = if nodes > 100 || block.is_some() { 2 } else { 5 };
     let grid = config.grid.steps(config.diffusion.steps, calls);
-    let generation = Generation {
-        networks: Engine::Fused(&networks),
-        diffusion: &diffusion,
-        grid: &grid,
-        reverse_step: ReverseStep::default(),
-        first_sizes: &first_sizes,
-        max_blocks: config.network.max_blocks,
-        max_nodes: nodes,
-        unfinished: Unfinished::Whole,
-        called: &|_| true,
+    let work = |ids: &[u64]| {
+        let generation = Generation {
+            networks: Engine::Fused(&networks),
+            diffusion: &diffusion,
+            grid: &grid,
+            reverse_step: ReverseStep::default(),
+            first_sizes: &first_sizes,
+            max_blocks: config.network.max_blocks,
+            max_nodes: config.max_nodes,
+            unfinished: Unfinished::Whole,
+            called: &|_| true,
+        };
+        let draws = &mut KeyedDraws { seed: 1, ids: ids.to_vec() };
+        let graphs = generation.run(ids.len(), draws, &mut |_| ()).expect("generation works");
+        (graphs[0].graph.nodes(), graphs[0].graph.sizes.len())
     };
-    let before = resident("VmRSS:");
     let start = Instant::now();
-    let graphs = generation.run(1, &mut KeyedDraws { seed: 1, ids: vec![0] }, &mut |_| ());
+    let sizes: Vec<(usize, usize)> = std::thread::scope(|scope| {
+        let drawn: Vec<_> = batches.iter().map(|ids| scope.spawn(|| work(ids))).collect();
+        drawn.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
+    });
     let seconds = start.elapsed().as_secs_f64();
-    let graph = &graphs.expect("generation works")[0].graph;
-    let (drawn, count) = (graph.nodes(), graph.sizes.len());
+    assert!(sizes.iter().all(|size| *size == sizes[0]));
+    (sizes[0].0, sizes[0].1, seconds)
+}
+
+fn one(nodes: usize, shape: [usize; 4], block: Option<usize>) -> ExitCode {
+    let model = model(nodes, shape, block);
+    let calls = if nodes > 100 || block.is_some() { 2 } else { 5 };
+    let before = resident("VmRSS:");
+    let (drawn, count, seconds) = draw(&model, calls, &[vec![0]]);
     assert_eq!(drawn, block.map_or(nodes, |block| nodes / block * block));
     let call = seconds / (calls * count) as f64;
     let peak = resident("VmHWM:").saturating_sub(before);
@@ -129,8 +168,28 @@ fn one(nodes: usize, shape: [usize; 4], block: Option<usize>) -> ExitCode {
         50.0 * seconds / calls as f64,
         mib(peak),
         peak / (drawn * drawn) as u64,
-        mib(pard_graph_bytes(&config.network, drawn)),
+        mib(pard_graph_bytes(&model.config().network, drawn)),
     );
+    ExitCode::SUCCESS
+}
+
+fn rate(nodes: usize, calls: usize, threads: usize, graphs: usize) -> ExitCode {
+    let (shape, block) = SHAPES[PUBLISHED];
+    let model = model(nodes, shape, block);
+    let each = graphs.div_ceil(threads.max(1));
+    let ids: Vec<u64> = (0..graphs as u64).collect();
+    let batches: Vec<Vec<u64>> = ids.chunks(each).map(<[u64]>::to_vec).collect();
+    let (drawn, _, seconds) = draw(&model, calls, &batches);
+    assert_eq!(drawn, nodes);
+    println!("{} {}", graphs as f64 / seconds, resident("VmHWM:") >> 20);
+    ExitCode::SUCCESS
+}
+
+fn shapes(nodes: usize) -> ExitCode {
+    let (shape, block) = SHAPES[PUBLISHED];
+    let model = model(nodes, shape, block);
+    let shapes: BTreeMap<_, _> = model.parameters().iter().map(|(name, w)| (name, &w.shape)).collect();
+    println!("{}", serde_json::json!({"network": model.config().network, "shapes": shapes}));
     ExitCode::SUCCESS
 }
 

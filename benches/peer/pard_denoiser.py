@@ -53,17 +53,33 @@ class Denoiser(torch.nn.Module):
         u = F.silu(s[:, None] * self.w(name + ".layers.0.weight").abs() + self.w(name + ".layers.0.bias"))
         return torch.sigmoid(u @ self.w(name + ".layers.1.weight").abs() + self.w(name + ".layers.1.bias"))[:, 0]
 
+    def seen_adjacency(self, a):
+        return a[..., 1:-1].sum(-1)
+
+    def of_blocks(self, n):
+        """Of one block of n nodes."""
+        degree, size = (self.w(f"input_conditioner.1.block_{what}_embedding.weight") for what in ("degree", "size"))
+        return degree[0] + size[n]
+
+    def shares(self, scores):
+        return scores.softmax(2)
+
+    def product(self, left, right):
+        return left @ right
+
+    def pair_mean(self, e):
+        return 0.5 * (e + e.transpose(1, 2)).mean(2)
+
     def embed(self, x, a, t):
         n = x.shape[1]
         k = torch.arange(self.h // 2)
         angle = t[:, None].float() * 10000.0 ** (-k / (self.h / 2))
         time = torch.cat([angle.sin(), angle.cos()], 1)
         h = self.linear("input_encoder.node_encoder", x)
-        h = h + self.w("input_conditioner.1.block_degree_embedding.weight")[0]
-        h = h + self.w("input_conditioner.1.block_size_embedding.weight")[n]
+        h = h + self.of_blocks(n)
         h = h + self.mlp("input_conditioner.2", time, ("layer1", "layer2"))[:, None]
         e = self.linear("input_encoder.edge_encoder", a)
-        adjacency = a[..., 1:-1].sum(-1)
+        adjacency = self.seen_adjacency(a)
         step = adjacency / adjacency.sum(-1, keepdim=True).clamp_min(1.0)
         walks = [step]
         for _ in range(1, self.walks):
@@ -80,7 +96,7 @@ class Denoiser(torch.nn.Module):
         s = q[:, :, None] + k[:, None]
         z = F.silu(shift + F.silu(s) * gate + s)
         e = e + self.linear(name + ".o_edge", z)
-        attention = self.linear(name + ".att_linear", z).softmax(2)  # [B, i, j, heads]
+        attention = self.shares(self.linear(name + ".att_linear", z))  # [B, i, j, heads]
         values = self.linear(name + ".v_node", hn).view(b, n, self.heads, -1)
         taken = torch.einsum("bijh,bjhd->bihd", attention, values)
         pooled = torch.einsum("bijh,bije->bihe", attention, z)
@@ -94,13 +110,13 @@ class Denoiser(torch.nn.Module):
         en = self.norm(name + ".norm1", e)
         left = F.silu(self.mlp(name + ".mlp1", torch.cat([en, en.transpose(1, 2)], -1)))
         right = F.silu(self.mlp(name + ".mlp2", en))
-        product = (left.permute(0, 3, 1, 2) @ right.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        product = self.product(left.permute(0, 3, 1, 2), right.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         e = e + self.linear(name + ".linear", product)
         return e + self.mlp(name + ".mlp3", self.norm(name + ".norm2", e))
 
     def head(self, h, e, x, a, t):
         name = "out_decoder"
-        mean = 0.5 * (e + e.transpose(1, 2)).mean(2)
+        mean = self.pair_mean(e)
         z = F.silu(self.linear(name + ".node_transform.0", torch.cat([e.diagonal(dim1=1, dim2=2).transpose(1, 2), mean, h], -1)))
         combiner = name + ".edge_transforom"
         column, row = self.linear(combiner + ".node_layer1", z).chunk(2, -1)

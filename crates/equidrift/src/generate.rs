@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use equidrift_molecule::Chemistry;
 
+pub(crate) use self::forecast::Forecaster;
 pub use self::graphs::{GraphGenerator, GraphJob, generate_graphs};
 pub use self::molecules::{Generator, Job, generate};
 pub use self::pard_memory::pard_graph_bytes;

@@ -47,11 +47,10 @@ use crate::source_flags::SourceFlags;
     mut_arg("validation_rows", |arg| arg.hide(true)),
     mut_arg("validation_fraction", |arg| arg.hide(true)),
     mut_arg("validation_data", |arg| arg.hide(true)),
-    mut_arg("sample_every", |arg| arg.hide(true)),
-    mut_arg("sample_num", |arg| arg.hide(true)),
-    mut_arg("sample_seed", |arg| arg.hide(true)),
-    mut_arg("sample_sampler", |arg| arg.hide(true)),
-    mut_arg("sample_steps", |arg| arg.hide(true)),
+    mut_arg("sample_every", |arg| {
+        arg.help("Forecast held-out windows every this many epochs and log the errors, 0: never [default: 0]")
+    }),
+    mut_arg("sample_num", |arg| arg.help("Samples of each window [default: 5]")),
     mut_arg("sample_reference", |arg| arg.hide(true)),
     mut_arg("sample_chemnet", |arg| arg.hide(true)),
     mut_arg("family", |arg| arg.hide(true)),
@@ -59,6 +58,7 @@ use crate::source_flags::SourceFlags;
 Examples:
   equidrift train trajectories --data ethanol.npz --every 5 -o ethanol
   equidrift train trajectories --data ethanol.npz --every 5 -o ethanol --resume
+  equidrift train trajectories --data ethanol.npz --every 5 --sample-every 1 -o ethanol
   equidrift train trajectories --data run.xtc --topology run.pdb --frames-in 5 --frames-out 15 -o mine
   equidrift train trajectories --simulate charged --runs 3000 --epochs 40 -o charged
   equidrift train trajectories --data *.npz --every 5 --preset published --edges all -o four-molecules
@@ -114,6 +114,9 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// Of walkers: where each recording's validation part begins, as the splits.json of ETH and UCY [default: the last fifth]
     #[arg(long, value_name = "FILE.json", help_heading = "Validation")]
     splits: Option<PathBuf>,
+    /// Held-out windows that are forecast at most [default: 50]
+    #[arg(long, value_name = "WINDOWS", help_heading = "Samples during training")]
+    sample_windows: Option<usize>,
     /// Which pairs of a molecule's atoms have an edge [default: near]
     #[arg(long, value_enum, help_heading = "Model")]
     edges: Option<Edges>,
@@ -215,7 +218,7 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
         "frames_in": frames_in, "frames_behind": frames_behind, "frames_out": frames_out, "every": every, "windows": windows,
         "validation.windows": validation_windows, "validation.runs": validation_runs, "validation.splits": splits,
         "walkers": walkers, "layers": layers, "prior_layers": prior_layers, "hidden": hidden,
-        "noise_levels": noise_levels,
+        "noise_levels": noise_levels, "sampling.windows": sample_windows,
     }
     insert(&mut table, "edges", args.edges.map(named));
     insert(&mut table, "prior", args.prior.map(named));

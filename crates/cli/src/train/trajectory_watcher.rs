@@ -99,6 +99,10 @@ impl TrajectoryTrainingWatcher for TrajectoryWatcher<'_> {
         self.display.step(report);
     }
 
+    fn sampling(&mut self, samples: u64) {
+        self.display.sampling(samples);
+    }
+
     fn epoch(&mut self, report: &EpochReport, kept: bool) -> Result<(), Error> {
         self.display.epoch(report, kept);
         Ok(())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use equidrift_geotdm::{MolecularEdges, Prior, SystemKind};
+use equidrift_trajectory::metrics::{Displacement, DisplacementSummary, displacement};
 use equidrift_trajectory::nbody::System;
 use equidrift_trajectory::{
     Element, Handedness, SampleSet, Selection, Topology, Trajectory, WriteOptions, file,
@@ -533,7 +534,9 @@ fn training_on_files_cuts_time_first() {
         ("--noise-levels 20", "at least 21"),
         ("--noise-levels 99999999999", "at most 1000000"),
         ("--layers 0", "layers"),
-        ("--sample-every 1", "sampling"),
+        ("--sample-every 1 --validation-windows 0", "sampling.every: there are no held-out windows"),
+        ("--sample-every 1 --sample-num 0", "sampling.num"),
+        ("--sample-every 1 --sample-reference x.smi", "reference"),
         ("--family pard", "pard"),
         ("--lr 0", "learning rate"),
     ] {
@@ -552,6 +555,50 @@ fn training_on_files_cuts_time_first() {
         "90 frames",
     );
     assert!(!place.path("x").exists());
+}
+
+/// What is logged is what `generate trajectories` makes of the same windows with the same seed.
+#[test]
+fn forecasts_are_judged_while_a_model_is_trained() {
+    let place = Workplace::new();
+    // Twelve frames to validate with: six windows.
+    place.molecule("chain.npz", &[6, 6, 8], 60);
+    let line = "--hidden 8 --layers 1 --noise-levels 25 --batch 8 --frames-in 3 --frames-out 4 --epochs 2 \
+                --sample-every 2 --sample-num 3 --sample-seed 5 --sample-steps 6 --data";
+    let trained = place.train("model", line).arg(place.path("chain.npz")).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let log = fs::read_to_string(place.path("model").join("log.jsonl")).unwrap();
+    let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(log[0].get("metrics").is_none(), "{}", log[0]);
+    let figure = |name: &str| log[1]["metrics"][name].as_f64().unwrap();
+    assert_eq!(figure("diverged"), 0.0);
+
+    let line = "--from chain.npz --windows 6 --part validation --num 3 --seed 5 --steps 6 --truth truth.npz";
+    place.drawn(&place.path("model"), "next.npz", line);
+    let truth = joined(&place.path("truth.npz"));
+    let samples = SampleSet::read(&place.path("next.npz"), &Selection::All).unwrap();
+    let errors: Vec<Displacement> = samples
+        .trajectories()
+        .iter()
+        .enumerate()
+        .map(|(id, sample)| {
+            let points = |all: &Trajectory, first: usize| -> Vec<[f32; 3]> {
+                (first..first + MADE).flat_map(|t| all.frame(t).to_vec()).collect()
+            };
+            displacement(&points(sample, 0), &points(&truth, id / 3 * MADE), 3).unwrap()
+        })
+        .collect();
+    let errors: Vec<Vec<Displacement>> = errors.chunks(3).map(<[_]>::to_vec).collect();
+    assert_eq!(errors.len(), 6);
+    let found = DisplacementSummary::of(&errors).unwrap();
+    for (name, expected) in [
+        ("ade", found.mean.ade),
+        ("fde", found.mean.fde),
+        ("best_ade", found.best.ade),
+        ("best_fde", found.best.fde),
+    ] {
+        assert!((figure(name) / expected - 1.0).abs() < 1e-5, "{name}: {} {expected}", figure(name));
+    }
 }
 
 #[test]

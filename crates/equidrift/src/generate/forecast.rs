@@ -131,8 +131,8 @@ impl Forecaster {
 
     /// One call of the model for each of some systems: the trajectory `[N, T, D]`, or the step at which it diverged, and the
     /// network evaluations.
-    #[expect(clippy::type_complexity, reason = "used once")]
-    fn round(
+    #[expect(clippy::type_complexity, reason = "used twice")]
+    pub(crate) fn round(
         &self,
         round: usize,
         systems: Vec<System>,

@@ -14,6 +14,7 @@
 mod family;
 mod fit;
 mod fit_trajectories;
+mod forecast_metrics;
 mod graph_presets;
 mod graph_sample_metrics;
 mod graphs;
@@ -58,7 +59,7 @@ pub use training_loop::TrainSummary;
 pub use trajectories::{TrajectoryTrainRequest, TrajectoryTrainingWatcher, train_trajectories};
 pub use trajectory_set::TrajectorySet;
 pub use trajectory_settings::{
-    TRAJECTORY_PRESETS, TrajectoryPrior, TrajectorySettings, TrajectoryValidation,
+    TRAJECTORY_PRESETS, TrajectoryPrior, TrajectorySampling, TrajectorySettings, TrajectoryValidation,
 };
 
 use crate::datasets::DatasetError;

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::model::Model;
+use crate::training::forecast_metrics::ForecastMetrics;
 use crate::training::held_out::setting;
 use crate::training::training_loop::{Hooks, Progress, TrainSummary, TrainingLoop};
 use crate::training::trajectory_set::TrajectorySet;
@@ -55,6 +56,11 @@ pub trait TrajectoryTrainingWatcher {
         let _ = report;
     }
 
+    /// So many trajectories are drawn now to judge the model.
+    fn sampling(&mut self, samples: u64) {
+        let _ = samples;
+    }
+
     /// An epoch is done and in the log. `kept` says that its checkpoint is kept and the model folder up to date.
     ///
     /// # Errors
@@ -89,6 +95,10 @@ pub fn train_trajectories(
     };
     let set = TrajectorySet::read(&request.source, settings, threads.get())?;
     let config = model_config(settings, &set)?;
+    let forecasts = match settings.sampling.every {
+        0 => None,
+        _ => Some(ForecastMetrics::new(settings, &config, &set.held_out, threads.get())?),
+    };
     let start = request.init.as_deref().map(|name| initial_model(name, &config.network)).transpose()?;
     let training_loop = TrainingLoop {
         trainer: settings.trainer(),
@@ -117,7 +127,7 @@ pub fn train_trajectories(
     let mut training = objective(&set.training);
     let mut validation = (set.held_out.count() > 0).then(|| objective(&set.held_out));
     let validation = validation.as_mut().map(|objective| objective as &mut dyn Objective);
-    let mut hooks = Written { settings, config: &config };
+    let mut hooks = TrajectoryHooks { settings, config: &config, forecasts, stop };
     training_loop.train(
         (&folder, &mut trainer),
         &mut training,
@@ -139,21 +149,26 @@ impl Progress for Telling<'_> {
         self.0.step(report);
     }
 
-    fn sampling(&mut self, _: u64) {}
+    fn sampling(&mut self, samples: u64) {
+        self.0.sampling(samples);
+    }
 
     fn epoch(&mut self, report: &EpochReport, kept: bool) -> Result<(), Error> {
         self.0.epoch(report, kept)
     }
 }
 
-/// Writes the model folder.
-struct Written<'a> {
+/// Draws forecasts and writes the model folder.
+struct TrajectoryHooks<'a> {
     settings: &'a TrajectorySettings,
     config: &'a GeotdmConfig,
+    forecasts: Option<ForecastMetrics>,
+    stop: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl Hooks for Written<'_> {
-    fn write(&self, state: &TrainingState, folder: &Path) -> Result<(), Error> {
+impl TrajectoryHooks<'_> {
+    /// The model of a state.
+    fn model(&self, state: &TrainingState) -> Result<GeotdmModel, Error> {
         let parameters = match self.settings.weights {
             SamplingWeights::Raw => state.parameters.clone(),
             SamplingWeights::Ema => state.average.parameters(&state.parameters),
@@ -162,7 +177,27 @@ impl Hooks for Written<'_> {
         let origin =
             self.config.origin.as_ref().map(|data| format!("{data}; {epochs} epochs, {steps} steps"));
         let config = GeotdmConfig { origin, ..self.config.clone() };
-        Ok(GeotdmModel::new(config, parameters)?.write(folder, &[])?)
+        Ok(GeotdmModel::new(config, parameters)?)
+    }
+}
+
+impl Hooks for TrajectoryHooks<'_> {
+    fn write(&self, state: &TrainingState, folder: &Path) -> Result<(), Error> {
+        Ok(self.model(state)?.write(folder, &[])?)
+    }
+
+    fn measure(
+        &mut self,
+        epoch: u64,
+        state: &TrainingState,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<BTreeMap<String, f64>>, Error> {
+        let every = self.settings.sampling.every;
+        let Some(forecasts) = self.forecasts.as_ref().filter(|_| epoch.is_multiple_of(every)) else {
+            return Ok(Some(BTreeMap::new()));
+        };
+        progress.sampling(forecasts.samples());
+        forecasts.measure(&self.model(state)?, self.stop)
     }
 }
 
@@ -235,7 +270,7 @@ fn initial_model(name: &str, network: &NetworkConfig) -> Result<(String, Paramet
 
 /// Settings on which no weight depends (engine and threads change at most the rounding), and the number of epochs, which may
 /// grow.
-const WITHOUT_EFFECT: [&str; 15] = [
+const WITHOUT_EFFECT: [&str; 16] = [
     "name",
     "epochs",
     "engine",
@@ -251,6 +286,7 @@ const WITHOUT_EFFECT: [&str; 15] = [
     "steps",
     "schedule",
     "validation",
+    "sampling",
 ];
 
 /// What must be the same for a checkpoint to be continued: everything that the weights depend on.

@@ -60,6 +60,30 @@ pub struct TrajectoryValidation {
     pub min_delta: f64,
 }
 
+/// Forecasts of held-out windows drawn during training, with the weights that the model folder gets, and their errors in the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrajectorySampling {
+    /// Epochs from one drawing to the next; 0: never.
+    pub every: u64,
+    /// Held-out windows of a drawing at most, at even spacing.
+    pub windows: usize,
+    /// Samples of each window.
+    pub num: u64,
+    /// Their seed, the same each time.
+    pub seed: u64,
+    /// Sampler, if it is not to be the model's.
+    pub sampler: Option<SamplerConfig>,
+    /// Its steps, if not the model's.
+    pub steps: Option<usize>,
+}
+
+impl Default for TrajectorySampling {
+    fn default() -> Self {
+        Self { every: 0, windows: 50, num: 5, seed: 0, sampler: None, steps: None }
+    }
+}
+
 impl Default for TrajectoryValidation {
     fn default() -> Self {
         Self { windows: 256, runs: 256, splits: None, every: 1, draws: 1, patience: 0, min_delta: 0.0 }
@@ -161,6 +185,9 @@ pub struct TrajectorySettings {
     pub schedule: ScheduleSettings,
     /// Held-out windows.
     pub validation: TrajectoryValidation,
+    /// Forecasts drawn during training.
+    #[serde(default)]
+    pub sampling: TrajectorySampling,
     /// Steps of the default sampler; 0: as many as there are noise levels.
     pub steps: usize,
     /// Default sampler of the model.
@@ -321,6 +348,8 @@ impl TrajectorySettings {
             return Err(setting("checkpoint_seconds must be at least 0"));
         }
         for (name, value) in [
+            ("sampling.windows", self.sampling.windows),
+            ("sampling.num", self.sampling.num as usize),
             ("every", self.every),
             ("windows", self.windows),
             ("walkers", self.walkers),
@@ -381,6 +410,8 @@ mod tests {
             json!({"frames_behind": usize::MAX}),
             json!({"checkpoint_seconds": -1.0}),
             json!({"batch": 0}),
+            json!({"sampling": {"num": 0}}),
+            json!({"sampling": {"windows": 0}}),
         ] {
             assert!(
                 TrajectorySettings::merge(None, std::slice::from_ref(&bad)).unwrap().check().is_err(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ode::{ode_nodes, push_denoise};
 use super::predictor_corrector::PredictorStep;
-use super::{NoiseTerm, Plan, PlanBuilder, Planner, PlannerInfo, STATE};
+use super::{NoiseTerm, PerComponent, Plan, PlanBuilder, Planner, PlannerInfo, STATE};
 use crate::error::SamplerError;
 use crate::grid::TimeGrid;
 use crate::noise::Stream;
@@ -35,8 +35,8 @@ use crate::prediction::PredictionKind;
 pub struct SdeDpmSolverPlusPlus {
     /// 1 or 2.
     pub order: u8,
-    /// Share η of the reverse SDE's noise, 0 or above.
-    pub eta: f64,
+    /// Share η of the reverse SDE's noise, 0 or above; node features and adjacency may want different ones.
+    pub eta: PerComponent,
     /// Layout of the nodes.
     pub grid: TimeGrid,
     /// Last time; default 1e-3 up to 15 steps, 1e-4 above.
@@ -51,7 +51,7 @@ impl Default for SdeDpmSolverPlusPlus {
     fn default() -> Self {
         Self {
             order: 2,
-            eta: 1.0,
+            eta: PerComponent::All(1.0),
             grid: TimeGrid::UniformLambda,
             t_end: None,
             denoise: true,
@@ -74,13 +74,9 @@ pub(super) fn step(path: &dyn Path, s: f64, t: f64, eta: f64) -> PredictorStep {
 
 impl SdeDpmSolverPlusPlus {
     fn check(&self) -> Result<(), SamplerError> {
-        let reject =
-            |option, value, expected| SamplerError::Option { planner: NAME, option, value, expected };
         if !(1..=2).contains(&self.order) {
-            return Err(reject("order", f64::from(self.order), "1 or 2"));
-        }
-        if !(self.eta.is_finite() && self.eta >= 0.0) {
-            return Err(reject("eta", self.eta, "a finite number, 0 or above"));
+            let (option, value, expected) = ("order", f64::from(self.order), "1 or 2");
+            return Err(SamplerError::Option { planner: NAME, option, value, expected });
         }
         Ok(())
     }
@@ -101,6 +97,7 @@ impl Planner for SdeDpmSolverPlusPlus {
     fn plan(&self, paths: &[PathConfig], steps: usize) -> Result<Plan, SamplerError> {
         let mut builder = PlanBuilder::new(NAME, paths, steps)?;
         self.check()?;
+        let etas = self.eta.resolve(NAME, "eta", paths.len())?;
         let nodes = ode_nodes(&self.grid, paths, steps, self.t_end, self.denoise)?;
         let intervals = nodes.len() - 1;
         // The last two predictions live in two registers that take turns.
@@ -110,12 +107,12 @@ impl Planner for SdeDpmSolverPlusPlus {
             let (now, before) = (history[index % 2], history[(index + 1) % 2]);
             builder.begin_step(s);
             builder.eval_state(s, PredictionKind::X0, now);
-            let state = builder.each(|path| step(path, s, t, self.eta).state);
-            let gain = builder.each(|path| step(path, s, t, self.eta).prediction);
-            let noise = (self.eta > 0.0).then(|| NoiseTerm {
+            let state = builder.each_of(&etas, |path, &eta| step(path, s, t, eta).state);
+            let gain = builder.each_of(&etas, |path, &eta| step(path, s, t, eta).prediction);
+            let noise = etas.iter().any(|&eta| eta > 0.0).then(|| NoiseTerm {
                 stream: Stream::Predictor,
                 step: index as u32,
-                coefficients: builder.each(|path| step(path, s, t, self.eta).noise),
+                coefficients: builder.each_of(&etas, |path, &eta| step(path, s, t, eta).noise),
             });
             let first_order =
                 self.order == 1 || index == 0 || (self.lower_order_final && index + 1 == intervals);

@@ -8,7 +8,7 @@ use equidrift_laws::gaussian::{GaussianData, Moments};
 use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 use equidrift_sampler::plan::{
     Ancestral, AncestralChain, AncestralVariance, AnnealedLangevin, Corrector, DpmSolverPlusPlus,
-    EulerMaruyama, Heun, Predictor, PredictorCorrector, ReverseDiffusion, SdeDpmSolverPlusPlus,
+    EulerMaruyama, Heun, PerComponent, Predictor, PredictorCorrector, ReverseDiffusion, SdeDpmSolverPlusPlus,
 };
 use equidrift_sampler::{
     DenoiseError, Denoiser, Executor, KeyedNoise, NoiseSource, Op, PathConfig, Plan, Planner, PredictionKind,
@@ -240,7 +240,7 @@ fn without_noise_the_sde_solver_is_the_ode_solver() {
     for order in [1, 2] {
         for path in [VP, VE] {
             let ode = DpmSolverPlusPlus { order, ..Default::default() };
-            let sde = SdeDpmSolverPlusPlus { order, eta: 0.0, ..Default::default() };
+            let sde = SdeDpmSolverPlusPlus { order, eta: 0.0.into(), ..Default::default() };
             let worst = difference(
                 &ode.plan(std::slice::from_ref(&path), 12).unwrap(),
                 &sde.plan(std::slice::from_ref(&path), 12).unwrap(),
@@ -248,6 +248,31 @@ fn without_noise_the_sde_solver_is_the_ode_solver() {
             assert!(worst < 1e-13, "order {order}, {}: {worst:.2e}", path.name());
         }
     }
+}
+
+#[test]
+fn each_component_has_its_own_share_of_the_noise() {
+    let sde = |eta: PerComponent| SdeDpmSolverPlusPlus { eta, ..Default::default() };
+    let paths = [VP, VP];
+    let mixed = sde(vec![0.0, 1.7].into()).plan(&paths, 9).unwrap();
+    let coefficients = |plan: &Plan, component: usize| -> Vec<f64> {
+        let of = |op: &Op| match op {
+            Op::Combine { terms, noise, .. } => {
+                let mut values: Vec<f64> = terms.iter().map(|term| term.coefficients[component]).collect();
+                values.push(noise.as_ref().map_or(0.0, |noise| noise.coefficients[component]));
+                values
+            }
+            _ => Vec::new(),
+        };
+        plan.ops().flat_map(of).collect()
+    };
+    for (component, eta) in [0.0, 1.7].into_iter().enumerate() {
+        let alone = sde(eta.into()).plan(&paths, 9).unwrap();
+        assert_eq!(coefficients(&mixed, component), coefficients(&alone, component));
+    }
+    assert_ne!(coefficients(&mixed, 0), coefficients(&mixed, 1));
+    assert!(sde(vec![1.0].into()).plan(&paths, 9).is_err());
+    assert!(sde((-1.0).into()).plan(&paths, 9).is_err());
 }
 
 /// The posterior step with β̃ is the first-order exponential step of the reverse SDE, and both are DDPM's formula.
