@@ -69,6 +69,11 @@ case $name in
     row "\`--churn 0 --steps $few\`" "$samples" --churn 0 --steps $few
     row "\`--churn 0 --steps $((own * 2))\`" "$fifth" --churn 0 --steps $((own * 2))
     ;;
+  zinc250k-gdss)
+    row "predictor–corrector, 100 steps, scale 0.7" "$fifth" --scale-eps 0.7
+    row "SDE-DPM-Solver++ 2M, 100 steps" "$fifth" --sampler sde-dpm-solver++ --steps 100
+    row "SDE-DPM-Solver++ 2M, 20 steps" "$fifth" --sampler sde-dpm-solver++ --steps 20
+    ;;
   *)
     row "SDE-DPM-Solver++ 2M, 100 steps" "$samples" --sampler sde-dpm-solver++ --steps 100
     row "SDE-DPM-Solver++ 2M, 20 steps" "$fifth" --sampler sde-dpm-solver++ --steps 20

@@ -31,7 +31,9 @@ pub(super) struct Workspace {
 }
 
 /// Workspaces of the largest size, for each thread, whose memory the idle ones may take together.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
+/// Nodes of the graphs that are small enough for workspaces of all their sizes to be kept.
+const SMALL: usize = 64;
 
 /// Workspaces that no thread uses at the moment.
 #[derive(Debug, Default)]
@@ -50,11 +52,12 @@ impl WorkspacePool {
     }
 
     /// Keeps the workspace for the next call. Where graphs of many sizes come, the oldest make room, so that those kept take
-    /// no more memory than [`KEPT`] of the largest size for each thread.
+    /// no more memory than [`KEPT`] of the largest size, or of [`SMALL`] nodes, for each thread.
     pub(super) fn give_back(&self, workspace: Workspace, threads: usize) {
         let Ok(mut idle) = self.idle.lock() else { return };
         idle.push(workspace);
-        let room = KEPT * threads * idle.iter().map(|workspace| workspace.matrix).max().unwrap_or(0);
+        let largest = idle.iter().map(|workspace| workspace.matrix).max().unwrap_or(0);
+        let room = KEPT * threads * largest.max(SMALL * SMALL);
         let mut kept: usize = idle.iter().map(|workspace| workspace.matrix).sum();
         while kept > room {
             kept -= idle.remove(0).matrix;
