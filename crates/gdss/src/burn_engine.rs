@@ -1,6 +1,7 @@
 //! Both networks on the tensor library: any device, single or double precision, gradients by automatic differentiation.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
@@ -30,6 +31,9 @@ pub struct BurnEngine {
     plain: Pair,
     /// The same parameters, tracked.
     tracked: Pair,
+    /// Held while they are differentiated: backward passes of two threads that share a parameter wait for one another, in
+    /// burn-autodiff 0.22.1 for ever.
+    differentiating: Arc<Mutex<()>>,
 }
 
 impl BurnEngine {
@@ -60,7 +64,8 @@ impl BurnEngine {
         let device = device.clone().without_autodiff();
         let plain = Pair::read(networks, parameters, &device, dtype)?;
         let tracked = Pair::read(networks, parameters, &device.clone().autodiff(), dtype)?;
-        Ok(Self { networks: networks.clone(), device, dtype, plain, tracked })
+        let differentiating = Arc::default();
+        Ok(Self { networks: networks.clone(), device, dtype, plain, tracked, differentiating })
     }
 
     /// Both networks at one batch, in the element type of the slices (computed in the engine's precision).
@@ -141,6 +146,8 @@ impl BurnEngine {
         if b == 0 || n == 0 {
             return Err(EngineError::Empty { batch: b, nodes: n });
         }
+        // Before the first tracked tensor, so that it is let go after the last. It guards no data that a panic could spoil.
+        let _differentiating = self.differentiating.lock().unwrap_or_else(PoisonError::into_inner);
         let (x, adj) = self.tracked.forward(self.load(&batch.graphs));
         let residual_x = x * self.tensor(batch.scale_x, [b, 1, 1]) + self.tensor(batch.z_x, [b, n, f]);
         let residual_adj =

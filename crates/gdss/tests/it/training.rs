@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::weights::{HostTensor, ParameterSet, TensorFile};
 use equidrift_gdss::score_matching::{GROUPS, training_time};
@@ -330,6 +330,27 @@ fn threads_and_company_change_no_bit_of_the_gradient() {
     let width = data.nodes() * data.nodes();
     assert_eq!(pair.view().graphs.adj[width..], alone.view().graphs.adj[..]);
     assert_ne!(objective.perturbed(&[9], 4).view().graphs.adj, alone.view().graphs.adj);
+}
+
+/// Shards of a batch share the engine and with it the parameters.
+#[test]
+fn threads_of_the_tensor_library_do_not_wait_for_ever() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let data = rings_and_chains();
+        let parameters = initial_parameters(&small_networks(), 5);
+        let examples: Vec<usize> = (0..600).map(|i| (i * 7) % data.len()).collect();
+        let gradients = |threads: usize| {
+            let engine = BurnEngine::new(&small_networks(), &parameters, &Device::flex()).unwrap();
+            let threads = NonZeroUsize::new(threads).unwrap();
+            let mut objective = DenoisingScoreMatching::new(Box::new(engine), &data, &PATHS, 5, threads);
+            (0..6).map(|epoch| objective.evaluate(&parameters, &examples, epoch).unwrap().gradient).collect()
+        };
+        let pair: [Vec<ParameterSet>; 2] = [1, 3].map(gradients);
+        done.send(pair).unwrap();
+    });
+    let [one, three] = finished.recv_timeout(std::time::Duration::from_secs(300)).expect("a deadlock");
+    assert_eq!(one, three);
 }
 
 #[test]
