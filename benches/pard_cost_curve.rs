@@ -8,8 +8,9 @@
 //! cargo bench --bench pard_cost_curve -- --rate 18 20 2 32    # below
 //! ```
 //!
-//! `--rate NODES CALLS THREADS GRAPHS` draws so many graphs of the published QM9 network in blocks of two, with so many calls a block, on so many threads, and prints graphs a second
-//! and peak MiB; `--shapes NODES` prints the configuration and the shape of every weight of that network. Both are for `benches/peer/pard_generation.py`.
+//! `--rate NODES CALLS THREADS GRAPHS` draws so many graphs of the published QM9 network in blocks of two, with so many calls a
+//! block, on so many threads, and prints graphs a second and peak MiB; `--shapes NODES` prints the configuration and the shape
+//! of every weight of that network. Both are for `benches/peer/pard_generation.py`.
 //!
 //! Every figure is from a process of its own, whose peak resident memory the kernel records (Linux). A call of the denoiser costs
 //! the same at every step, so a few are made and 50 are reckoned. Columns: nodes, layer sizes, blocks, seconds a call, seconds a
@@ -61,13 +62,13 @@ fn main() -> ExitCode {
     {
         return rate(nodes, calls, threads, graphs);
     }
-    let named: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     if let [flag, nodes] = arguments.as_slice()
         && flag == "--shapes"
         && let Ok(nodes) = nodes.parse()
     {
         return shapes(nodes);
     }
+    let named: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     println!("nodes  hidden/edge/layers  blocks   s/call  s/graph (50)   peak MiB  bytes/pair  reckoned MiB");
     for (shape, (_, block)) in SHAPES.iter().enumerate() {
         for &nodes in if named.is_empty() { NODES.as_slice() } else { &named } {
@@ -118,8 +119,8 @@ fn model(nodes: usize, shape: [usize; 4], block: Option<usize>) -> PardModel {
     PardModel::new(config, parameters).expect("its own parameters")
 }
 
-/// Draws graphs with so many calls a block, batch by batch on as many threads as there are batches. The graphs are checked to have
-/// all their nodes; returned are their nodes and blocks, and the seconds without preparations.
+/// Draws graphs with so many calls a block, each batch on a thread of its own. Returned are the nodes and blocks of a graph, which
+/// are checked to be the same in all batches, and the seconds without preparations.
 fn draw(model: &PardModel, calls: usize, batches: &[Vec<u64>]) -> (usize, usize, f64) {
     let config = model.config();
     let networks = model.fused_networks().expect("a checked model").expect("networks of the fused engine");

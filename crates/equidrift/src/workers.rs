@@ -33,6 +33,12 @@ impl StopSignal {
         }
     }
 
+    /// Stop at the next step of the sampler and drop the batches in work.
+    pub fn ask_at_once(&self) {
+        self.after_batch.store(true, Ordering::Relaxed);
+        self.at_once.store(true, Ordering::Relaxed);
+    }
+
     /// Whether no further batch shall be started.
     pub fn asked(&self) -> bool {
         self.after_batch.load(Ordering::Relaxed)

@@ -19,8 +19,8 @@
 //! | `s_theta`, `s_phi` | scores; `sigma s = scale * net`, with `scale = sigma` (VE: the network is the score) or `-1` (VP, sub-VP: the network is the noise) |
 //! | mask | nodes that have an edge in the clean graph |
 //!
-//! **Input perturbation** of strength `g` shows the networks `x_t + g sigma_x(t) e` with further noise `e`, and asks for the same `z`: in
-//! sampling they see states that carry the errors of the steps before, which clean training data never do.
+//! **Input perturbation** of strength `g` shows the networks `x_t + g sigma_x(t) e` with further noise `e`, and asks for the
+//! same `z`: in sampling they see states that carry the errors of the steps before, which clean training data never do.
 //!
 //! By default the loss weights all times alike because `sigma s + z` is the residual of the noise. Cost: one forward and one
 //! backward pass of both networks per graph and epoch. Times and noise are functions of (seed, epoch, row of the
@@ -314,7 +314,8 @@ impl<'a> DenoisingScoreMatching<'a> {
         philox4x32_10([block, row as u32, epoch as u32, stream], [self.seed as u32, (self.seed >> 32) as u32])
     }
 
-    /// Standard normal numbers of a stream for the node features `[B, N, F]` and for the strict upper triangle of the adjacency `[B, N, N]`.
+    /// Standard normal numbers of a stream for the node features `[B, N, F]` and for the strict upper triangle of the
+    /// adjacency `[B, N, N]`.
     fn normals(&self, stream: u32, examples: &[usize], epoch: u64, clean: &CleanGraphs) -> [Vec<f64>; 2] {
         let (n, f) = (clean.nodes, clean.features);
         let mut z_x = vec![0.0; clean.x.len()];

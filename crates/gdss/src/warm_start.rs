@@ -1,9 +1,9 @@
 //! The weights of one model as the beginning of another.
 //!
-//! Networks of equal sizes take the parameters as they are. Networks that differ in the node features alone (molecules of other
-//! elements, graphs of other degrees) take every weight that means the same in both: a feature is known by its
-//! element, or by its degree, everything behind the first layer by its place. Weights that have no counterpart keep
-//! their fresh values, so that a model of four elements is a beginning for one of nine.
+//! Networks of equal sizes may differ in their node features (molecules of other elements, graphs of other degrees). Every weight
+//! that means the same in both is taken: a feature is known by its element, or by its degree, everything behind the first
+//! layer by its place. Weights that have no counterpart keep their fresh values, so that a model of four elements is a
+//! beginning for one of nine.
 
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 
@@ -22,7 +22,8 @@ type Origin = Vec<Option<usize>>;
 /// [`GdssError::Mismatch`] naming a tensor if the networks differ in more than the node features and the largest number of nodes.
 pub fn warm_start(config: &GdssConfig, model: &GdssModel, seed: u64) -> Result<ParameterSet, GdssError> {
     let (new, old) = (&config.networks, &model.config().networks);
-    if new.features() == old.features() || without_features(new) != without_features(old) {
+    if without_features(new) != without_features(old) {
+        // An error, unless all shapes agree nevertheless.
         return Ok(GdssModel::new(config.clone(), model.parameters().clone())?.parameters().clone());
     }
     let axes = Axes::new(config, model.config());
@@ -79,13 +80,8 @@ impl Axes {
             }
             ("x.final.linears.2.weight" | "x.final.linears.2.bias", 0) => self.features.clone(),
             // The inputs of the first graph convolutions.
-            (_, 0)
-                if name.contains(".layers.0.")
-                    && new[0] == self.features.len()
-                    && old[0] == self.old_features =>
-            {
-                self.features.clone()
-            }
+            ("x.layers.0.weight", 0) => self.features.clone(),
+            (_, 0) if name.contains(".layers.0.attn.") && name.ends_with(".weight") => self.features.clone(),
             _ => same_place(axis),
         };
         (0..new.len()).map(by_axis).collect()
@@ -100,14 +96,12 @@ fn transplant(fresh: &HostTensor, known: &HostTensor, axes: &[Origin]) -> HostTe
         [rows, columns] => (rows, columns),
         _ => return fresh.clone(),
     };
-    let (fresh_values, known_values) = (fresh.to_f64(), known.to_f64());
+    let (mut values, known_values) = (fresh.to_f32(), known.to_f32());
     let known_columns = *known.shape.last().unwrap_or(&1);
-    let mut values: Vec<f32> = fresh_values.iter().map(|&value| value as f32).collect();
     for (new_row, old_row) in rows.iter().enumerate() {
         for (new_column, old_column) in columns.iter().enumerate() {
             if let (Some(row), Some(column)) = (old_row, old_column) {
-                values[new_row * columns.len() + new_column] =
-                    known_values[row * known_columns + column] as f32;
+                values[new_row * columns.len() + new_column] = known_values[row * known_columns + column];
             }
         }
     }

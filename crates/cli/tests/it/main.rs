@@ -25,6 +25,7 @@ mod set_distances;
 mod summary;
 mod train;
 mod train_graphs;
+mod train_trajectories;
 mod training_kills;
 mod training_settings;
 mod trajectories;

@@ -20,6 +20,9 @@ use crate::command::{code, equidrift, stderr};
 pub(crate) const GIVEN: usize = 3;
 pub(crate) const MADE: usize = 4;
 
+/// What is asked of a model of springs.
+pub(crate) const SPRINGS: &str = "--simulate springs --runs 3 --simulation-seed 9 --num 4 --seed 7";
+
 /// The samples of a file, one behind the other.
 pub(crate) fn joined(path: &Path) -> Trajectory {
     let set = SampleSet::read(path, &Selection::All).unwrap();

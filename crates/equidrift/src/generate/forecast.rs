@@ -50,6 +50,10 @@ pub(crate) struct Forecaster {
     with_given: bool,
 }
 
+/// What one call of the model makes of a system: the trajectory `[N, T, D]`, or the step at which it diverged; and the network
+/// evaluations.
+pub(crate) type Made = (Result<Vec<f64>, usize>, usize);
+
 /// A sample on its way.
 struct Growing {
     id: u64,
@@ -129,9 +133,7 @@ impl Forecaster {
         Ok(Some(drawn.collect()))
     }
 
-    /// One call of the model for each of some systems: the trajectory `[N, T, D]`, or the step at which it diverged, and the
-    /// network evaluations.
-    #[expect(clippy::type_complexity, reason = "used twice")]
+    /// One call of the model for each of some systems; `None` where it was given up because of `stop`.
     pub(crate) fn round(
         &self,
         round: usize,
@@ -139,7 +141,7 @@ impl Forecaster {
         ids: &[u64],
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
-    ) -> Result<Option<Vec<(Result<Vec<f64>, usize>, usize)>>, Error> {
+    ) -> Result<Option<Vec<Made>>, Error> {
         let batch = SystemBatch::new(systems)?;
         let denoiser = GeotdmDenoiser::new(self.network.clone(), self.diffusion.clone(), batch)?;
         let run = TrajectoryRun::of(match &self.fused {

@@ -22,7 +22,7 @@ const BATCH: u64 = 64;
 ///
 /// | figure | is |
 /// | --- | --- |
-/// | `ade`, `fde` | mean over nodes of the distance to the true place, in all made frames and in the last; mean over samples and windows |
+/// | `ade`, `fde` | distance to the true place, mean over nodes, samples and windows, in all made frames and in the last |
 /// | `best_ade`, `best_fde` | the same of the best sample of each window |
 /// | `diverged` | share of samples that became infinite or not a number; their windows are left out of the others |
 pub(crate) struct ForecastMetrics {
@@ -58,7 +58,7 @@ impl ForecastMetrics {
         if count == 0 {
             return Err(setting("sampling.every: there are no held-out windows to forecast"));
         }
-        let stride = count.div_ceil(sampling.windows.max(1));
+        let stride = count.div_ceil(sampling.windows);
         let windows = (0..count).step_by(stride).map(|index| held_out.example(index));
         // A forecaster without noise has nothing to draw: its one step is exact.
         let one_step = settings.regression.then_some(1);
@@ -108,8 +108,7 @@ impl ForecastMetrics {
             &signal,
             |batch| {
                 if stop() {
-                    signal.ask();
-                    signal.ask(); // at once, not after the batches in work
+                    signal.ask_at_once();
                 }
                 let systems = batch.ids.iter().map(|&id| window(id).system.clone()).collect();
                 forecaster.round(0, systems, &batch.ids, &signal, &|_| ())
@@ -126,8 +125,7 @@ impl ForecastMetrics {
             return Ok(None);
         }
         errors.retain(|samples| samples.len() as u64 == self.samples);
-        let mut figures =
-            BTreeMap::from([("diverged".to_owned(), diverged as f64 / self.samples().max(1) as f64)]);
+        let mut figures = BTreeMap::from([("diverged".to_owned(), diverged as f64 / self.samples() as f64)]);
         if !errors.is_empty() {
             let DisplacementSummary { mean, best, .. } = DisplacementSummary::of(&errors)?;
             let named =

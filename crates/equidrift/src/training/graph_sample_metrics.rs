@@ -91,8 +91,7 @@ impl SampleMetrics for GraphSampleMetrics {
         let signal = StopSignal::new();
         let watch = |_| {
             if stop() {
-                signal.ask();
-                signal.ask(); // at once, not after the batches in work
+                signal.ask_at_once();
             }
         };
         let mut graphs = Vec::new();

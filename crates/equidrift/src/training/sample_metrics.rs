@@ -190,8 +190,7 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
         let signal = StopSignal::new();
         let watch = |_| {
             if stop() {
-                signal.ask();
-                signal.ask(); // at once, not after the batches in work
+                signal.ask_at_once();
             }
         };
         let ending = generator.run(0, &signal, &watch, |_, sample| {

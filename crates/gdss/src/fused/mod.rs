@@ -322,7 +322,7 @@ fn parts(batch: &GraphBatch<'_>, count: usize, lanes: usize) -> Vec<Part> {
     };
     let large = |graph: &usize| size(*graph) >= ONE_GRAPH_FROM && ONE_GRAPH_LANES.contains(&lanes);
     let (alone, mut together): (Vec<_>, Vec<_>) = (0..batch.batch).partition(large);
-    together.sort_by_key(|&graph| size(graph));
+    together.sort_by_cached_key(|&graph| size(graph));
     let part = |layout, members: &[usize], step| {
         let largest = members.iter().map(|&graph| size(graph)).max().unwrap_or(0);
         let nodes = largest.next_multiple_of(step).clamp(1, batch.nodes);

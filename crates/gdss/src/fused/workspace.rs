@@ -9,7 +9,7 @@ use super::score_network_a::ScoreNetworkABuffers;
 use super::score_network_x::ScoreNetworkXBuffers;
 use super::score_network_x_gmh::ScoreNetworkXGmhBuffers;
 use super::tile::Tile;
-use super::{Networks, NodeNetwork};
+use super::{Networks, NodeNetwork, ONE_GRAPH_FROM};
 
 /// Arrays of the node network.
 #[derive(Debug)]
@@ -32,8 +32,6 @@ pub(super) struct Workspace {
 
 /// Workspaces of the largest size, for each thread, whose memory the idle ones may take together.
 const KEPT: usize = 4;
-/// Nodes of the graphs that are small enough for workspaces of all their sizes to be kept.
-const SMALL: usize = 64;
 
 /// Workspaces that no thread uses at the moment.
 #[derive(Debug, Default)]
@@ -52,12 +50,13 @@ impl WorkspacePool {
     }
 
     /// Keeps the workspace for the next call. Where graphs of many sizes come, the oldest make room, so that those kept take
-    /// no more memory than [`KEPT`] of the largest size, or of [`SMALL`] nodes, for each thread.
+    /// no more memory than [`KEPT`] of the largest size, or of the largest that lies side by side with others, for each thread:
+    /// that holds the many sizes of a set of molecules.
     pub(super) fn give_back(&self, workspace: Workspace, threads: usize) {
         let Ok(mut idle) = self.idle.lock() else { return };
         idle.push(workspace);
         let largest = idle.iter().map(|workspace| workspace.matrix).max().unwrap_or(0);
-        let room = KEPT * threads * largest.max(SMALL * SMALL);
+        let room = KEPT * threads * largest.max(ONE_GRAPH_FROM * ONE_GRAPH_FROM);
         let mut kept: usize = idle.iter().map(|workspace| workspace.matrix).sum();
         while kept > room {
             kept -= idle.remove(0).matrix;

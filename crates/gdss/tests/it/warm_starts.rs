@@ -1,5 +1,6 @@
 //! Weights of one model as the beginning of another.
 
+use equidrift_backend::weights::ParameterSet;
 use equidrift_gdss::{
     EdgeNetworkConfig, FusedEngine, GdssConfig, GdssError, GdssModel, GraphBatch, NetworkOutputs,
     NodeNetworkConfig, ParameterError, ScoreEngine, Vocabulary, initial_parameters, warm_start,
@@ -77,6 +78,21 @@ fn other_elements_keep_what_is_known_of_the_old_ones() {
     assert_eq!(after[4..], before[2..]);
     let last = "x.final.linears.2.weight";
     assert_eq!(row(last, &new, 3)[..12], row(last, &old, 0)[..]);
+}
+
+/// As many elements, but others: what is known of carbon stays with carbon.
+#[test]
+fn features_are_known_by_their_element_and_not_by_their_place() {
+    let old = small_model();
+    let config = config(&["N", "C"]);
+    let new = GdssModel::new(config.clone(), warm_start(&config, &old, 9).unwrap()).unwrap();
+    let known = [("C", [0.8, 0.1, -0.3, 1.2])];
+    for (a, b) in outputs(&old, &known).adj.iter().zip(&outputs(&new, &known).adj) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+    let first = |parameters: &ParameterSet| parameters["x.layers.0.weight"].to_f64();
+    assert_eq!(first(new.parameters())[4..], first(old.parameters())[..4]);
+    assert_eq!(first(new.parameters())[..4], first(&initial_parameters(&config.networks, 9))[..4]);
 }
 
 #[test]

@@ -83,16 +83,6 @@ impl PlanBuilder {
         self.paths.iter().map(|path| coefficient(path.as_ref())).collect()
     }
 
-    /// One coefficient per component that has an option of its own, in the order of the paths.
-    #[must_use]
-    pub fn each_of<T>(
-        &self,
-        options: &[T],
-        coefficient: impl Fn(&dyn crate::path::Path, &T) -> f64,
-    ) -> Vec<f64> {
-        self.paths.iter().zip(options).map(|(path, option)| coefficient(path.as_ref(), option)).collect()
-    }
-
     /// One evaluation at `time` of component c from register `inputs[c]`, converted to `want`.
     pub fn eval(&mut self, time: f64, inputs: Vec<Register>, want: PredictionKind, into: Register) {
         self.eval_many(time, inputs, &[(want, into)]);

@@ -107,12 +107,14 @@ impl Planner for SdeDpmSolverPlusPlus {
             let (now, before) = (history[index % 2], history[(index + 1) % 2]);
             builder.begin_step(s);
             builder.eval_state(s, PredictionKind::X0, now);
-            let state = builder.each_of(&etas, |path, &eta| step(path, s, t, eta).state);
-            let gain = builder.each_of(&etas, |path, &eta| step(path, s, t, eta).prediction);
+            let steps = builder.paths.iter().zip(&etas).map(|(path, &eta)| step(path.as_ref(), s, t, eta));
+            let steps: Vec<PredictorStep> = steps.collect();
+            let state = steps.iter().map(|step| step.state).collect();
+            let gain: Vec<f64> = steps.iter().map(|step| step.prediction).collect();
             let noise = etas.iter().any(|&eta| eta > 0.0).then(|| NoiseTerm {
                 stream: Stream::Predictor,
                 step: index as u32,
-                coefficients: builder.each_of(&etas, |path, &eta| step(path, s, t, eta).noise),
+                coefficients: steps.iter().map(|step| step.noise).collect(),
             });
             let first_order =
                 self.order == 1 || index == 0 || (self.lower_order_final && index + 1 == intervals);
