@@ -24,7 +24,7 @@ use std::time::Instant;
 use equidrift::{FamilyModel, Model, pard_graph_bytes};
 use equidrift_backend::weights::HostTensor;
 use equidrift_pard::{
-    Engine, Generation, KeyedDraws, NetworkConfig, PardConfig, PardModel, ReverseStep, Unfinished,
+    Engine, Generation, KeyedDraws, NetworkConfig, PardConfig, PardModel, ReverseStep, TimeOf, Unfinished,
     initial_parameters,
 };
 
@@ -100,6 +100,8 @@ fn config(nodes: usize, [hidden, edge, layers, heads]: [usize; 4], block: Option
         heads,
         block_sizes: first + 1,
         max_blocks: nodes.div_ceil(first),
+        // As new models are trained: finished blocks are not computed again.
+        time_of: if block.is_some() { TimeOf::Virtual } else { TimeOf::All },
         ..embedded.network.clone()
     };
     PardConfig { max_nodes: nodes, first_sizes: BTreeMap::from([(first, 1)]), network, ..embedded }

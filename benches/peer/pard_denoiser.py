@@ -61,6 +61,10 @@ class Denoiser(torch.nn.Module):
         degree, size = (self.w(f"input_conditioner.1.block_{what}_embedding.weight") for what in ("degree", "size"))
         return degree[0] + size[n]
 
+    def timed(self, shift):
+        """What the time adds to the nodes."""
+        return shift
+
     def shares(self, scores):
         return scores.softmax(2)
 
@@ -77,7 +81,7 @@ class Denoiser(torch.nn.Module):
         time = torch.cat([angle.sin(), angle.cos()], 1)
         h = self.linear("input_encoder.node_encoder", x)
         h = h + self.of_blocks(n)
-        h = h + self.mlp("input_conditioner.2", time, ("layer1", "layer2"))[:, None]
+        h = h + self.timed(self.mlp("input_conditioner.2", time, ("layer1", "layer2"))[:, None])
         e = self.linear("input_encoder.edge_encoder", a)
         adjacency = self.seen_adjacency(a)
         step = adjacency / adjacency.sum(-1, keepdim=True).clamp_min(1.0)

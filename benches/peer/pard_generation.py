@@ -26,6 +26,10 @@ NODES, BLOCK = 18, 2
 class BlockDenoiser(Denoiser):
     """The denoiser under a causal mask: a node sees its own block and the blocks before it."""
 
+    def __init__(self, config, weights):
+        super().__init__(config, weights)
+        self.time_of = config["network"].get("time_of", "all")
+
     def embed(self, x, a, t):
         h, e = super().embed(x, a, t)
         k = torch.arange(self.e // 2)
@@ -40,6 +44,11 @@ class BlockDenoiser(Denoiser):
 
     def seen_adjacency(self, a):
         return super().seen_adjacency(a) * self.mask
+
+    def timed(self, shift):
+        if self.time_of == "all":
+            return shift
+        return shift * (self.blocks == self.blocks.max())[None, :, None]
 
     def shares(self, scores):
         return scores.masked_fill(~self.mask[None, :, :, None], -1e30).softmax(2)

@@ -7,7 +7,10 @@
 //!    [`ReverseStep`] says; at s = 0 the last, virtual class is excluded and the classes are drawn from f itself;
 //! 3. the block model draws the size of the next block (0: the graph is finished) and its degree.
 //!
-//! Finished graphs leave the batch. Cost per graph: T evaluations of the denoiser and one of the block model for each block.
+//! Finished graphs leave the batch. Cost per graph: T evaluations of the denoiser and one of the block model for each block; where
+//! only virtual nodes are told the time, the fused engine computes finished blocks once.
+
+use std::sync::{Mutex, PoisonError};
 
 use equidrift_nn::{PairMean, Phase};
 use equidrift_sampler::draw_class;
@@ -18,7 +21,7 @@ use crate::class_law::softmax;
 use crate::denoising_loss::GraphDiffusion;
 use crate::draws::{Draws, Purpose, Question};
 use crate::error::PardError;
-use crate::fused::FusedNetworks;
+use crate::fused::{FusedNetworks, Growing, Growth};
 use crate::heads::rows_on_host;
 use crate::networks::{DenoiserBatch, PardNetworks};
 use crate::reverse_step::ReverseStep;
@@ -57,27 +60,48 @@ impl Engine<'_> {
         }
     }
 
+    /// What is kept of so many graphs while they grow; none where nothing can be.
+    fn growths(self, graphs: usize) -> Option<Vec<Mutex<Growth>>> {
+        match self {
+            Self::Burn(_) => None,
+            Self::Fused(networks) => (0..graphs).map(|_| networks.growth().map(Mutex::new)).collect(),
+        }
+    }
+
     fn classes(
         self,
         noisy: &DenoiserBatch<'_>,
         nodes: &Targets,
         pairs: &Targets,
+        growing: Option<Growing<'_>>,
     ) -> Result<[Vec<Vec<f64>>; 2], PardError> {
+        match (self, growing) {
+            (Self::Burn(networks), _) => networks.denoise(noisy, Phase::Evaluation)?.0.at(nodes, pairs),
+            (Self::Fused(networks), None) => networks.classes(noisy, nodes, pairs),
+            (Self::Fused(networks), Some(growing)) => {
+                networks.classes_of_growing(noisy, nodes, pairs, growing)
+            }
+        }
+    }
+
+    /// Keeps what later blocks look at.
+    fn finish_blocks(self, batch: &BlockBatch, growing: Growing<'_>) -> Result<(), PardError> {
         match self {
-            Self::Burn(networks) => networks.denoise(noisy, Phase::Evaluation)?.0.at(nodes, pairs),
-            Self::Fused(networks) => networks.classes(noisy, nodes, pairs),
+            Self::Burn(_) => Ok(()),
+            Self::Fused(networks) => networks.finish_blocks(batch, growing),
         }
     }
 
     fn next_blocks(
         self,
         batch: &BlockBatch,
+        growing: Option<Growing<'_>>,
         choose_size: impl FnMut(usize, &[f64]) -> usize,
         choose_degree: impl FnMut(usize, &[f64]) -> usize,
     ) -> Result<Vec<(usize, usize)>, PardError> {
         match self {
             Self::Burn(networks) => networks.next_blocks(batch, None, choose_size, choose_degree),
-            Self::Fused(networks) => networks.next_blocks(batch, choose_size, choose_degree),
+            Self::Fused(networks) => networks.next_blocks(batch, growing, choose_size, choose_degree),
         }
     }
 }
@@ -117,7 +141,7 @@ pub struct GeneratedGraph {
 
 /// A graph while it grows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Growing {
+pub struct GrowingGraph {
     /// What there is; the nodes of the block that is being generated are the last.
     pub graph: BlockGraph,
     /// Whether the block model ended it.
@@ -132,7 +156,7 @@ pub struct Round<'a> {
     /// The block that was generated.
     pub round: usize,
     /// All graphs, those that were finished before too.
-    pub graphs: &'a [Growing],
+    pub graphs: &'a [GrowingGraph],
 }
 
 /// The size of the first block of a graph, drawn from how often each size (0, 1, ...) occurs.
@@ -141,7 +165,7 @@ pub fn first_size(frequencies: &[f64], graph: usize, draws: &mut dyn Draws) -> u
     draw_class(frequencies, draws.uniform(&Question { graph, round: 0, purpose, rank: 0, element: (0, 0) }))
 }
 
-impl Growing {
+impl GrowingGraph {
     /// Appends a block of nodes without classes.
     fn append(&mut self, size: usize, degree: usize) {
         let block = self.graph.sizes.len();
@@ -171,19 +195,21 @@ impl Generation<'_> {
         observe: &mut dyn FnMut(&Round<'_>),
     ) -> Result<Vec<GeneratedGraph>, PardError> {
         let mut growing = self.first_blocks(graphs, draws)?;
+        let growths = self.networks.growths(graphs);
         for round in 0..self.max_blocks {
             let active: Vec<usize> = (0..graphs).filter(|&graph| growing[graph].grows()).collect();
             if active.is_empty() {
                 break;
             }
-            self.denoise_blocks(&mut growing, &active, round, draws)?;
+            let growths = growths.as_deref();
+            self.denoise_blocks(&mut growing, &active, growths, round, draws)?;
             observe(&Round { round, graphs: &growing });
-            self.append_blocks(&mut growing, &active, round, draws)?;
+            self.append_blocks(&mut growing, &active, growths, round, draws)?;
         }
         Ok(growing.into_iter().map(|growing| self.finish(growing)).collect())
     }
 
-    fn first_blocks(&self, graphs: usize, draws: &mut dyn Draws) -> Result<Vec<Growing>, PardError> {
+    fn first_blocks(&self, graphs: usize, draws: &mut dyn Draws) -> Result<Vec<GrowingGraph>, PardError> {
         let sizes: Vec<usize> = (0..graphs).map(|graph| first_size(self.first_sizes, graph, draws)).collect();
         let logits = if self.networks.has_block_heads() {
             self.networks.first_degree(&sizes)?
@@ -201,7 +227,8 @@ impl Generation<'_> {
                 sizes: Vec::new(),
                 degrees: Vec::new(),
             };
-            let mut first = Growing { graph: empty, finished: size == 0, stopped: size > self.max_nodes };
+            let mut first =
+                GrowingGraph { graph: empty, finished: size == 0, stopped: size > self.max_nodes };
             if first.grows() {
                 first.append(size, draw_class(&softmax(logits, logits.len()), u));
             }
@@ -213,8 +240,9 @@ impl Generation<'_> {
     /// Classes for the last blocks of the active graphs.
     fn denoise_blocks(
         &self,
-        growing: &mut [Growing],
+        growing: &mut [GrowingGraph],
         active: &[usize],
+        growths: Option<&[Mutex<Growth>]>,
         round: usize,
         draws: &mut dyn Draws,
     ) -> Result<(), PardError> {
@@ -252,7 +280,8 @@ impl Generation<'_> {
                 structure: None,
                 questions: None,
             };
-            let [node_rows, pair_rows] = self.networks.classes(&input, &nodes, &pairs)?;
+            let kept = growths.map(|graphs| Growing { graphs, of_rows: active });
+            let [node_rows, pair_rows] = self.networks.classes(&input, &nodes, &pairs, kept)?;
             let mut step = |diffusion, rows: &[Vec<f64>], targets: &Targets, purpose, noisy: &mut [usize]| {
                 for (at, (logits, noisy)) in rows.iter().zip(noisy).enumerate() {
                     let law = self.reverse_step.law(diffusion, [t, s], *noisy, logits);
@@ -279,8 +308,9 @@ impl Generation<'_> {
     /// The next blocks of the active graphs, or their ends.
     fn append_blocks(
         &self,
-        growing: &mut [Growing],
+        growing: &mut [GrowingGraph],
         active: &[usize],
+        growths: Option<&[Mutex<Growth>]>,
         round: usize,
         draws: &mut dyn Draws,
     ) -> Result<(), PardError> {
@@ -300,23 +330,33 @@ impl Generation<'_> {
                 draw_class(&softmax(logits, logits.len()), draws.borrow_mut().uniform(&question))
             }
         };
-        let next =
-            self.networks.next_blocks(&batch, choose(Purpose::NextSize), choose(Purpose::NextDegree))?;
-        for (&graph, (size, degree)) in active.iter().zip(next) {
-            let graph = &mut growing[graph];
+        let kept = growths.map(|graphs| Growing { graphs, of_rows: active });
+        let choices = (choose(Purpose::NextSize), choose(Purpose::NextDegree));
+        let next = self.networks.next_blocks(&batch, kept, choices.0, choices.1)?;
+        let (mut going_on, mut whole) = (Vec::new(), Vec::new());
+        for ((&at, (size, degree)), blocks) in active.iter().zip(next).zip(graphs) {
+            let graph = &mut growing[at];
             if size == 0 {
                 graph.finished = true;
             } else if round + 1 == self.max_blocks || graph.graph.nodes() + size > self.max_nodes {
                 graph.stopped = true;
             } else {
                 graph.append(size, degree);
+                going_on.push(at);
+                whole.push(blocks);
             }
         }
-        Ok(())
+        let Some(growths) = growths else { return Ok(()) };
+        for &graph in active.iter().filter(|graph| !growing[**graph].grows()) {
+            // Nobody looks at it again.
+            *growths[graph].lock().unwrap_or_else(PoisonError::into_inner) = Growth::default();
+        }
+        let kept = Growing { graphs: growths, of_rows: &going_on };
+        self.networks.finish_blocks(&BlockBatch::single(&whole), kept)
     }
 
-    fn finish(&self, growing: Growing) -> GeneratedGraph {
-        let Growing { mut graph, finished, .. } = growing;
+    fn finish(&self, growing: GrowingGraph) -> GeneratedGraph {
+        let GrowingGraph { mut graph, finished, .. } = growing;
         if !finished && self.unfinished == Unfinished::CutAtFirstSize {
             let blocks = graph.sizes.first().map_or(0, |size| size + 1).min(graph.sizes.len());
             let nodes = graph.block.iter().filter(|block| **block < blocks).count();

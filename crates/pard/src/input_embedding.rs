@@ -8,7 +8,7 @@ use equidrift_nn::{
 
 use crate::error::PardError;
 use crate::inputs::{Inputs, tensor};
-use crate::network_config::{NetworkConfig, Sequence, Tasks, TimeEmbedding};
+use crate::network_config::{NetworkConfig, Sequence, TimeEmbedding, TimeOf};
 
 /// Which network the embedding is of: the denoiser alone knows degrees and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +130,9 @@ impl InputEmbedding {
         }
         if let (Some(mlp), Some(times)) = (&self.time, times) {
             let shift = mlp.over_features(self.time_features(inputs, times));
-            let shift = match self.config.tasks {
-                Tasks::Separate | Tasks::DenoiserOnly => shift * nodes(),
-                Tasks::Combined => shift * inputs.virtual_nodes.clone(),
+            let shift = match self.config.timed_nodes() {
+                TimeOf::All => shift * nodes(),
+                TimeOf::Virtual => shift * inputs.virtual_nodes.clone(),
             };
             h = (h + shift) * nodes();
         }

@@ -67,14 +67,16 @@ pub use draws::{Draws, KeyedDraws, Purpose, Question};
 pub use error::PardError;
 pub use file_batch::FileBatch;
 pub use forward::{Precision, forward};
-pub use fused::FusedNetworks;
+pub use fused::{FusedNetworks, Growing, Growth};
 pub use generation::{Engine, GeneratedGraph, Generation, Round, Unfinished, first_size};
 pub use heads::{BlockLogits, ClassLogits};
 pub use initialisation::initial_parameters;
 pub use inputs::StructureFeatures;
 pub use likelihood::{LikelihoodBound, LikelihoodDraw, Presentation, likelihood_bounds};
 pub use model::PardModel;
-pub use network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
+pub use network_config::{
+    NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding, TimeOf,
+};
 pub use networks::{DenoiserBatch, PardNetworks};
 pub use released::{FirstBlocks, ReleasedModel, convert_pard};
 pub use reverse_step::ReverseStep;

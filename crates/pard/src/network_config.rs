@@ -29,6 +29,24 @@ pub enum TimeEmbedding {
     WholeFrequencies,
 }
 
+/// Which nodes of the denoiser are told the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeOf {
+    /// All, also those of finished blocks, as in the published programme.
+    #[default]
+    All,
+    /// Those of the block that is being generated. Finished blocks are then the same at every step: while a graph is generated,
+    /// nothing of them is computed twice.
+    Virtual,
+}
+
+impl TimeOf {
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
 /// What a layer's branches are added to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -99,6 +117,9 @@ pub struct NetworkConfig {
     /// The time's embedding.
     #[serde(default)]
     pub time: TimeEmbedding,
+    /// Which nodes are told it; in a [combined](Tasks::Combined) network virtual ones.
+    #[serde(default, skip_serializing_if = "TimeOf::is_all")]
+    pub time_of: TimeOf,
     /// Without PPGN.
     #[serde(default)]
     pub transformer_only: bool,
@@ -156,6 +177,21 @@ impl NetworkConfig {
         check("max_blocks", self.max_blocks, self.max_blocks > 0, "at least 1")?;
         check("block_sizes", self.block_sizes, self.block_sizes >= 2, "at least 2")?;
         check("block_degrees", self.block_degrees, self.block_degrees >= 1, "at least 1")
+    }
+
+    /// Which nodes of the denoiser are told the time in fact.
+    pub(crate) fn timed_nodes(&self) -> TimeOf {
+        match self.tasks {
+            Tasks::Combined => TimeOf::Virtual,
+            Tasks::Separate | Tasks::DenoiserOnly => self.time_of,
+        }
+    }
+
+    /// Whether finished blocks are the same at every step, and what later ones look at is kept while a graph is generated (by the
+    /// fused engine).
+    #[must_use]
+    pub fn keeps_finished_blocks(&self) -> bool {
+        self.tasks == Tasks::Separate && self.time_of == TimeOf::Virtual
     }
 
     /// Which layers the networks have.

@@ -16,7 +16,9 @@ use crate::config::{DiffusionConfig, FAMILY, FORMAT_VERSION, LIBRARY, MAX_NODES,
 use crate::denoising_loss::GraphDiffusion;
 use crate::error::PardError;
 use crate::model::PardModel;
-use crate::network_config::{NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding};
+use crate::network_config::{
+    NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding, TimeOf,
+};
 use crate::reverse_step::ReverseStep;
 use crate::step_grid::StepGrid;
 
@@ -211,6 +213,7 @@ impl Settings {
                 ReleasedNorm::Ln => ResidualOf::Input,
             },
             time: TimeEmbedding::WholeFrequencies,
+            time_of: TimeOf::All,
             transformer_only: self.tf_only,
             absolute_blocks: self.abs,
             relative_blocks: self.rel,

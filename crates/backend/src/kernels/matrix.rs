@@ -2,7 +2,7 @@
 //!
 //! Rows of every right-hand side are multiples of [`LANE_MULTIPLE`] numbers, padded with zeros, so that no vector is cut. A
 //! block of 8 rows by two vectors keeps its 16 sums in registers; per inner index it loads two vectors and 8 numbers for 16
-//! multiply-adds. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
+//! multiply-adds. Fewer rows than four are taken by more vectors. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
 //! beside it.
 
 use crate::weights::{HostTensor, ParameterSet};
@@ -82,24 +82,47 @@ pub fn add_product<S: Simd>(
         fn call(self) {
             let Self { simd, extents, left, right, out, out_stride } = self;
             let two = 2 * S::F32_LANES;
+            let fours = extents.rows - extents.rows % 4;
             let mut column = 0;
             // A panel of the right-hand side stays in the first cache while all rows pass.
             while column < extents.columns {
                 let vectors = if column + two <= extents.columns { 2 } else { 1 };
                 let mut row = 0;
-                while row < extents.rows {
+                while row < fours {
                     let at = Place { row, column };
-                    let taken = match (vectors, extents.rows - row) {
+                    let taken = match (vectors, fours - row) {
                         (2, 8..) => block::<S, 8, 2>(simd, extents, left, right, out, out_stride, at),
-                        (2, 4..) => block::<S, 4, 2>(simd, extents, left, right, out, out_stride, at),
-                        (2, _) => block::<S, 1, 2>(simd, extents, left, right, out, out_stride, at),
+                        (2, _) => block::<S, 4, 2>(simd, extents, left, right, out, out_stride, at),
                         (_, 8..) => block::<S, 8, 1>(simd, extents, left, right, out, out_stride, at),
-                        (_, 4..) => block::<S, 4, 1>(simd, extents, left, right, out, out_stride, at),
-                        _ => block::<S, 1, 1>(simd, extents, left, right, out, out_stride, at),
+                        _ => block::<S, 4, 1>(simd, extents, left, right, out, out_stride, at),
                     };
                     row += taken;
                 }
                 column += vectors * S::F32_LANES;
+            }
+            // The rows that are left over, by more vectors: a sum waits for the one before it, so several must be under way.
+            let mut at = Place { row: fours, column: 0 };
+            while at.row < extents.rows && at.column < extents.columns {
+                let left_over = extents.rows - fours;
+                let vectors = match (extents.columns - at.column) / S::F32_LANES {
+                    8.. if left_over == 1 => 8,
+                    4.. => 4,
+                    2.. => 2,
+                    _ => 1,
+                };
+                match (left_over, vectors) {
+                    (1, 8) => block::<S, 1, 8>(simd, extents, left, right, out, out_stride, at),
+                    (1, 4) => block::<S, 1, 4>(simd, extents, left, right, out, out_stride, at),
+                    (1, 2) => block::<S, 1, 2>(simd, extents, left, right, out, out_stride, at),
+                    (1, _) => block::<S, 1, 1>(simd, extents, left, right, out, out_stride, at),
+                    (2, 4) => block::<S, 2, 4>(simd, extents, left, right, out, out_stride, at),
+                    (2, 2) => block::<S, 2, 2>(simd, extents, left, right, out, out_stride, at),
+                    (2, _) => block::<S, 2, 1>(simd, extents, left, right, out, out_stride, at),
+                    (_, 4) => block::<S, 3, 4>(simd, extents, left, right, out, out_stride, at),
+                    (_, 2) => block::<S, 3, 2>(simd, extents, left, right, out, out_stride, at),
+                    _ => block::<S, 3, 1>(simd, extents, left, right, out, out_stride, at),
+                };
+                at.column += vectors * S::F32_LANES;
             }
         }
     }

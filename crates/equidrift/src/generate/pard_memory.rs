@@ -1,7 +1,7 @@
 //! How much memory graphs of a Pard model take while they are generated, reckoned before any of it is asked for.
 //!
 //! What grows is what belongs to pairs of nodes: of every graph of a batch `N^2` entries of the widest layers, several of which
-//! are there at the same time, masks and classes. `benches/pard_cost_curve.rs` measures it.
+//! are there at the same time, masks and classes, and what is kept of finished blocks. `benches/pard_cost_curve.rs` measures it.
 
 use std::fs;
 
@@ -9,6 +9,8 @@ use equidrift_pard::{NetworkConfig, PardError};
 
 /// Numbers that are kept for each pair and channel of the pairs at the same time, at most.
 const COPIES: u64 = 8;
+/// Numbers that are kept of finished blocks for each pair, layer and channel: two factors in each of two networks.
+const KEPT: u64 = 4;
 /// Bytes for each pair that do not depend on widths: classes, targets, laws and draws on the host.
 const HOST: u64 = 512;
 /// What a batch takes however small its graphs are.
@@ -29,7 +31,12 @@ pub fn pard_graph_bytes(network: &NetworkConfig, nodes: usize) -> u64 {
 pub(super) fn pair_bytes(network: &NetworkConfig) -> u64 {
     let channels = network.pair_width() + network.heads + network.walks + 2 * network.edge_classes;
     let blocks = if network.relative_blocks { network.max_blocks + 1 } else { 0 };
-    4 * (COPIES * channels as u64 + 2 * blocks as u64) + HOST
+    let kept = if network.keeps_finished_blocks() {
+        KEPT * (network.layers * network.pair_width()) as u64
+    } else {
+        0
+    };
+    4 * (COPIES * channels as u64 + 2 * blocks as u64 + kept) + HOST
 }
 
 /// Bytes that may be used: `limit`, or three quarters of what is free, as the system and the process's control group say.

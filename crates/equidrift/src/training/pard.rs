@@ -8,7 +8,7 @@ use equidrift_graph::BlockDegree;
 use equidrift_pard::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_pard::{
     BlockGraph, DiffusionConfig, LossWeights, NetworkConfig, Norm, PardConfig, PrefixMean, ResidualOf,
-    ReverseStep, Sequence, StepGrid, Tasks, TimeEmbedding,
+    ReverseStep, Sequence, StepGrid, Tasks, TimeEmbedding, TimeOf,
 };
 use equidrift_sampler::KeepSchedule;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,10 @@ pub struct PardSettings {
     pub absolute_blocks: bool,
     /// Whether pairs know the difference of their blocks, where there is more than one.
     pub relative_blocks: bool,
+    /// Which nodes are told the time, where there is more than one block: `all`, or `virtual`, those of the block that is being
+    /// generated.
+    #[serde(default)]
+    pub time_of: TimeOf,
     /// How the share of kept classes falls.
     pub schedule: KeepSchedule,
     /// Steps T of the diffusion; the sampler's calls are among them.
@@ -75,6 +79,7 @@ impl Default for PardSettings {
             sizes_of_blocks: true,
             absolute_blocks: true,
             relative_blocks: true,
+            time_of: TimeOf::Virtual,
             schedule: KeepSchedule::Linear,
             diffusion_steps: 500,
             noise: Noise::Marginal,
@@ -98,6 +103,8 @@ pub(super) fn usual_for_pard() -> Value {
         "schedule": {"name": "cosine"},
         "weights": "ema",
         "steps": 50,
+        // Not among the defaults of a settings file: there it was `all` before it could be chosen.
+        "pard": {"time_of": "virtual"},
     })
 }
 
@@ -158,6 +165,7 @@ pub(super) fn pard_config(
         norm: Norm::Layer,
         residual: ResidualOf::Input,
         time: TimeEmbedding::Sinusoid,
+        time_of: if one_block { TimeOf::All } else { pard.time_of },
         transformer_only: false,
         absolute_blocks: pard.absolute_blocks && !one_block,
         relative_blocks: pard.relative_blocks && !one_block,

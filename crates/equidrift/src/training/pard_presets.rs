@@ -130,6 +130,7 @@ impl Published<'_> {
                 "sizes_of_blocks": false,
                 "absolute_blocks": self.blocks[0],
                 "relative_blocks": self.blocks[1],
+                "time_of": "all",
                 "schedule": "cosine",
                 "diffusion_steps": self.steps,
                 "noise": self.noise,

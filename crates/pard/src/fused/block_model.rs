@@ -2,18 +2,19 @@
 
 use std::num::NonZeroUsize;
 
-use equidrift_backend::kernels::elementwise::{add_scaled, silu, through_silu};
+use equidrift_backend::kernels::elementwise::{add_scaled, through_silu};
 use equidrift_backend::kernels::matrix::padded;
 use equidrift_backend::kernels::{Buffers, PackError};
 use equidrift_backend::weights::ParameterSet;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::graph_view::GraphView;
+use super::growth::{Growing, GrownGraph};
 use super::node_transform::{NodeTransform, NodeTransformGradient};
 use super::normed_mlp::{NormedMlp, NormedMlpGradient};
 use super::parallel::{ChunkGradient, Memory, in_parallel, into_gradient, sums};
 use super::table::{Table, TableGradient};
-use super::trunk::{Trunk, TrunkGradient};
+use super::trunk::{Aside, Trunk, TrunkGradient};
 use crate::block_batch::{BlockBatch, BlockQuestions};
 use crate::input_embedding::Role;
 use crate::network_config::NetworkConfig;
@@ -115,18 +116,22 @@ impl BlockModel {
         }
     }
 
-    /// The size of the next block of each graph and its degree, chosen from logits: a row and its logits to a class.
+    /// The size of the next block of each graph and its degree, chosen from logits: a row and its logits to a class. Of graphs
+    /// that are `growing` only what their last blocks bring is computed.
     pub(super) fn next_blocks(
         &self,
         (arch, threads): (Arch, NonZeroUsize),
         batch: &BlockBatch,
+        growing: Option<Growing<'_>>,
         choose_size: &mut dyn FnMut(usize, &[f64]) -> usize,
         choose_degree: &mut dyn FnMut(usize, &[f64]) -> usize,
     ) -> Vec<(usize, usize)> {
-        let whole = i32::MAX;
         let prefixes = in_parallel(threads, batch.batch, |row, memory| {
-            let graph = &GraphView::new(batch, row, None);
-            arch.dispatch(AboutPrefix { model: self, graph, last: whole, memory })
+            let mut growth = growing.map(|growing| growing.of_row(row));
+            let grown = growth.as_mut().map(|growth| &mut growth.blocks);
+            let known = grown.as_ref().map_or(0, |grown| grown.known());
+            let graph = &GraphView::behind(batch, row, None, known);
+            arch.dispatch(AboutGraph { model: self, graph, grown, memory })
         });
         let mut next = Vec::with_capacity(batch.batch);
         for (row, (prefix, logits)) in prefixes.into_iter().enumerate() {
@@ -200,28 +205,36 @@ fn numbers(row: &[f32], classes: usize) -> Vec<f64> {
     row[..classes].iter().map(|&x| f64::from(x)).collect()
 }
 
-/// A prefix, and the logits of the size of the block after it.
-struct AboutPrefix<'a> {
+/// The sum over the nodes of a graph, and the logits of the size of the block after it.
+struct AboutGraph<'a> {
     model: &'a BlockModel,
     graph: &'a GraphView<'a>,
-    last: i32,
+    grown: Option<&'a mut GrownGraph>,
     memory: &'a mut Memory,
 }
 
-impl WithSimd for AboutPrefix<'_> {
+impl WithSimd for AboutGraph<'_> {
     type Output = (Vec<f32>, Vec<f64>);
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (Vec<f32>, Vec<f64>) {
-        let Self { model, graph, last, memory } = self;
+        let Self { model, graph, mut grown, memory } = self;
         let buffers = &mut memory.buffers;
-        let (h, e) = model.trunk.forward(simd, graph, None, buffers);
-        let mut z = model.transform.forward(simd, &graph.pairs, &h, &e, buffers);
-        silu(simd, &mut z);
-        let prefix = model.prefixes(simd, graph, &z, [last].into_iter(), buffers);
+        let aside = grown.as_mut().map_or(Aside::Nothing, |grown| Aside::Grown(grown));
+        let (h, e) = model.trunk.forward(simd, graph, aside, buffers);
+        let known = grown.as_mut().map(|grown| std::mem::take(&mut grown.z));
+        let (before, z) = model.transform.nodes(simd, &graph.pairs, (&h, &e), known, buffers);
+        let prefix = model.prefixes(simd, graph, &z, [i32::MAX].into_iter(), buffers);
         let logits = model.size_out.forward(simd, &prefix, 1, buffers);
         let found = (prefix.clone(), numbers(&logits, model.sizes));
-        buffers.give([h, e, z, prefix, logits]);
+        buffers.give([h, e, before, prefix, logits]);
+        match grown {
+            Some(grown) => {
+                grown.z = z;
+                grown.all_known();
+            }
+            None => buffers.give([z]),
+        }
         found
     }
 }
@@ -273,11 +286,9 @@ impl WithSimd for Differentiate<'_, '_> {
         let Memory { buffers, tape } = memory;
         let wide = padded(model.hidden);
         let wanted = gradient.is_some();
-        let (h, e) = model.trunk.forward(simd, graph, wanted.then_some(&mut *tape), buffers);
-        let before = model.transform.forward(simd, &graph.pairs, &h, &e, buffers);
-        let mut z = buffers.take(before.len());
-        z.copy_from_slice(&before);
-        silu(simd, &mut z);
+        let aside = if wanted { Aside::Tape(&mut *tape) } else { Aside::Nothing };
+        let (h, e) = model.trunk.forward(simd, graph, aside, buffers);
+        let (before, z) = model.transform.nodes(simd, &graph.pairs, (&h, &e), None, buffers);
         let last_blocks = next.iter().map(|(last, ..)| *last);
         let prefixes = model.prefixes(simd, graph, &z, last_blocks, buffers);
         let mut sized = buffers.take(prefixes.len());

@@ -2,13 +2,14 @@
 //!
 //! Only what is asked for is computed: the classes of target nodes and, once for both directions, of target pairs.
 
-use equidrift_backend::kernels::elementwise::{add_scaled, silu, through_silu};
+use equidrift_backend::kernels::elementwise::{add_scaled, through_silu};
 use equidrift_backend::kernels::matrix::padded;
 use equidrift_backend::kernels::{Buffers, PackError};
 use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
 use super::combiner::{Combiner, CombinerGradient};
+use super::growth::GrownGraph;
 use super::node_transform::{NodeTransform, NodeTransformGradient};
 use super::normed_mlp::{NormedMlp, NormedMlpGradient};
 use super::pair_rows::PairRows;
@@ -102,7 +103,7 @@ impl ClassHead {
         }
     }
 
-    /// Logits of what is asked, from nodes `h` and pairs `e`.
+    /// Logits of what is asked, from nodes `h` and pairs `e`. Where nodes are known, `grown` holds their nodes after the first map.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -110,12 +111,18 @@ impl ClassHead {
         pairs: &PairRows,
         (h, e): (&[f32], &[f32]),
         asked: Asked<'_>,
+        mut grown: Option<&mut GrownGraph>,
         buffers: &mut Buffers,
     ) -> Logits {
-        let Between { before, z, asked: rows, y } = self.between(simd, pairs, (h, e), asked, buffers);
+        let known = grown.as_mut().map(|grown| std::mem::take(&mut grown.z));
+        let Between { before, z, asked: rows, y } = self.between(simd, pairs, (h, e), asked, known, buffers);
         let mut nodes = self.node_out.forward(simd, &rows, asked.nodes.len(), buffers);
         let mut of_pairs = self.edge_out.forward(simd, &y, asked.pairs.len(), buffers);
-        buffers.give([before, z, rows, y]);
+        buffers.give([before, rows, y]);
+        match grown {
+            Some(grown) => grown.z = z,
+            None => buffers.give([z]),
+        }
         let inputs = [
             (&mut nodes, &self.phi_node, asked.node_classes, self.classes[0]),
             (&mut of_pairs, &self.phi_edge, asked.pair_classes, self.classes[1]),
@@ -131,6 +138,22 @@ impl ClassHead {
         Logits { nodes, pairs: of_pairs }
     }
 
+    /// Nodes after the first map, of those that are not known yet.
+    #[inline(always)]
+    pub(super) fn nodes<S: Simd>(
+        &self,
+        simd: S,
+        pairs: &PairRows,
+        (h, e): (&[f32], &[f32]),
+        grown: &mut GrownGraph,
+        buffers: &mut Buffers,
+    ) {
+        let known = Some(std::mem::take(&mut grown.z));
+        let (before, z) = self.transform.nodes(simd, pairs, (h, e), known, buffers);
+        grown.z = z;
+        buffers.give([before]);
+    }
+
     #[inline(always)]
     fn between<S: Simd>(
         &self,
@@ -138,13 +161,11 @@ impl ClassHead {
         pairs: &PairRows,
         (h, e): (&[f32], &[f32]),
         asked: Asked<'_>,
+        known: Option<Vec<f32>>,
         buffers: &mut Buffers,
     ) -> Between {
         let wide = padded(self.widths[0]);
-        let before = self.transform.forward(simd, pairs, h, e, buffers);
-        let mut z = buffers.take(before.len());
-        z.copy_from_slice(&before);
-        silu(simd, &mut z);
+        let (before, z) = self.transform.nodes(simd, pairs, (h, e), known, buffers);
         let mut rows = buffers.take(asked.nodes.len() * wide);
         for (row, &node) in rows.chunks_exact_mut(wide).zip(asked.nodes) {
             row.copy_from_slice(&z[node * wide..][..wide]);
@@ -177,7 +198,7 @@ impl ClassHead {
             phi.back(asked.remaining, along.sum(), into);
         }
         let wide = padded(self.widths[0]);
-        let Between { before, z, asked: rows, y } = self.between(simd, pairs, (h, e), asked, buffers);
+        let Between { before, z, asked: rows, y } = self.between(simd, pairs, (h, e), asked, None, buffers);
         let mut drows = buffers.zeros(rows.len());
         let count = asked.nodes.len();
         self.node_out.back(simd, &rows, count, &back.nodes, &mut drows, &mut gradient.node_out, buffers);

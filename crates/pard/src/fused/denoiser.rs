@@ -9,9 +9,10 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::class_head::{Asked, ClassHead, ClassHeadGradient, Logits};
 use super::graph_view::GraphView;
+use super::growth::{Growing, GrownGraph};
 use super::parallel::{ChunkGradient, Memory, in_parallel, into_gradient, sums};
-use super::trunk::{Trunk, TrunkGradient};
-use crate::block_batch::Targets;
+use super::trunk::{Aside, Trunk, TrunkGradient};
+use crate::block_batch::{BlockBatch, Targets};
 use crate::input_embedding::Role;
 use crate::network_config::NetworkConfig;
 use crate::networks::DenoiserBatch;
@@ -49,17 +50,21 @@ impl Denoiser {
         })
     }
 
-    /// Logits of the clean classes of target nodes and pairs, one row each.
+    /// Logits of the clean classes of target nodes and pairs, one row each. Of graphs that are `growing` only what their last
+    /// blocks bring is computed.
     pub(super) fn classes(
         &self,
         (arch, threads): (Arch, NonZeroUsize),
         noisy: &DenoiserBatch<'_>,
         targets: [&Targets; 2],
+        growing: Option<Growing<'_>>,
     ) -> [Vec<Vec<f64>>; 2] {
         let done = in_parallel(threads, noisy.batch.batch, |graph, memory| {
-            let question = Question::new(noisy, targets, graph);
-            let Logits { nodes, pairs } =
-                arch.dispatch(Classes { denoiser: self, question: &question, memory });
+            let mut growth = growing.map(|growing| growing.of_row(graph));
+            let grown = growth.as_mut().map(|growth| &mut growth.denoiser);
+            let known = grown.as_ref().map_or(0, |grown| grown.known());
+            let question = &Question::new(noisy, targets, graph, known);
+            let Logits { nodes, pairs } = arch.dispatch(Classes { denoiser: self, question, grown, memory });
             let rows = |values: &[f32], count: usize, classes: usize| -> Vec<Vec<f64>> {
                 let rows = values.chunks_exact(padded(classes)).take(count);
                 rows.map(|row| row[..classes].iter().map(|&x| f64::from(x)).collect()).collect()
@@ -78,6 +83,20 @@ impl Denoiser {
             }
         }
         all
+    }
+
+    /// Keeps what later blocks look at, of graphs whose last blocks are finished.
+    pub(super) fn finish_blocks(
+        &self,
+        (arch, threads): (Arch, NonZeroUsize),
+        batch: &BlockBatch,
+        growing: Growing<'_>,
+    ) {
+        in_parallel(threads, batch.batch, |row, memory| {
+            let grown = &mut growing.of_row(row).denoiser;
+            let graph = &GraphView::behind(batch, row, None, grown.known());
+            arch.dispatch(Finished { denoiser: self, graph, grown, memory });
+        });
     }
 
     /// Cross-entropies of the targets' clean classes, nodes and pairs, summed and divided by the number of graphs; and, if it is
@@ -99,7 +118,7 @@ impl Denoiser {
             })
         };
         let (losses, gradient) = sums(threads, noisy.batch.batch, zeros, |graph, gradient, memory| {
-            let question = &Question::new(noisy, targets, graph);
+            let question = &Question::new(noisy, targets, graph, 0);
             let weight = (weight * share) as f32;
             arch.dispatch(Differentiate { denoiser: self, question, weight, gradient, memory })
         });
@@ -120,7 +139,7 @@ struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    fn new(noisy: &DenoiserBatch<'a>, targets: [&'a Targets; 2], row: usize) -> Self {
+    fn new(noisy: &DenoiserBatch<'a>, targets: [&'a Targets; 2], row: usize, known: usize) -> Self {
         let (batch, n, t) = (noisy.batch, noisy.batch.nodes, noisy.times[row]);
         let [nodes, pairs] = targets.map(|targets| {
             let first = targets.graph.partition_point(|&graph| graph < row);
@@ -128,7 +147,7 @@ impl<'a> Question<'a> {
             (first..last, &targets.place[first..last])
         });
         Question {
-            graph: GraphView::new(batch, row, Some(t)),
+            graph: GraphView::behind(batch, row, Some(t), known),
             nodes: nodes.1.iter().map(|place| place - row * n).collect(),
             pairs: pairs.1.iter().map(|place| [place / n - row * n, place % n]).collect(),
             node_classes: nodes.1.iter().map(|&place| batch.node_class[place]).collect(),
@@ -153,6 +172,7 @@ impl<'a> Question<'a> {
 struct Classes<'a> {
     denoiser: &'a Denoiser,
     question: &'a Question<'a>,
+    grown: Option<&'a mut GrownGraph>,
     memory: &'a mut Memory,
 }
 
@@ -161,12 +181,35 @@ impl WithSimd for Classes<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Logits {
-        let Self { denoiser: Denoiser { trunk, head, .. }, question, memory } = self;
+        let Self { denoiser: Denoiser { trunk, head, .. }, question, mut grown, memory } = self;
         let (graph, buffers) = (&question.graph, &mut memory.buffers);
-        let (h, e) = trunk.forward(simd, graph, None, buffers);
-        let logits = head.forward(simd, &graph.pairs, (&h, &e), question.asked(), buffers);
+        let aside = grown.as_mut().map_or(Aside::Nothing, |grown| Aside::Grown(grown));
+        let (h, e) = trunk.forward(simd, graph, aside, buffers);
+        let logits = head.forward(simd, &graph.pairs, (&h, &e), question.asked(), grown, buffers);
         buffers.give([h, e]);
         logits
+    }
+}
+
+/// What later blocks look at, of a graph whose last block is finished.
+struct Finished<'a> {
+    denoiser: &'a Denoiser,
+    graph: &'a GraphView<'a>,
+    grown: &'a mut GrownGraph,
+    memory: &'a mut Memory,
+}
+
+impl WithSimd for Finished<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { denoiser: Denoiser { trunk, head, .. }, graph, grown, memory } = self;
+        let buffers = &mut memory.buffers;
+        let (h, e) = trunk.forward(simd, graph, Aside::Grown(grown), buffers);
+        head.nodes(simd, &graph.pairs, (&h, &e), grown, buffers);
+        buffers.give([h, e]);
+        grown.all_known();
     }
 }
 
@@ -188,9 +231,9 @@ impl WithSimd for Differentiate<'_, '_> {
         let Self { denoiser: Denoiser { classes, trunk, head }, question, weight, gradient, memory } = self;
         let Memory { buffers, tape } = memory;
         let (graph, asked) = (&question.graph, question.asked());
-        let seen = gradient.is_some().then_some(&mut *tape);
+        let seen = if gradient.is_some() { Aside::Tape(tape) } else { Aside::Nothing };
         let (h, e) = trunk.forward(simd, graph, seen, buffers);
-        let mut logits = head.forward(simd, &graph.pairs, (&h, &e), asked, buffers);
+        let mut logits = head.forward(simd, &graph.pairs, (&h, &e), asked, None, buffers);
         let mut losses = [0.0; 2];
         for (which, logits) in [&mut logits.nodes, &mut logits.pairs].into_iter().enumerate() {
             let rows = logits.chunks_exact_mut(padded(classes[which])).zip(question.clean[which]);

@@ -12,7 +12,7 @@ use super::perceptron::{Perceptron, PerceptronGradient};
 use super::table::{Table, TableGradient};
 use super::walks::random_walks;
 use crate::input_embedding::Role;
-use crate::network_config::{NetworkConfig, TimeEmbedding};
+use crate::network_config::{NetworkConfig, TimeEmbedding, TimeOf};
 
 const LAYERS: [&str; 2] = ["layer1", "layer2"];
 
@@ -25,6 +25,7 @@ pub(super) struct Embedding {
     edge_classes: usize,
     walk_steps: usize,
     time_features: TimeEmbedding,
+    time_of: TimeOf,
     node_encoder: Table,
     edge_encoder: Table,
     block_id: Option<Table>,
@@ -94,6 +95,7 @@ impl Embedding {
             edge_classes: config.edge_classes,
             walk_steps: config.walks,
             time_features: config.time,
+            time_of: config.timed_nodes(),
             node_encoder: encoder("node_encoder", config.node_classes, hidden)?,
             edge_encoder: encoder("edge_encoder", config.edge_classes, edge)?,
             block_id: table(config.absolute_blocks, "0.block_id_embedding", config.max_blocks + 1)?,
@@ -126,6 +128,11 @@ impl Embedding {
         })
     }
 
+    /// Widths of nodes and of pairs.
+    pub(super) fn widths(&self) -> [usize; 2] {
+        [self.hidden, self.edge]
+    }
+
     pub(super) fn no_gradient(&self) -> EmbeddingGradient {
         let of_table = |table: &Option<Table>| table.as_ref().map(Table::no_gradient);
         EmbeddingGradient {
@@ -140,7 +147,7 @@ impl Embedding {
         }
     }
 
-    /// Nodes `[N, hidden]` and pairs `[rows, edge]`; what the maps saw goes to `tape`.
+    /// Nodes `[N, hidden]`, of which those that are known stay 0, and pairs `[rows, edge]`; what the maps saw goes to `tape`.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -149,10 +156,10 @@ impl Embedding {
         tape: Option<&mut EmbeddingTape>,
         buffers: &mut Buffers,
     ) -> (Vec<f32>, Vec<f32>) {
-        let (n, rows) = (graph.pairs.nodes, graph.pairs.len());
+        let (n, known, rows) = (graph.pairs.nodes, graph.pairs.known, graph.pairs.len());
         let (wide, deep) = (padded(self.hidden), padded(self.edge));
         let (mut h, mut e) = (buffers.zeros(n * wide), buffers.zeros(rows * deep));
-        for (i, row) in h.chunks_exact_mut(wide).enumerate() {
+        for (i, row) in h.chunks_exact_mut(wide).enumerate().skip(known) {
             self.node_encoder.add(simd, usize::try_from(graph.node_class[i]).ok(), row);
             for (table, index) in self.tables(graph, i) {
                 table.add(simd, Some(index), row);
@@ -170,15 +177,18 @@ impl Embedding {
             seen.time = self.time_row(t);
             let mut shift = buffers.zeros(wide);
             perceptron.add(simd, &seen.time, 1, &mut shift, buffers);
-            for row in h.chunks_exact_mut(wide) {
-                add_scaled(simd, 1.0, &shift, row);
+            for (i, row) in h.chunks_exact_mut(wide).enumerate().skip(known) {
+                if self.is_timed(graph, i) {
+                    add_scaled(simd, 1.0, &shift, row);
+                }
             }
             buffers.give([shift]);
         }
         if let Some([of_nodes, of_pairs]) = &self.walks {
             let across = padded(self.walk_steps);
             seen.walks = random_walks(simd, graph, self.edge_classes, self.walk_steps);
-            of_nodes.add_with_bias(simd, Rows::new(&seen.walks[0], across), n, &mut h, wide);
+            let returns = Rows::new(&seen.walks[0][known * across..], across);
+            of_nodes.add_with_bias(simd, returns, n - known, &mut h[known * wide..], wide);
             of_pairs.add_with_bias(simd, Rows::new(&seen.walks[1], across), rows, &mut e, deep);
         }
         if let Some(tape) = tape {
@@ -200,6 +210,11 @@ impl Embedding {
             (&self.block_size, graph.sizes[block]),
         ];
         of.into_iter().filter_map(|(table, index)| Some((table.as_ref()?, index)))
+    }
+
+    /// Whether node i is told the time.
+    fn is_timed(&self, graph: &GraphView<'_>, i: usize) -> bool {
+        self.time_of == TimeOf::All || graph.virtual_nodes[i]
     }
 
     fn time_row(&self, t: usize) -> Vec<f32> {
@@ -241,7 +256,9 @@ impl Embedding {
                     table.add(simd, Some(index), row);
                 }
             }
-            add_scaled(simd, 1.0, row, &mut shift);
+            if self.is_timed(graph, i) {
+                add_scaled(simd, 1.0, row, &mut shift);
+            }
         }
         for (row, &ends) in de.chunks_exact(deep).zip(&graph.pairs.ends) {
             gradient.edge_encoder.add(simd, usize::try_from(graph.edge_class(ends)).ok(), row);

@@ -12,6 +12,8 @@ pub(super) struct GraphView<'a> {
     /// Classes of pairs, `[N, padded N]`: of (i, j) at `i stride + j`.
     edge_class: &'a [i32],
     stride: usize,
+    /// Whether nodes are of the block that is being generated.
+    pub(super) virtual_nodes: &'a [bool],
     /// The nodes' blocks, and size and degree of each block.
     pub(super) block: &'a [i32],
     pub(super) sizes: &'a [usize],
@@ -23,14 +25,20 @@ pub(super) struct GraphView<'a> {
 impl<'a> GraphView<'a> {
     /// Graph `row` of a batch.
     pub(super) fn new(batch: &'a BlockBatch, row: usize, time: Option<usize>) -> Self {
+        Self::behind(batch, row, time, 0)
+    }
+
+    /// Graph `row` of a batch, without what is between the first `known` nodes.
+    pub(super) fn behind(batch: &'a BlockBatch, row: usize, time: Option<usize>, known: usize) -> Self {
         let (stride, blocks) = (batch.nodes, batch.blocks);
         let nodes = row * stride..(row + 1) * stride;
-        let pairs = PairRows::new(&batch.block[nodes.clone()], &batch.virtual_nodes[nodes.clone()]);
+        let pairs = PairRows::new(&batch.block[nodes.clone()], &batch.virtual_nodes[nodes.clone()], known);
         let real = nodes.start..nodes.start + pairs.nodes;
         Self {
             node_class: &batch.node_class[real.clone()],
             edge_class: &batch.edge_class[nodes.start * stride..nodes.end * stride],
             stride,
+            virtual_nodes: &batch.virtual_nodes[real.clone()],
             block: &batch.block[real],
             sizes: &batch.sizes[row * blocks..][..blocks],
             degrees: &batch.degrees[row * blocks..][..blocks],

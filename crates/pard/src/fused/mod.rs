@@ -19,6 +19,7 @@ mod combiner;
 mod denoiser;
 mod embedding;
 mod graph_view;
+mod growth;
 mod node_transform;
 mod normed_mlp;
 mod pair_product;
@@ -41,6 +42,7 @@ use pulp::Arch;
 
 use self::block_model::BlockModel;
 use self::denoiser::Denoiser;
+pub use self::growth::{Growing, Growth};
 use crate::block_batch::{BlockBatch, BlockQuestions, Targets};
 use crate::error::PardError;
 use crate::inputs::check_known;
@@ -145,7 +147,41 @@ impl FusedNetworks {
         pairs: &Targets,
     ) -> Result<[Vec<Vec<f64>>; 2], PardError> {
         check_known(&self.config, noisy.batch)?;
-        Ok(self.denoiser.classes(self.how(), noisy, [nodes, pairs]))
+        Ok(self.denoiser.classes(self.how(), noisy, [nodes, pairs], None))
+    }
+
+    /// What is to be kept of a graph while it grows; none where all blocks are computed anew at every step, because they change
+    /// with the time or there is but one.
+    #[must_use]
+    pub fn growth(&self) -> Option<Growth> {
+        self.config.keeps_finished_blocks().then(Growth::default)
+    }
+
+    /// The same as [`FusedNetworks::classes`], bit by bit, for graphs of which all blocks but the last were
+    /// [finished](Self::finish_blocks): of them nothing is computed again. Virtual nodes are those of the last block.
+    ///
+    /// # Errors
+    /// As [`FusedNetworks::classes`].
+    pub fn classes_of_growing(
+        &self,
+        noisy: &DenoiserBatch<'_>,
+        nodes: &Targets,
+        pairs: &Targets,
+        growing: Growing<'_>,
+    ) -> Result<[Vec<Vec<f64>>; 2], PardError> {
+        check_known(&self.config, noisy.batch)?;
+        Ok(self.denoiser.classes(self.how(), noisy, [nodes, pairs], Some(growing)))
+    }
+
+    /// Keeps what later blocks look at, of graphs whose last blocks have their classes; no node of the batch is virtual. Cost: a
+    /// call.
+    ///
+    /// # Errors
+    /// As [`FusedNetworks::classes`].
+    pub fn finish_blocks(&self, batch: &BlockBatch, growing: Growing<'_>) -> Result<(), PardError> {
+        check_known(&self.config, batch)?;
+        self.denoiser.finish_blocks(self.how(), batch, growing);
+        Ok(())
     }
 
     /// Cross-entropies of the clean classes of target nodes and pairs and, if it is `wanted`, the gradient of their sum times
@@ -168,18 +204,19 @@ impl FusedNetworks {
     }
 
     /// The size of the next block of each graph and its degree, chosen by `choose_size` and `choose_degree` from logits: a row
-    /// and its logits to a class.
+    /// and its logits to a class. Of graphs that are `growing` only what their last blocks bring is computed.
     ///
     /// # Errors
     /// As [`FusedNetworks::classes`]; [`PardError::NoBlockModel`].
     pub fn next_blocks(
         &self,
         batch: &BlockBatch,
+        growing: Option<Growing<'_>>,
         mut choose_size: impl FnMut(usize, &[f64]) -> usize,
         mut choose_degree: impl FnMut(usize, &[f64]) -> usize,
     ) -> Result<Vec<(usize, usize)>, PardError> {
         check_known(&self.config, batch)?;
-        Ok(self.block_model()?.next_blocks(self.how(), batch, &mut choose_size, &mut choose_degree))
+        Ok(self.block_model()?.next_blocks(self.how(), batch, growing, &mut choose_size, &mut choose_degree))
     }
 
     /// Logits of the degree of a first block of each of these sizes.

@@ -1,6 +1,6 @@
 //! The first map of the heads: from pairs and nodes to nodes.
 
-use equidrift_backend::kernels::elementwise::add_scaled;
+use equidrift_backend::kernels::elementwise::{add_scaled, silu};
 use equidrift_backend::kernels::matrix::{Linear, LinearGradient, Rows, lookup, padded};
 use equidrift_backend::kernels::{Buffers, PackError};
 use equidrift_backend::weights::{HostTensor, ParameterSet};
@@ -58,9 +58,8 @@ impl NodeTransform {
     ) -> [Vec<f32>; 2] {
         let (n, deep) = (pairs.nodes, padded(self.edge));
         let [mut diagonal, mut mean] = [0; 2].map(|_| buffers.zeros(n * deep));
-        for (i, (diagonal, mean)) in
-            diagonal.chunks_exact_mut(deep).zip(mean.chunks_exact_mut(deep)).enumerate()
-        {
+        let nodes = diagonal.chunks_exact_mut(deep).zip(mean.chunks_exact_mut(deep));
+        for (i, (diagonal, mean)) in nodes.enumerate().skip(pairs.known) {
             let share = share(pairs, i);
             for row in (pairs.first[i]..pairs.first[i + 1]).filter(|&row| pairs.sees[row]) {
                 add_scaled(simd, share, &e[row * deep..][..deep], mean);
@@ -73,9 +72,9 @@ impl NodeTransform {
         [diagonal, mean]
     }
 
-    /// The map's result before SiLU, `[N, hidden]`.
+    /// The map's result before SiLU, `[N, hidden]`; that of known nodes is not computed.
     #[inline(always)]
-    pub(super) fn forward<S: Simd>(
+    fn forward<S: Simd>(
         &self,
         simd: S,
         pairs: &PairRows,
@@ -86,11 +85,31 @@ impl NodeTransform {
         let (n, wide, deep) = (pairs.nodes, padded(self.hidden), padded(self.edge));
         let [diagonal, mean] = self.of_pairs(simd, pairs, e, buffers);
         let mut z = buffers.take(n * wide);
-        self.maps[0].apply(simd, Rows::new(&diagonal, deep), n, &mut z, wide);
-        self.maps[1].add(simd, Rows::new(&mean, deep), n, &mut z, wide);
-        self.maps[2].add(simd, Rows::new(h, wide), n, &mut z, wide);
+        let (known, new) = (pairs.known, n - pairs.known);
+        let of_new = &mut z[known * wide..];
+        self.maps[0].apply(simd, Rows::new(&diagonal[known * deep..], deep), new, of_new, wide);
+        self.maps[1].add(simd, Rows::new(&mean[known * deep..], deep), new, of_new, wide);
+        self.maps[2].add(simd, Rows::new(&h[known * wide..], wide), new, of_new, wide);
         buffers.give([diagonal, mean]);
         z
+    }
+
+    /// The map's result before and after SiLU, `[N, hidden]` each. What is `known` after SiLU stays.
+    #[inline(always)]
+    pub(super) fn nodes<S: Simd>(
+        &self,
+        simd: S,
+        pairs: &PairRows,
+        (h, e): (&[f32], &[f32]),
+        known: Option<Vec<f32>>,
+        buffers: &mut Buffers,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let before = self.forward(simd, pairs, h, e, buffers);
+        let mut z = known.unwrap_or_else(|| buffers.take(before.len()));
+        let of_new = pairs.known * padded(self.hidden)..before.len();
+        z[of_new.clone()].copy_from_slice(&before[of_new.clone()]);
+        silu(simd, &mut z[of_new]);
+        (before, z)
     }
 
     /// Adds to `dh` and `de` what the gradient `dz` of the map's result means for nodes and pairs.

@@ -1,5 +1,7 @@
 //! Products over third nodes, for every channel: `out_ij = sum over k of left_ik right_kj`, and its two gradients.
 
+use std::ops::Range;
+
 use pulp::{NullaryFnOnce, Simd};
 
 use super::pair_rows::PairRows;
@@ -28,10 +30,30 @@ impl PairProduct for PairRows {
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, which: Thirds, a: &[f32], b: &[f32], out: &mut [f32]) {
         if self.complete {
-            simd.vectorize(Complete { simd, nodes: self.nodes, which, a, b, out });
+            let nodes = self.nodes;
+            let (outer, inner) = (0..nodes, 0..nodes);
+            simd.vectorize(Complete { simd, nodes, which, outer, inner, a, b, out });
         } else {
             simd.vectorize(Masked { simd, pairs: self, which, a, b, out });
         }
+    }
+}
+
+/// The products of the pairs that have rows, where some nodes are known: of both factors of all pairs, `[N, N, width]`. The nodes
+/// that are not known see all, so third nodes are all nodes.
+#[inline(always)]
+pub(super) fn products_of_new_pairs<S: Simd>(
+    simd: S,
+    pairs: &PairRows,
+    [left, right]: [&[f32]; 2],
+    out: &mut [f32],
+) {
+    let PairRows { nodes, known, .. } = *pairs;
+    let width = left.len() / (nodes * nodes).max(1);
+    let (of_known, of_new) = out.split_at_mut(known * (nodes - known) * width);
+    let which = Thirds::Product;
+    for (outer, inner, out) in [(0..known, known..nodes, of_known), (known..nodes, 0..nodes, of_new)] {
+        simd.vectorize(Complete { simd, nodes, which, outer, inner, a: left, b: right, out });
     }
 }
 
@@ -43,10 +65,13 @@ struct Strides {
     b_inner: usize,
 }
 
+/// Results (outer, inner) of a rectangle of pairs, one after the other.
 struct Complete<'a, S> {
     simd: S,
     nodes: usize,
     which: Thirds,
+    outer: Range<usize>,
+    inner: Range<usize>,
     a: &'a [f32],
     b: &'a [f32],
     out: &'a mut [f32],
@@ -64,15 +89,16 @@ impl<S: Simd> NullaryFnOnce for Complete<'_, S> {
             Thirds::OfLeft => Strides { a_outer: n, a_summed: 1, b_summed: 1, b_inner: n },
             Thirds::OfRight => Strides { a_outer: 1, a_summed: n, b_summed: n, b_inner: 1 },
         };
-        let Self { simd, a, b, out, .. } = self;
-        let width = out.len() / (n * n).max(1) / S::F32_LANES;
+        let Self { simd, outer: outers, inner: inners, a, b, out, .. } = self;
+        let width = a.len() / (n * n).max(1) / S::F32_LANES;
         let (a, b) = (S::as_simd_f32s(a).0, S::as_simd_f32s(b).0);
         let out = S::as_mut_simd_f32s(out).0;
-        for outer in 0..n {
-            for first in (0..n).step_by(TOGETHER) {
-                let count = TOGETHER.min(n - first);
+        for (row, outer) in outers.enumerate() {
+            for first in inners.clone().step_by(TOGETHER) {
+                let count = TOGETHER.min(inners.end - first);
                 let places: [usize; TOGETHER] =
                     std::array::from_fn(|inner| (first + inner).min(n - 1) * strides.b_inner * width);
+                let target = row * inners.len() + first - inners.start;
                 for v in 0..width {
                     let mut sums = [simd.splat_f32s(0.0); TOGETHER];
                     for summed in 0..n {
@@ -87,7 +113,7 @@ impl<S: Simd> NullaryFnOnce for Complete<'_, S> {
                         }
                     }
                     for (inner, sum) in sums.iter().take(count).enumerate() {
-                        out[(outer * n + first + inner) * width + v] = *sum;
+                        out[(target + inner) * width + v] = *sum;
                     }
                 }
             }

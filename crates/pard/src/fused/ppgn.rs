@@ -7,9 +7,11 @@ use equidrift_backend::kernels::{Buffers, PackError};
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 use pulp::Simd;
 
-use super::pair_product::{PairProduct, Thirds};
+use super::growth::GrownLayer;
+use super::pair_product::{PairProduct, Thirds, products_of_new_pairs};
 use super::pair_rows::PairRows;
 use super::perceptron::{NormedPerceptron, NormedPerceptronGradient, Perceptron, PerceptronGradient};
+use super::transformer::LayerAside;
 
 const LAYERS: [&str; 2] = ["linear1", "linear2"];
 
@@ -108,24 +110,38 @@ impl Ppgn {
         }
     }
 
-    /// Pairs `e` `[rows, edge]` after the layer, in place. What they are between product and perceptron goes to `middle`.
+    /// Pairs `e` `[rows, edge]` after the layer, in place.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
         simd: S,
         pairs: &PairRows,
         e: &mut [f32],
-        middle: Option<&mut Vec<f32>>,
+        mut aside: LayerAside<'_>,
         buffers: &mut Buffers,
     ) {
         let (rows, deep) = (pairs.len(), padded(self.edge));
         let Factors { en, before, hidden, left_before, left, right_before, right } =
             self.factors(simd, pairs, e, buffers);
         let mut product = buffers.take(rows * deep);
-        pairs.multiply(simd, Thirds::Product, &left, &right, &mut product);
+        match &mut aside {
+            LayerAside::Grown(layer) => {
+                let n = pairs.nodes;
+                for (row, &[i, j]) in pairs.ends.iter().enumerate() {
+                    let GrownLayer { left: all_left, right: all_right, .. } = layer;
+                    for (all, new) in [(all_left, &left), (all_right, &right)] {
+                        all[(i * n + j) * deep..][..deep].copy_from_slice(&new[row * deep..][..deep]);
+                    }
+                }
+                products_of_new_pairs(simd, pairs, [&layer.left, &layer.right], &mut product);
+            }
+            LayerAside::Nothing | LayerAside::Middle(_) => {
+                pairs.multiply(simd, Thirds::Product, &left, &right, &mut product);
+            }
+        }
         self.out.add_with_bias(simd, Rows::new(&product, deep), rows, e, deep);
         buffers.give([en, before, hidden, left_before, left, right_before, right, product]);
-        if let Some(middle) = middle {
+        if let LayerAside::Middle(middle) = aside {
             middle.clear();
             middle.extend_from_slice(e);
         }

@@ -8,6 +8,7 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::HigherOrderShape;
 use pulp::{NullaryFnOnce, Simd};
 
+use super::growth::GrownLayer;
 use super::pair_rows::PairRows;
 use super::perceptron::NormedPerceptron;
 
@@ -28,6 +29,25 @@ pub(super) struct Transformer {
     pub(super) v_edge: Vec<Linear>,
     pub(super) o_node: Linear,
     pub(super) mlp: NormedPerceptron,
+}
+
+/// What is written besides a layer's results.
+#[derive(Debug)]
+pub(super) enum LayerAside<'a> {
+    Nothing,
+    /// What the layer is between its parts, for the way back.
+    Middle(&'a mut Vec<f32>),
+    /// What later blocks look at.
+    Grown(&'a mut GrownLayer),
+}
+
+impl LayerAside<'_> {
+    pub(super) fn grown(&mut self) -> Option<&mut GrownLayer> {
+        match self {
+            Self::Grown(layer) => Some(layer),
+            Self::Nothing | Self::Middle(_) => None,
+        }
+    }
 }
 
 /// What a layer computes between its inputs and outputs. Widths are padded.
@@ -90,8 +110,7 @@ impl Transformer {
         })
     }
 
-    /// Nodes `h` `[N, hidden]` and pairs `e` `[rows, edge]` after the layer, in place. Between attention and perceptron the
-    /// nodes go to `middle`, for the way back.
+    /// Nodes `h` `[N, hidden]` and pairs `e` `[rows, edge]` after the layer, in place. Nodes that are known are left as they are.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -99,23 +118,34 @@ impl Transformer {
         pairs: &PairRows,
         h: &mut [f32],
         e: &mut [f32],
-        middle: Option<&mut Vec<f32>>,
+        mut aside: LayerAside<'_>,
         buffers: &mut Buffers,
     ) {
-        let (n, rows) = (pairs.nodes, pairs.len());
-        let between = self.between(simd, pairs, h, e, buffers);
+        let (known, rows) = (pairs.known, pairs.len());
+        let grown = aside.grown();
+        let between = self.between(simd, pairs, h, e, grown, buffers);
         let (wide, deep) = (padded(self.shape.hidden), padded(self.shape.edge));
+        let (new, h_of_new) = (pairs.nodes - known, &mut h[known * wide..]);
         self.o_edge.add_with_bias(simd, Rows::new(&between.z, deep), rows, e, deep);
-        self.o_node.add_with_bias(simd, Rows::new(&between.taken, wide), n, h, wide);
-        between.give_back(buffers);
-        if let Some(middle) = middle {
-            middle.clear();
-            middle.extend_from_slice(h);
+        let taken = Rows::new(&between.taken[known * wide..], wide);
+        self.o_node.add_with_bias(simd, taken, new, h_of_new, wide);
+        match aside {
+            LayerAside::Grown(layer) => {
+                let Between { xn, en, q, k, gate, before, z, attention, values, pooled, taken } = between;
+                (layer.q, layer.k, layer.values) = (q, k, values);
+                buffers.give([xn, en, gate, before, z, attention, pooled, taken]);
+            }
+            LayerAside::Middle(middle) => {
+                middle.clear();
+                middle.extend_from_slice(h_of_new);
+                between.give_back(buffers);
+            }
+            LayerAside::Nothing => between.give_back(buffers),
         }
-        self.mlp.add_to(simd, h, n, buffers);
+        self.mlp.add_to(simd, h_of_new, new, buffers);
     }
 
-    /// Everything up to the two maps onto the residual streams.
+    /// Everything up to the two maps onto the residual streams. Of known nodes, queries, keys and values are taken from `grown`.
     #[inline(always)]
     pub(super) fn between<S: Simd>(
         &self,
@@ -123,18 +153,23 @@ impl Transformer {
         pairs: &PairRows,
         h: &[f32],
         e: &[f32],
+        grown: Option<&mut GrownLayer>,
         buffers: &mut Buffers,
     ) -> Between {
         let HigherOrderShape { hidden, edge, heads, .. } = self.shape;
-        let (n, rows) = (pairs.nodes, pairs.len());
+        let (n, known, rows) = (pairs.nodes, pairs.known, pairs.len());
         let (wide, deep, across) = (padded(hidden), padded(edge), padded(heads));
         let mut xn = buffers.take(n * wide);
-        self.node_norm.apply(simd, h, &mut xn);
+        self.node_norm.apply(simd, &h[known * wide..], &mut xn[known * wide..]);
+        let (new, of_new) = (n - known, Rows::new(&xn[known * wide..], wide));
         let mut en = buffers.take(rows * deep);
         self.edge_norm.apply(simd, e, &mut en);
-        let [mut q, mut k] = [0, 1].map(|_| buffers.take(n * deep));
-        self.qk_node[0].apply(simd, Rows::new(&xn, wide), n, &mut q, deep);
-        self.qk_node[1].apply(simd, Rows::new(&xn, wide), n, &mut k, deep);
+        let [mut q, mut k, mut values] = match grown {
+            Some(layer) => [&mut layer.q, &mut layer.k, &mut layer.values].map(std::mem::take),
+            None => [deep, deep, wide].map(|width| buffers.take(n * width)),
+        };
+        self.qk_node[0].apply(simd, of_new, new, &mut q[known * deep..], deep);
+        self.qk_node[1].apply(simd, of_new, new, &mut k[known * deep..], deep);
         let [mut gate, mut before, mut z] = [0, 1, 2].map(|_| buffers.take(rows * deep));
         self.qk_edge[0].apply(simd, Rows::new(&en, deep), rows, &mut gate, deep);
         self.qk_edge[1].apply(simd, Rows::new(&en, deep), rows, &mut before, deep);
@@ -144,8 +179,7 @@ impl Transformer {
         self.scores.apply(simd, Rows::new(&z, deep), rows, &mut attention, across);
         simd.vectorize(MaskedSoftmax { simd, pairs, scores: &mut attention, width: across });
 
-        let mut values = buffers.take(n * wide);
-        self.v_node.apply(simd, Rows::new(&xn, wide), n, &mut values, wide);
+        self.v_node.apply(simd, of_new, new, &mut values[known * wide..], wide);
         let mut pooled = buffers.zeros(heads * n * deep);
         // The maps of single heads write their padding, too.
         let mut taken = buffers.zeros((n + 1) * wide);
@@ -163,8 +197,8 @@ impl Transformer {
             }
         }
         for (head, map) in self.v_edge.iter().enumerate() {
-            let of_head = Rows::new(&pooled[head * n * deep..], deep);
-            map.add_with_bias(simd, of_head, n, &mut taken[head * width..], wide);
+            let of_head = Rows::new(&pooled[(head * n + known) * deep..], deep);
+            map.add_with_bias(simd, of_head, new, &mut taken[known * wide + head * width..], wide);
         }
         Between { xn, en, q, k, gate, before, z, attention, values, pooled, taken }
     }

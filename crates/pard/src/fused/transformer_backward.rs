@@ -95,7 +95,7 @@ impl Transformer {
         self.mlp.back(simd, &tape.middle, n, dh, &mut dmiddle, &mut gradient.mlp, buffers);
         dh.copy_from_slice(&dmiddle);
 
-        let between = self.between(simd, pairs, &tape.h, &tape.e, buffers);
+        let between = self.between(simd, pairs, &tape.h, &tape.e, None, buffers);
         gradient.o_node.add(simd, Rows::new(&between.taken, wide), Rows::new(&dmiddle, wide), n);
         let mut dtaken = buffers.zeros((n + 1) * wide);
         self.o_node.back(simd, Rows::new(&dmiddle, wide), n, &mut dtaken, wide);

@@ -6,9 +6,10 @@ use pulp::Simd;
 
 use super::embedding::{Embedding, EmbeddingGradient, EmbeddingTape};
 use super::graph_view::GraphView;
+use super::growth::GrownGraph;
 use super::perceptron::{NormedPerceptron, NormedPerceptronGradient};
 use super::ppgn::{Ppgn, PpgnGradient, PpgnTape};
-use super::transformer::Transformer;
+use super::transformer::{LayerAside, Transformer};
 use super::transformer_backward::{TransformerGradient, TransformerTape};
 use crate::input_embedding::Role;
 use crate::network_config::NetworkConfig;
@@ -41,6 +42,41 @@ pub(super) struct TrunkTape {
     /// Nodes and pairs after all layers.
     h: Vec<f32>,
     e: Vec<f32>,
+}
+
+/// What is written besides the results.
+#[derive(Debug)]
+pub(super) enum Aside<'a> {
+    Nothing,
+    /// What the parts saw, for the way back.
+    Tape(&'a mut TrunkTape),
+    /// What later blocks look at. What is in it already is not computed again.
+    Grown(&'a mut GrownGraph),
+}
+
+impl Aside<'_> {
+    fn tape(&mut self) -> Option<&mut TrunkTape> {
+        match self {
+            Self::Tape(tape) => Some(tape),
+            Self::Nothing | Self::Grown(_) => None,
+        }
+    }
+
+    fn of_transformer(&mut self, layer: usize) -> LayerAside<'_> {
+        match self {
+            Self::Tape(tape) => LayerAside::Middle(&mut tape.layers[layer].0.middle),
+            Self::Grown(grown) => LayerAside::Grown(&mut grown.layers[layer]),
+            Self::Nothing => LayerAside::Nothing,
+        }
+    }
+
+    fn of_ppgn(&mut self, layer: usize) -> LayerAside<'_> {
+        match self {
+            Self::Tape(tape) => LayerAside::Middle(&mut tape.layers[layer].1.middle),
+            Self::Grown(grown) => LayerAside::Grown(&mut grown.layers[layer]),
+            Self::Nothing => LayerAside::Nothing,
+        }
+    }
 }
 
 fn names(prefix: &str) -> [[String; 2]; 2] {
@@ -90,40 +126,43 @@ impl Trunk {
         }
     }
 
-    /// Nodes `[N, hidden]` and pairs `[rows, edge]`; what the parts saw goes to `tape`.
+    /// Nodes `[N, hidden]`, of which those that are known mean nothing, and pairs `[rows, edge]`.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
         simd: S,
         graph: &GraphView<'_>,
-        mut tape: Option<&mut TrunkTape>,
+        mut aside: Aside<'_>,
         buffers: &mut Buffers,
     ) -> (Vec<f32>, Vec<f32>) {
         let pairs = &graph.pairs;
-        let seen = tape.as_mut().map(|tape| &mut tape.embedding);
+        let seen = aside.tape().map(|tape| &mut tape.embedding);
         let (mut h, mut e) = self.embedding.forward(simd, graph, seen, buffers);
-        if let Some(tape) = tape.as_mut() {
-            tape.layers.resize_with(self.layers.len(), Default::default);
+        match &mut aside {
+            Aside::Tape(tape) => tape.layers.resize_with(self.layers.len(), Default::default),
+            Aside::Grown(grown) => {
+                grown.make_room(pairs.nodes, self.embedding.widths(), self.layers.len());
+            }
+            Aside::Nothing => {}
         }
         for (number, (transformer, ppgn)) in self.layers.iter().enumerate() {
-            let mut seen = tape.as_mut().map(|tape| &mut tape.layers[number]);
-            if let Some((seen, _)) = seen.as_mut() {
+            if let Some((seen, _)) = aside.tape().map(|tape| &mut tape.layers[number]) {
                 note(&mut seen.h, &h);
                 note(&mut seen.e, &e);
             }
-            let middle = seen.as_mut().map(|(seen, _)| &mut seen.middle);
-            transformer.forward(simd, pairs, &mut h, &mut e, middle, buffers);
+            transformer.forward(simd, pairs, &mut h, &mut e, aside.of_transformer(number), buffers);
             let Some(ppgn) = ppgn else { continue };
-            if let Some((_, seen)) = seen.as_mut() {
+            if let Some((_, seen)) = aside.tape().map(|tape| &mut tape.layers[number]) {
                 note(&mut seen.e, &e);
             }
-            ppgn.forward(simd, pairs, &mut e, seen.map(|(_, seen)| &mut seen.middle), buffers);
+            ppgn.forward(simd, pairs, &mut e, aside.of_ppgn(number), buffers);
         }
-        if let Some(tape) = tape {
+        if let Some(tape) = aside.tape() {
             note(&mut tape.h, &h);
             note(&mut tape.e, &e);
         }
-        self.node.replace(simd, &mut h, pairs.nodes, buffers);
+        let wide = h.len() / pairs.nodes.max(1);
+        self.node.replace(simd, &mut h[pairs.known * wide..], pairs.nodes - pairs.known, buffers);
         self.edge.replace(simd, &mut e, pairs.len(), buffers);
         (h, e)
     }

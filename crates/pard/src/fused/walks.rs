@@ -1,6 +1,7 @@
 //! Probabilities of random walks on one graph; see [`crate::input_embedding`].
 
 use equidrift_backend::kernels::matrix::{Extents, Left, Rows, add_product, padded};
+use equidrift_nn::block_mask::sees;
 use pulp::Simd;
 
 use super::graph_view::GraphView;
@@ -18,10 +19,13 @@ pub(super) fn random_walks<S: Simd>(
     let (n, across) = (pairs.nodes, padded(steps));
     let wide = padded(n);
     let mut step = vec![0.0_f32; n * wide];
-    for (row, &[i, j]) in pairs.ends.iter().enumerate() {
-        // 0 is no edge, the last class is virtual.
-        let real = (1..edge_classes as i32 - 1).contains(&graph.edge_class([i, j]));
-        step[i * wide + j] = f32::from(u8::from(real && pairs.sees[row]));
+    let node = |i: usize| (graph.block[i], graph.virtual_nodes[i]);
+    for i in 0..n {
+        for j in 0..n {
+            // 0 is no edge, the last class is virtual.
+            let real = (1..edge_classes as i32 - 1).contains(&graph.edge_class([i, j]));
+            step[i * wide + j] = f32::from(u8::from(real && sees(node(i), node(j))));
+        }
     }
     for row in step.chunks_exact_mut(wide) {
         let degree: f32 = row.iter().sum();

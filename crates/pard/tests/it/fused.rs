@@ -8,7 +8,7 @@ use equidrift_nn::{PairMean, Phase};
 use equidrift_pard::fused::Instructions;
 use equidrift_pard::{
     BlockBatch, BlockDenoising, BlockGraph, DenoiserBatch, FusedNetworks, LossWeights, NetworkConfig, Norm,
-    PardError, PardNetworks, Targets, Tasks, initial_parameters,
+    PardError, PardNetworks, Targets, Tasks, TimeOf, initial_parameters,
 };
 use equidrift_train::Objective;
 
@@ -17,7 +17,7 @@ use crate::training::{config, diffusion, graphs};
 
 const LOSS: LossWeights = LossWeights { bound: 0.0, cross_entropy: 0.7 };
 
-fn threads(count: usize) -> NonZeroUsize {
+pub(crate) fn threads(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
 
@@ -29,13 +29,16 @@ fn configs() -> Vec<(usize, NetworkConfig)> {
         all.push((max_hops, NetworkConfig { hidden: 32, edge: 16, ..narrow.clone() }));
         all.push((max_hops, NetworkConfig { hidden: 36, edge: 18, heads: 3, ..narrow.clone() }));
         all.push((max_hops, NetworkConfig { transformer_only: true, walks: 0, ..narrow.clone() }));
+        if max_hops > 0 {
+            all.push((max_hops, NetworkConfig { time_of: TimeOf::Virtual, ..narrow.clone() }));
+        }
         all.push((max_hops, narrow));
     }
     all
 }
 
 /// The parameters that training begins with, moved, so that no gradient is zero by their choice.
-fn parameters(config: &NetworkConfig) -> ParameterSet {
+pub(crate) fn parameters(config: &NetworkConfig) -> ParameterSet {
     let mut parameters = initial_parameters(config, 3).unwrap();
     for (number, tensor) in parameters.values_mut().enumerate() {
         let moved = tensor.to_f32().into_iter().enumerate();
@@ -46,7 +49,7 @@ fn parameters(config: &NetworkConfig) -> ParameterSet {
 }
 
 /// A batch for generation: the last block of each graph is virtual.
-fn batch(graphs: &[BlockGraph]) -> (BlockBatch, Targets, Targets) {
+pub(crate) fn batch(graphs: &[BlockGraph]) -> (BlockBatch, Targets, Targets) {
     let mut batch = BlockBatch::single(graphs);
     let n = batch.nodes;
     for (row, graph) in graphs.iter().enumerate() {
@@ -58,7 +61,7 @@ fn batch(graphs: &[BlockGraph]) -> (BlockBatch, Targets, Targets) {
     (batch, nodes, pairs)
 }
 
-fn fused(config: &NetworkConfig, count: usize, instructions: Instructions) -> FusedNetworks {
+pub(crate) fn fused(config: &NetworkConfig, count: usize, instructions: Instructions) -> FusedNetworks {
     FusedNetworks::new(config, &parameters(config), threads(count), instructions).unwrap()
 }
 
@@ -67,7 +70,7 @@ fn logits(denoiser: &FusedNetworks, graphs: &[BlockGraph], times: &[usize]) -> [
     denoiser.classes(&input(&batch, times), &nodes, &pairs).unwrap()
 }
 
-fn input<'a>(batch: &'a BlockBatch, times: &'a [usize]) -> DenoiserBatch<'a> {
+pub(crate) fn input<'a>(batch: &'a BlockBatch, times: &'a [usize]) -> DenoiserBatch<'a> {
     DenoiserBatch { batch, times, steps: 20, mean: PairMean::All, structure: None, questions: None }
 }
 
@@ -144,7 +147,7 @@ fn logits_about_blocks_are_those_of_the_tensor_library() {
             }
         };
         let expected = networks.next_blocks(&batch, None, choose(0), choose(0)).unwrap();
-        let found = fused.next_blocks(&batch, choose(1), choose(1)).unwrap();
+        let found = fused.next_blocks(&batch, None, choose(1), choose(1)).unwrap();
         assert_eq!(found, expected);
         let sizes = [1, 3, 2];
         let first = networks.first_degree(&sizes).unwrap().try_into_vec_as::<f64>().unwrap();

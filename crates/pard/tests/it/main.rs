@@ -6,6 +6,7 @@ mod diffusion;
 mod forward;
 mod fused;
 mod generation;
+mod growth;
 mod laws;
 mod likelihood;
 mod networks;

@@ -6,7 +6,7 @@ use equidrift_graph::BlockDegree;
 use equidrift_pard::{
     BlockDenoising, BlockGraph, Draws, Engine, Generation, GraphDiffusion, KeyedDraws, LossWeights,
     NetworkConfig, Norm, PardError, PardNetworks, PrefixMean, Purpose, Question, ResidualOf, ReverseStep,
-    Sequence, StepGrid, Tasks, TimeEmbedding, Unfinished, block_denoising, initial_parameters,
+    Sequence, StepGrid, Tasks, TimeEmbedding, TimeOf, Unfinished, block_denoising, initial_parameters,
 };
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use equidrift_train::adam::AdamConfig;
@@ -24,6 +24,7 @@ pub(crate) fn config(max_hops: usize) -> NetworkConfig {
         norm: Norm::Layer,
         residual: ResidualOf::Input,
         time: TimeEmbedding::Sinusoid,
+        time_of: TimeOf::All,
         transformer_only: false,
         absolute_blocks: max_hops > 0,
         relative_blocks: max_hops > 0,

@@ -1,0 +1,114 @@
+//! What is kept of a graph while it grows block by block.
+//!
+//! Nodes see only their own block and earlier ones, and where [the time is given to virtual nodes alone](crate::TimeOf::Virtual)
+//! finished blocks are the same at every step. So of finished blocks everything that later ones look at is kept, and a call
+//! computes the nodes of the last block and the pairs that touch one of them: of n nodes, m of which are known, `n^2 - m^2` pairs
+//! for `n^2`, with the same bits.
+//!
+//! Memory of a graph of n nodes: for each layer `2 n^2` rows of pairs, and three of each node.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use equidrift_backend::kernels::matrix::padded;
+
+/// What is kept of one graph.
+#[derive(Debug, Default)]
+pub struct Growth {
+    pub(super) denoiser: GrownGraph,
+    pub(super) blocks: GrownGraph,
+}
+
+/// What is kept of the graphs of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Growing<'a> {
+    /// Of all graphs.
+    pub graphs: &'a [Mutex<Growth>],
+    /// Which of them is in each row of the batch.
+    pub of_rows: &'a [usize],
+}
+
+impl<'a> Growing<'a> {
+    /// What is kept of the graph in a row. Rows are of different graphs: nobody waits.
+    pub(super) fn of_row(&self, row: usize) -> MutexGuard<'a, Growth> {
+        self.graphs[self.of_rows[row]].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is kept of one network on one graph.
+#[derive(Debug, Default)]
+pub(super) struct GrownGraph {
+    /// How many of the nodes are known. What is kept of the others belongs to the call before.
+    known: usize,
+    nodes: usize,
+    pub(super) layers: Vec<GrownLayer>,
+    /// The heads' view of the nodes, `[N, hidden]`.
+    pub(super) z: Vec<f32>,
+}
+
+/// What is kept of a layer.
+#[derive(Debug, Default)]
+pub(super) struct GrownLayer {
+    /// Queries and keys `[N, edge]`.
+    pub(super) q: Vec<f32>,
+    pub(super) k: Vec<f32>,
+    /// Values `[N, hidden]`.
+    pub(super) values: Vec<f32>,
+    /// Both factors of the product over third nodes, `[N, N, edge]`.
+    pub(super) left: Vec<f32>,
+    pub(super) right: Vec<f32>,
+}
+
+impl GrownGraph {
+    /// How many of the nodes are known.
+    pub(super) fn known(&self) -> usize {
+        self.known
+    }
+
+    /// From now on all nodes of the last call are known.
+    pub(super) fn all_known(&mut self) {
+        self.known = self.nodes;
+    }
+
+    /// Makes room for `nodes` nodes in a network of these widths and so many layers.
+    pub(super) fn make_room(&mut self, nodes: usize, [hidden, edge]: [usize; 2], layers: usize) {
+        if self.nodes == nodes && self.layers.len() == layers {
+            return;
+        }
+        let (before, known) = (self.nodes, self.known);
+        let (wide, deep) = (padded(hidden), padded(edge));
+        self.layers.resize_with(layers, GrownLayer::default);
+        for layer in &mut self.layers {
+            layer.q.resize(nodes * deep, 0.0);
+            layer.k.resize(nodes * deep, 0.0);
+            layer.values.resize(nodes * wide, 0.0);
+            for factor in [&mut layer.left, &mut layer.right] {
+                factor.resize(nodes * nodes * deep, 0.0);
+                // Rows move to their new places, the last first: none is overwritten before it has moved.
+                for i in (1..known).rev() {
+                    factor.copy_within(i * before * deep..(i * before + known) * deep, i * nodes * deep);
+                }
+            }
+        }
+        self.z.resize(nodes * wide, 0.0);
+        self.nodes = nodes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_pairs_keep_their_values_when_there_is_more_room() {
+        let mut graph = GrownGraph::default();
+        graph.make_room(3, [16, 16], 1);
+        for (at, value) in graph.layers[0].left.iter_mut().enumerate() {
+            *value = (at / 16) as f32;
+        }
+        graph.all_known();
+        graph.make_room(5, [16, 16], 1);
+        let found: Vec<f32> = (0..9).map(|at| graph.layers[0].left[(at / 3 * 5 + at % 3) * 16]).collect();
+        assert_eq!(found, [0., 1., 2., 3., 4., 5., 6., 7., 8.]);
+        assert_eq!((graph.known(), graph.z.len(), graph.layers[0].q.len()), (3, 80, 80));
+    }
+}
