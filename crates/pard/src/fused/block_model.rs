@@ -1,6 +1,7 @@
 //! The model of sizes and degrees of blocks: logits, cross-entropies and their gradient; see [`crate::heads`].
 
 use std::num::NonZeroUsize;
+use std::sync::MutexGuard;
 
 use equidrift_backend::kernels::elementwise::{add_scaled, through_silu};
 use equidrift_backend::kernels::matrix::padded;
@@ -9,12 +10,12 @@ use equidrift_backend::weights::ParameterSet;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::graph_view::GraphView;
-use super::growth::{Growing, GrownGraph};
+use super::growth::{Growing, Growth};
 use super::node_transform::{NodeTransform, NodeTransformGradient};
 use super::normed_mlp::{NormedMlp, NormedMlpGradient};
 use super::parallel::{ChunkGradient, Memory, in_parallel, into_gradient, sums};
 use super::table::{Table, TableGradient};
-use super::trunk::{Aside, Trunk, TrunkGradient};
+use super::trunk::{Trunk, TrunkGradient};
 use crate::block_batch::{BlockBatch, BlockQuestions};
 use crate::input_embedding::Role;
 use crate::network_config::NetworkConfig;
@@ -126,13 +127,19 @@ impl BlockModel {
         choose_size: &mut dyn FnMut(usize, &[f64]) -> usize,
         choose_degree: &mut dyn FnMut(usize, &[f64]) -> usize,
     ) -> Vec<(usize, usize)> {
-        let prefixes = in_parallel(threads, batch.batch, |row, memory| {
-            let mut growth = growing.map(|growing| growing.of_row(row));
-            let grown = growth.as_mut().map(|growth| &mut growth.blocks);
-            let known = grown.as_ref().map_or(0, |grown| grown.known());
-            let graph = &GraphView::behind(batch, row, None, known);
-            arch.dispatch(AboutGraph { model: self, graph, grown, memory })
-        });
+        let prefixes = match growing {
+            None => in_parallel(threads, batch.batch, |row, memory| {
+                let graph = &GraphView::new(batch, row, None);
+                arch.dispatch(AboutGraph { model: self, graph, memory })
+            }),
+            Some(growing) => growing.in_parts(threads, |rows, graphs, memory| {
+                let view = |(row, growth): (usize, &MutexGuard<'_, Growth>)| {
+                    GraphView::behind(batch, row, None, growth.blocks.known())
+                };
+                let views: Vec<_> = rows.zip(graphs.iter()).map(view).collect();
+                arch.dispatch(AboutGrowing { model: self, views: &views, graphs, memory })
+            }),
+        };
         let mut next = Vec::with_capacity(batch.batch);
         for (row, (prefix, logits)) in prefixes.into_iter().enumerate() {
             let size = choose_size(row, &logits);
@@ -177,6 +184,22 @@ impl BlockModel {
         (loss * share, gradient)
     }
 
+    /// The sum over the nodes of a graph, and the logits of the size of the block after it.
+    #[inline(always)]
+    fn next_size<S: Simd>(
+        &self,
+        simd: S,
+        graph: &GraphView<'_>,
+        z: &[f32],
+        buffers: &mut Buffers,
+    ) -> (Vec<f32>, Vec<f64>) {
+        let prefix = self.prefixes(simd, graph, z, [i32::MAX].into_iter(), buffers);
+        let logits = self.size_out.forward(simd, &prefix, 1, buffers);
+        let found = (prefix.clone(), numbers(&logits, self.sizes));
+        buffers.give([prefix, logits]);
+        found
+    }
+
     /// The rows that are asked about: sums over the nodes of the prefixes up to some blocks, `[asked, hidden]`.
     #[inline(always)]
     fn prefixes<S: Simd>(
@@ -209,7 +232,6 @@ fn numbers(row: &[f32], classes: usize) -> Vec<f64> {
 struct AboutGraph<'a> {
     model: &'a BlockModel,
     graph: &'a GraphView<'a>,
-    grown: Option<&'a mut GrownGraph>,
     memory: &'a mut Memory,
 }
 
@@ -218,23 +240,44 @@ impl WithSimd for AboutGraph<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (Vec<f32>, Vec<f64>) {
-        let Self { model, graph, mut grown, memory } = self;
+        let Self { model, graph, memory } = self;
         let buffers = &mut memory.buffers;
-        let aside = grown.as_mut().map_or(Aside::Nothing, |grown| Aside::Grown(grown));
-        let (h, e) = model.trunk.forward(simd, graph, aside, buffers);
-        let known = grown.as_mut().map(|grown| std::mem::take(&mut grown.z));
-        let (before, z) = model.transform.nodes(simd, &graph.pairs, (&h, &e), known, buffers);
-        let prefix = model.prefixes(simd, graph, &z, [i32::MAX].into_iter(), buffers);
-        let logits = model.size_out.forward(simd, &prefix, 1, buffers);
-        let found = (prefix.clone(), numbers(&logits, model.sizes));
-        buffers.give([h, e, before, prefix, logits]);
-        match grown {
-            Some(grown) => {
-                grown.z = z;
-                grown.all_known();
-            }
-            None => buffers.give([z]),
+        let (h, e) = model.trunk.forward(simd, graph, None, buffers);
+        let (before, z) = model.transform.nodes(simd, &graph.pairs, (&h, &e), None, buffers);
+        let found = model.next_size(simd, graph, &z, buffers);
+        buffers.give([h, e, before, z]);
+        found
+    }
+}
+
+/// The same for several graphs, of which only what is not known is computed; it is then known.
+struct AboutGrowing<'a, 'g> {
+    model: &'a BlockModel,
+    views: &'a [GraphView<'a>],
+    graphs: &'a mut [MutexGuard<'g, Growth>],
+    memory: &'a mut Memory,
+}
+
+impl WithSimd for AboutGrowing<'_, '_> {
+    type Output = Vec<(Vec<f32>, Vec<f64>)>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let Self { model, views, graphs, memory } = self;
+        let buffers = &mut memory.buffers;
+        let together = views.iter().zip(graphs.iter_mut().map(|growth| &mut growth.blocks));
+        let (h, parts) = model.trunk.forward_growing(simd, together, buffers);
+        let mut found = Vec::with_capacity(parts.len());
+        for part in parts {
+            let known = Some(std::mem::take(&mut part.grown.z));
+            let of_part = (part.nodes(&h), &part.e[..]);
+            let (before, z) = model.transform.nodes(simd, &part.graph.pairs, of_part, known, buffers);
+            found.push(model.next_size(simd, part.graph, &z, buffers));
+            part.grown.z = z;
+            part.grown.all_known();
+            buffers.give([before, part.e]);
         }
+        buffers.give([h]);
         found
     }
 }
@@ -286,8 +329,7 @@ impl WithSimd for Differentiate<'_, '_> {
         let Memory { buffers, tape } = memory;
         let wide = padded(model.hidden);
         let wanted = gradient.is_some();
-        let aside = if wanted { Aside::Tape(&mut *tape) } else { Aside::Nothing };
-        let (h, e) = model.trunk.forward(simd, graph, aside, buffers);
+        let (h, e) = model.trunk.forward(simd, graph, wanted.then_some(&mut *tape), buffers);
         let (before, z) = model.transform.nodes(simd, &graph.pairs, (&h, &e), None, buffers);
         let last_blocks = next.iter().map(|(last, ..)| *last);
         let prefixes = model.prefixes(simd, graph, &z, last_blocks, buffers);

@@ -9,7 +9,6 @@ use equidrift_backend::weights::ParameterSet;
 use pulp::Simd;
 
 use super::combiner::{Combiner, CombinerGradient};
-use super::growth::GrownGraph;
 use super::node_transform::{NodeTransform, NodeTransformGradient};
 use super::normed_mlp::{NormedMlp, NormedMlpGradient};
 use super::pair_rows::PairRows;
@@ -103,7 +102,8 @@ impl ClassHead {
         }
     }
 
-    /// Logits of what is asked, from nodes `h` and pairs `e`. Where nodes are known, `grown` holds their nodes after the first map.
+    /// Logits of what is asked, from nodes `h` and pairs `e`. Where nodes are known, `kept`
+    /// holds them after the first map.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -111,16 +111,16 @@ impl ClassHead {
         pairs: &PairRows,
         (h, e): (&[f32], &[f32]),
         asked: Asked<'_>,
-        mut grown: Option<&mut GrownGraph>,
+        mut kept: Option<&mut Vec<f32>>,
         buffers: &mut Buffers,
     ) -> Logits {
-        let known = grown.as_mut().map(|grown| std::mem::take(&mut grown.z));
+        let known = kept.as_mut().map(|z| std::mem::take(*z));
         let Between { before, z, asked: rows, y } = self.between(simd, pairs, (h, e), asked, known, buffers);
         let mut nodes = self.node_out.forward(simd, &rows, asked.nodes.len(), buffers);
         let mut of_pairs = self.edge_out.forward(simd, &y, asked.pairs.len(), buffers);
         buffers.give([before, rows, y]);
-        match grown {
-            Some(grown) => grown.z = z,
+        match kept {
+            Some(kept) => *kept = z,
             None => buffers.give([z]),
         }
         let inputs = [
@@ -145,12 +145,12 @@ impl ClassHead {
         simd: S,
         pairs: &PairRows,
         (h, e): (&[f32], &[f32]),
-        grown: &mut GrownGraph,
+        kept: &mut Vec<f32>,
         buffers: &mut Buffers,
     ) {
-        let known = Some(std::mem::take(&mut grown.z));
+        let known = Some(std::mem::take(kept));
         let (before, z) = self.transform.nodes(simd, pairs, (h, e), known, buffers);
-        grown.z = z;
+        *kept = z;
         buffers.give([before]);
     }
 

@@ -1,17 +1,18 @@
 //! The denoiser: logits of classes, cross-entropies and their gradient.
 
 use std::num::NonZeroUsize;
+use std::sync::MutexGuard;
 
-use equidrift_backend::kernels::PackError;
 use equidrift_backend::kernels::matrix::padded;
+use equidrift_backend::kernels::{Buffers, PackError};
 use equidrift_backend::weights::ParameterSet;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::class_head::{Asked, ClassHead, ClassHeadGradient, Logits};
 use super::graph_view::GraphView;
-use super::growth::{Growing, GrownGraph};
+use super::growth::{Growing, Growth};
 use super::parallel::{ChunkGradient, Memory, in_parallel, into_gradient, sums};
-use super::trunk::{Aside, Trunk, TrunkGradient};
+use super::trunk::{Trunk, TrunkGradient};
 use crate::block_batch::{BlockBatch, Targets};
 use crate::input_embedding::Role;
 use crate::network_config::NetworkConfig;
@@ -59,23 +60,23 @@ impl Denoiser {
         targets: [&Targets; 2],
         growing: Option<Growing<'_>>,
     ) -> [Vec<Vec<f64>>; 2] {
-        let done = in_parallel(threads, noisy.batch.batch, |graph, memory| {
-            let mut growth = growing.map(|growing| growing.of_row(graph));
-            let grown = growth.as_mut().map(|growth| &mut growth.denoiser);
-            let known = grown.as_ref().map_or(0, |grown| grown.known());
-            let question = &Question::new(noisy, targets, graph, known);
-            let Logits { nodes, pairs } = arch.dispatch(Classes { denoiser: self, question, grown, memory });
-            let rows = |values: &[f32], count: usize, classes: usize| -> Vec<Vec<f64>> {
-                let rows = values.chunks_exact(padded(classes)).take(count);
-                rows.map(|row| row[..classes].iter().map(|&x| f64::from(x)).collect()).collect()
-            };
-            let rows = [
-                rows(&nodes, question.nodes.len(), self.classes[0]),
-                rows(&pairs, question.pairs.len(), self.classes[1]),
-            ];
-            memory.buffers.give([nodes, pairs]);
-            rows
-        });
+        let done = match growing {
+            None => in_parallel(threads, noisy.batch.batch, |graph, memory| {
+                let question = &Question::new(noisy, targets, graph, 0);
+                let logits = arch.dispatch(Classes { denoiser: self, question, memory });
+                self.rows(logits, question, &mut memory.buffers)
+            }),
+            Some(growing) => growing.in_parts(threads, |rows, graphs, memory| {
+                let of_row = |(row, growth): (usize, &MutexGuard<'_, Growth>)| {
+                    Question::new(noisy, targets, row, growth.denoiser.known())
+                };
+                let questions: Vec<_> = rows.zip(graphs.iter()).map(of_row).collect();
+                let questions = &questions[..];
+                let logits = arch.dispatch(ClassesOfGrowing { denoiser: self, questions, graphs, memory });
+                let logits = logits.into_iter().zip(questions);
+                logits.map(|(logits, question)| self.rows(logits, question, &mut memory.buffers)).collect()
+            }),
+        };
         let mut all = targets.map(|targets| Vec::with_capacity(targets.len()));
         for rows in done {
             for (all, rows) in all.iter_mut().zip(rows) {
@@ -92,11 +93,33 @@ impl Denoiser {
         batch: &BlockBatch,
         growing: Growing<'_>,
     ) {
-        in_parallel(threads, batch.batch, |row, memory| {
-            let grown = &mut growing.of_row(row).denoiser;
-            let graph = &GraphView::behind(batch, row, None, grown.known());
-            arch.dispatch(Finished { denoiser: self, graph, grown, memory });
+        growing.in_parts(threads, |rows, graphs, memory| {
+            let view = |(row, growth): (usize, &MutexGuard<'_, Growth>)| {
+                GraphView::behind(batch, row, None, growth.denoiser.known())
+            };
+            let views: Vec<_> = rows.zip(graphs.iter()).map(view).collect();
+            arch.dispatch(Finished { denoiser: self, views: &views, graphs, memory });
+            Vec::<()>::new()
         });
+    }
+
+    /// Logits as rows of numbers.
+    fn rows(
+        &self,
+        Logits { nodes, pairs }: Logits,
+        question: &Question<'_>,
+        buffers: &mut Buffers,
+    ) -> [Vec<Vec<f64>>; 2] {
+        let rows = |values: &[f32], count: usize, classes: usize| -> Vec<Vec<f64>> {
+            let rows = values.chunks_exact(padded(classes)).take(count);
+            rows.map(|row| row[..classes].iter().map(|&x| f64::from(x)).collect()).collect()
+        };
+        let found = [
+            rows(&nodes, question.nodes.len(), self.classes[0]),
+            rows(&pairs, question.pairs.len(), self.classes[1]),
+        ];
+        buffers.give([nodes, pairs]);
+        found
     }
 
     /// Cross-entropies of the targets' clean classes, nodes and pairs, summed and divided by the number of graphs; and, if it is
@@ -172,7 +195,6 @@ impl<'a> Question<'a> {
 struct Classes<'a> {
     denoiser: &'a Denoiser,
     question: &'a Question<'a>,
-    grown: Option<&'a mut GrownGraph>,
     memory: &'a mut Memory,
 }
 
@@ -181,35 +203,68 @@ impl WithSimd for Classes<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Logits {
-        let Self { denoiser: Denoiser { trunk, head, .. }, question, mut grown, memory } = self;
+        let Self { denoiser: Denoiser { trunk, head, .. }, question, memory } = self;
         let (graph, buffers) = (&question.graph, &mut memory.buffers);
-        let aside = grown.as_mut().map_or(Aside::Nothing, |grown| Aside::Grown(grown));
-        let (h, e) = trunk.forward(simd, graph, aside, buffers);
-        let logits = head.forward(simd, &graph.pairs, (&h, &e), question.asked(), grown, buffers);
+        let (h, e) = trunk.forward(simd, graph, None, buffers);
+        let logits = head.forward(simd, &graph.pairs, (&h, &e), question.asked(), None, buffers);
         buffers.give([h, e]);
         logits
     }
 }
 
-/// What later blocks look at, of a graph whose last block is finished.
-struct Finished<'a> {
+/// Logits of several graphs, of which only what is not known is computed.
+struct ClassesOfGrowing<'a, 'g> {
     denoiser: &'a Denoiser,
-    graph: &'a GraphView<'a>,
-    grown: &'a mut GrownGraph,
+    questions: &'a [Question<'a>],
+    graphs: &'a mut [MutexGuard<'g, Growth>],
     memory: &'a mut Memory,
 }
 
-impl WithSimd for Finished<'_> {
+impl WithSimd for ClassesOfGrowing<'_, '_> {
+    type Output = Vec<Logits>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<Logits> {
+        let Self { denoiser: Denoiser { trunk, head, .. }, questions, graphs, memory } = self;
+        let buffers = &mut memory.buffers;
+        let together = questions.iter().map(|question| &question.graph);
+        let together = together.zip(graphs.iter_mut().map(|growth| &mut growth.denoiser));
+        let (h, parts) = trunk.forward_growing(simd, together, buffers);
+        let mut logits = Vec::with_capacity(questions.len());
+        for (part, question) in parts.into_iter().zip(questions) {
+            let (nodes, z) = (part.nodes(&h), Some(&mut part.grown.z));
+            let of_part = (nodes, &part.e[..]);
+            logits.push(head.forward(simd, &part.graph.pairs, of_part, question.asked(), z, buffers));
+            buffers.give([part.e]);
+        }
+        buffers.give([h]);
+        logits
+    }
+}
+
+/// What later blocks look at, of graphs whose last blocks are finished.
+struct Finished<'a, 'g> {
+    denoiser: &'a Denoiser,
+    views: &'a [GraphView<'a>],
+    graphs: &'a mut [MutexGuard<'g, Growth>],
+    memory: &'a mut Memory,
+}
+
+impl WithSimd for Finished<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { denoiser: Denoiser { trunk, head, .. }, graph, grown, memory } = self;
+        let Self { denoiser: Denoiser { trunk, head, .. }, views, graphs, memory } = self;
         let buffers = &mut memory.buffers;
-        let (h, e) = trunk.forward(simd, graph, Aside::Grown(grown), buffers);
-        head.nodes(simd, &graph.pairs, (&h, &e), grown, buffers);
-        buffers.give([h, e]);
-        grown.all_known();
+        let together = views.iter().zip(graphs.iter_mut().map(|growth| &mut growth.denoiser));
+        let (h, parts) = trunk.forward_growing(simd, together, buffers);
+        for part in parts {
+            head.nodes(simd, &part.graph.pairs, (part.nodes(&h), &part.e), &mut part.grown.z, buffers);
+            part.grown.all_known();
+            buffers.give([part.e]);
+        }
+        buffers.give([h]);
     }
 }
 
@@ -231,7 +286,7 @@ impl WithSimd for Differentiate<'_, '_> {
         let Self { denoiser: Denoiser { classes, trunk, head }, question, weight, gradient, memory } = self;
         let Memory { buffers, tape } = memory;
         let (graph, asked) = (&question.graph, question.asked());
-        let seen = if gradient.is_some() { Aside::Tape(tape) } else { Aside::Nothing };
+        let seen = gradient.is_some().then_some(&mut *tape);
         let (h, e) = trunk.forward(simd, graph, seen, buffers);
         let mut logits = head.forward(simd, &graph.pairs, (&h, &e), asked, None, buffers);
         let mut losses = [0.0; 2];

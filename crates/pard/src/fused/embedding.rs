@@ -147,7 +147,7 @@ impl Embedding {
         }
     }
 
-    /// Nodes `[N, hidden]`, of which those that are known stay 0, and pairs `[rows, edge]`; what the maps saw goes to `tape`.
+    /// Nodes that are not known `[nodes, hidden]` and pairs `[rows, edge]`; what the maps saw goes to `tape`.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -158,8 +158,8 @@ impl Embedding {
     ) -> (Vec<f32>, Vec<f32>) {
         let (n, known, rows) = (graph.pairs.nodes, graph.pairs.known, graph.pairs.len());
         let (wide, deep) = (padded(self.hidden), padded(self.edge));
-        let (mut h, mut e) = (buffers.zeros(n * wide), buffers.zeros(rows * deep));
-        for (i, row) in h.chunks_exact_mut(wide).enumerate().skip(known) {
+        let (mut h, mut e) = (buffers.zeros((n - known) * wide), buffers.zeros(rows * deep));
+        for (row, i) in h.chunks_exact_mut(wide).zip(known..) {
             self.node_encoder.add(simd, usize::try_from(graph.node_class[i]).ok(), row);
             for (table, index) in self.tables(graph, i) {
                 table.add(simd, Some(index), row);
@@ -177,7 +177,7 @@ impl Embedding {
             seen.time = self.time_row(t);
             let mut shift = buffers.zeros(wide);
             perceptron.add(simd, &seen.time, 1, &mut shift, buffers);
-            for (i, row) in h.chunks_exact_mut(wide).enumerate().skip(known) {
+            for (row, i) in h.chunks_exact_mut(wide).zip(known..) {
                 if self.is_timed(graph, i) {
                     add_scaled(simd, 1.0, &shift, row);
                 }
@@ -188,7 +188,7 @@ impl Embedding {
             let across = padded(self.walk_steps);
             seen.walks = random_walks(simd, graph, self.edge_classes, self.walk_steps);
             let returns = Rows::new(&seen.walks[0][known * across..], across);
-            of_nodes.add_with_bias(simd, returns, n - known, &mut h[known * wide..], wide);
+            of_nodes.add_with_bias(simd, returns, n - known, &mut h, wide);
             of_pairs.add_with_bias(simd, Rows::new(&seen.walks[1], across), rows, &mut e, deep);
         }
         if let Some(tape) = tape {

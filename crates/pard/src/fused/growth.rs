@@ -7,9 +7,17 @@
 //!
 //! Memory of a graph of n nodes: for each layer `2 n^2` rows of pairs, and three of each node.
 
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use equidrift_backend::kernels::matrix::padded;
+
+use super::graph_view::GraphView;
+use super::parallel::{Memory, in_parallel};
+
+/// Graphs whose nodes are computed together: maps of nodes read their weights once for all of them.
+const TOGETHER: usize = 8;
 
 /// What is kept of one graph.
 #[derive(Debug, Default)]
@@ -28,9 +36,41 @@ pub struct Growing<'a> {
 }
 
 impl<'a> Growing<'a> {
-    /// What is kept of the graph in a row. Rows are of different graphs: nobody waits.
-    pub(super) fn of_row(&self, row: usize) -> MutexGuard<'a, Growth> {
-        self.graphs[self.of_rows[row]].lock().unwrap_or_else(PoisonError::into_inner)
+    /// The results of `work` for all rows, in order, a few rows together, on as many threads as there are.
+    pub(super) fn in_parts<R: Send>(
+        &self,
+        threads: NonZeroUsize,
+        work: impl Fn(Range<usize>, &mut [MutexGuard<'a, Growth>], &mut Memory) -> Vec<R> + Sync,
+    ) -> Vec<R> {
+        let rows = self.of_rows.len();
+        let size = TOGETHER.min(rows.div_ceil(threads.get())).max(1);
+        let parts = in_parallel(threads, rows.div_ceil(size), |part, memory| {
+            let rows = part * size..((part + 1) * size).min(rows);
+            // Rows are of different graphs: nobody waits.
+            let of_row = |&graph: &usize| self.graphs[graph].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut graphs: Vec<_> = self.of_rows[rows.clone()].iter().map(of_row).collect();
+            work(rows, &mut graphs, memory)
+        });
+        parts.into_iter().flatten().collect()
+    }
+}
+
+/// One of several graphs that are computed together.
+#[derive(Debug)]
+pub(super) struct GrowingPart<'a> {
+    pub(super) graph: &'a GraphView<'a>,
+    /// Which rows of all graphs' nodes are of its nodes that are not known.
+    pub(super) rows: Range<usize>,
+    /// Its pairs `[rows, edge]`.
+    pub(super) e: Vec<f32>,
+    pub(super) grown: &'a mut GrownGraph,
+}
+
+impl GrowingPart<'_> {
+    /// Its rows of all graphs' nodes.
+    pub(super) fn nodes<'h>(&self, h: &'h [f32]) -> &'h [f32] {
+        let width = self.grown.wide;
+        &h[self.rows.start * width..self.rows.end * width]
     }
 }
 
@@ -40,6 +80,8 @@ pub(super) struct GrownGraph {
     /// How many of the nodes are known. What is kept of the others belongs to the call before.
     known: usize,
     nodes: usize,
+    /// Padded width of the nodes.
+    wide: usize,
     pub(super) layers: Vec<GrownLayer>,
     /// The heads' view of the nodes, `[N, hidden]`.
     pub(super) z: Vec<f32>,
@@ -90,7 +132,7 @@ impl GrownGraph {
             }
         }
         self.z.resize(nodes * wide, 0.0);
-        self.nodes = nodes;
+        (self.nodes, self.wide) = (nodes, wide);
     }
 }
 

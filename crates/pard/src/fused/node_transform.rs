@@ -72,7 +72,7 @@ impl NodeTransform {
         [diagonal, mean]
     }
 
-    /// The map's result before SiLU, `[N, hidden]`; that of known nodes is not computed.
+    /// The map's result before SiLU of nodes that are not known, `[nodes, hidden]`; so is `h`.
     #[inline(always)]
     fn forward<S: Simd>(
         &self,
@@ -84,17 +84,17 @@ impl NodeTransform {
     ) -> Vec<f32> {
         let (n, wide, deep) = (pairs.nodes, padded(self.hidden), padded(self.edge));
         let [diagonal, mean] = self.of_pairs(simd, pairs, e, buffers);
-        let mut z = buffers.take(n * wide);
         let (known, new) = (pairs.known, n - pairs.known);
-        let of_new = &mut z[known * wide..];
-        self.maps[0].apply(simd, Rows::new(&diagonal[known * deep..], deep), new, of_new, wide);
-        self.maps[1].add(simd, Rows::new(&mean[known * deep..], deep), new, of_new, wide);
-        self.maps[2].add(simd, Rows::new(&h[known * wide..], wide), new, of_new, wide);
+        let mut z = buffers.take(new * wide);
+        self.maps[0].apply(simd, Rows::new(&diagonal[known * deep..], deep), new, &mut z, wide);
+        self.maps[1].add(simd, Rows::new(&mean[known * deep..], deep), new, &mut z, wide);
+        self.maps[2].add(simd, Rows::new(h, wide), new, &mut z, wide);
         buffers.give([diagonal, mean]);
         z
     }
 
-    /// The map's result before and after SiLU, `[N, hidden]` each. What is `known` after SiLU stays.
+    /// The map's result before SiLU, of nodes that are not known, and after it, of all, `[N, hidden]`: those that are `known` are
+    /// there already.
     #[inline(always)]
     pub(super) fn nodes<S: Simd>(
         &self,
@@ -106,9 +106,9 @@ impl NodeTransform {
     ) -> (Vec<f32>, Vec<f32>) {
         let before = self.forward(simd, pairs, h, e, buffers);
         let mut z = known.unwrap_or_else(|| buffers.take(before.len()));
-        let of_new = pairs.known * padded(self.hidden)..before.len();
-        z[of_new.clone()].copy_from_slice(&before[of_new.clone()]);
-        silu(simd, &mut z[of_new]);
+        let of_new = &mut z[pairs.known * padded(self.hidden)..];
+        of_new.copy_from_slice(&before);
+        silu(simd, of_new);
         (before, z)
     }
 

@@ -11,7 +11,6 @@ use super::growth::GrownLayer;
 use super::pair_product::{PairProduct, Thirds, products_of_new_pairs};
 use super::pair_rows::PairRows;
 use super::perceptron::{NormedPerceptron, NormedPerceptronGradient, Perceptron, PerceptronGradient};
-use super::transformer::LayerAside;
 
 const LAYERS: [&str; 2] = ["linear1", "linear2"];
 
@@ -80,6 +79,13 @@ struct Factors {
     right: Vec<f32>,
 }
 
+impl Factors {
+    fn give_back(self, buffers: &mut Buffers) {
+        let Self { en, before, hidden, left_before, left, right_before, right } = self;
+        buffers.give([en, before, hidden, left_before, left, right_before, right]);
+    }
+}
+
 impl Ppgn {
     pub(super) fn read(parameters: &ParameterSet, name: &str, edge: usize) -> Result<Self, PackError> {
         let of = |part: &str| format!("{name}.{part}");
@@ -110,41 +116,52 @@ impl Ppgn {
         }
     }
 
-    /// Pairs `e` `[rows, edge]` after the layer, in place.
+    /// Pairs `e` `[rows, edge]` after the layer, in place. What they are between product and perceptron goes to `middle`.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
         simd: S,
         pairs: &PairRows,
         e: &mut [f32],
-        mut aside: LayerAside<'_>,
+        middle: Option<&mut Vec<f32>>,
         buffers: &mut Buffers,
     ) {
         let (rows, deep) = (pairs.len(), padded(self.edge));
-        let Factors { en, before, hidden, left_before, left, right_before, right } =
-            self.factors(simd, pairs, e, buffers);
+        let factors = self.factors(simd, pairs, e, buffers);
         let mut product = buffers.take(rows * deep);
-        match &mut aside {
-            LayerAside::Grown(layer) => {
-                let n = pairs.nodes;
-                for (row, &[i, j]) in pairs.ends.iter().enumerate() {
-                    let GrownLayer { left: all_left, right: all_right, .. } = layer;
-                    for (all, new) in [(all_left, &left), (all_right, &right)] {
-                        all[(i * n + j) * deep..][..deep].copy_from_slice(&new[row * deep..][..deep]);
-                    }
-                }
-                products_of_new_pairs(simd, pairs, [&layer.left, &layer.right], &mut product);
-            }
-            LayerAside::Nothing | LayerAside::Middle(_) => {
-                pairs.multiply(simd, Thirds::Product, &left, &right, &mut product);
-            }
-        }
+        pairs.multiply(simd, Thirds::Product, &factors.left, &factors.right, &mut product);
         self.out.add_with_bias(simd, Rows::new(&product, deep), rows, e, deep);
-        buffers.give([en, before, hidden, left_before, left, right_before, right, product]);
-        if let LayerAside::Middle(middle) = aside {
+        factors.give_back(buffers);
+        buffers.give([product]);
+        if let Some(middle) = middle {
             middle.clear();
             middle.extend_from_slice(e);
         }
+        self.mlp.add_to(simd, e, rows, buffers);
+    }
+
+    /// The same for pairs that are not known; their factors are kept.
+    #[inline(always)]
+    pub(super) fn forward_growing<S: Simd>(
+        &self,
+        simd: S,
+        pairs: &PairRows,
+        e: &mut [f32],
+        layer: &mut GrownLayer,
+        buffers: &mut Buffers,
+    ) {
+        let (rows, deep) = (pairs.len(), padded(self.edge));
+        let factors = self.factors(simd, pairs, e, buffers);
+        for (all, new) in [(&mut layer.left, &factors.left), (&mut layer.right, &factors.right)] {
+            for (new, &[i, j]) in new.chunks_exact(deep).zip(&pairs.ends) {
+                all[(i * pairs.nodes + j) * deep..][..deep].copy_from_slice(new);
+            }
+        }
+        let mut product = buffers.take(rows * deep);
+        products_of_new_pairs(simd, pairs, [&layer.left, &layer.right], &mut product);
+        self.out.add_with_bias(simd, Rows::new(&product, deep), rows, e, deep);
+        factors.give_back(buffers);
+        buffers.give([product]);
         self.mlp.add_to(simd, e, rows, buffers);
     }
 

@@ -8,7 +8,7 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_nn::HigherOrderShape;
 use pulp::{NullaryFnOnce, Simd};
 
-use super::growth::GrownLayer;
+use super::growth::GrowingPart;
 use super::pair_rows::PairRows;
 use super::perceptron::NormedPerceptron;
 
@@ -31,35 +31,28 @@ pub(super) struct Transformer {
     pub(super) mlp: NormedPerceptron,
 }
 
-/// What is written besides a layer's results.
-#[derive(Debug)]
-pub(super) enum LayerAside<'a> {
-    Nothing,
-    /// What the layer is between its parts, for the way back.
-    Middle(&'a mut Vec<f32>),
-    /// What later blocks look at.
-    Grown(&'a mut GrownLayer),
-}
-
-impl LayerAside<'_> {
-    pub(super) fn grown(&mut self) -> Option<&mut GrownLayer> {
-        match self {
-            Self::Grown(layer) => Some(layer),
-            Self::Nothing | Self::Middle(_) => None,
-        }
-    }
-}
-
 /// What a layer computes between its inputs and outputs. Widths are padded.
 #[derive(Debug)]
 pub(super) struct Between {
     /// Normalised nodes `[N, hidden]`.
     pub(super) xn: Vec<f32>,
-    /// Normalised pairs `[rows, edge]`.
-    pub(super) en: Vec<f32>,
     /// Queries and keys `[N, edge]`.
     pub(super) q: Vec<f32>,
     pub(super) k: Vec<f32>,
+    /// Values of the nodes, `[N, hidden]`.
+    pub(super) values: Vec<f32>,
+    pub(super) of_pairs: OfPairs,
+    /// Z under attention, `[heads, N, edge]`.
+    pub(super) pooled: Vec<f32>,
+    /// What every node takes from those it sees, `[N, hidden]`, and room behind it.
+    pub(super) taken: Vec<f32>,
+}
+
+/// What a layer computes of pairs.
+#[derive(Debug)]
+pub(super) struct OfPairs {
+    /// Normalised pairs `[rows, edge]`.
+    pub(super) en: Vec<f32>,
     /// Gates `[rows, edge]`.
     pub(super) gate: Vec<f32>,
     /// What SiLU makes Z of, `[rows, edge]`.
@@ -68,18 +61,20 @@ pub(super) struct Between {
     pub(super) z: Vec<f32>,
     /// Shares of attention, `[rows, heads]`; 0 where i does not see j.
     pub(super) attention: Vec<f32>,
-    /// Values of the nodes, `[N, hidden]`.
-    pub(super) values: Vec<f32>,
-    /// Z under attention, `[heads, N, edge]`.
-    pub(super) pooled: Vec<f32>,
-    /// What every node takes from those it sees, `[N, hidden]`, and room behind it.
-    pub(super) taken: Vec<f32>,
 }
 
 impl Between {
     pub(super) fn give_back(self, buffers: &mut Buffers) {
-        let Self { xn, en, q, k, gate, before, z, attention, values, pooled, taken } = self;
-        buffers.give([xn, en, q, k, gate, before, z, attention, values, pooled, taken]);
+        let Self { xn, q, k, values, of_pairs, pooled, taken } = self;
+        of_pairs.give_back(buffers);
+        buffers.give([xn, q, k, values, pooled, taken]);
+    }
+}
+
+impl OfPairs {
+    fn give_back(self, buffers: &mut Buffers) {
+        let Self { en, gate, before, z, attention } = self;
+        buffers.give([en, gate, before, z, attention]);
     }
 }
 
@@ -110,7 +105,8 @@ impl Transformer {
         })
     }
 
-    /// Nodes `h` `[N, hidden]` and pairs `e` `[rows, edge]` after the layer, in place. Nodes that are known are left as they are.
+    /// Nodes `h` `[N, hidden]` and pairs `e` `[rows, edge]` after the layer, in place. Between attention and perceptron the
+    /// nodes go to `middle`, for the way back.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -118,34 +114,71 @@ impl Transformer {
         pairs: &PairRows,
         h: &mut [f32],
         e: &mut [f32],
-        mut aside: LayerAside<'_>,
+        middle: Option<&mut Vec<f32>>,
         buffers: &mut Buffers,
     ) {
-        let (known, rows) = (pairs.known, pairs.len());
-        let grown = aside.grown();
-        let between = self.between(simd, pairs, h, e, grown, buffers);
-        let (wide, deep) = (padded(self.shape.hidden), padded(self.shape.edge));
-        let (new, h_of_new) = (pairs.nodes - known, &mut h[known * wide..]);
-        self.o_edge.add_with_bias(simd, Rows::new(&between.z, deep), rows, e, deep);
-        let taken = Rows::new(&between.taken[known * wide..], wide);
-        self.o_node.add_with_bias(simd, taken, new, h_of_new, wide);
-        match aside {
-            LayerAside::Grown(layer) => {
-                let Between { xn, en, q, k, gate, before, z, attention, values, pooled, taken } = between;
-                (layer.q, layer.k, layer.values) = (q, k, values);
-                buffers.give([xn, en, gate, before, z, attention, pooled, taken]);
-            }
-            LayerAside::Middle(middle) => {
-                middle.clear();
-                middle.extend_from_slice(h_of_new);
-                between.give_back(buffers);
-            }
-            LayerAside::Nothing => between.give_back(buffers),
+        let between = self.between(simd, pairs, h, e, buffers);
+        self.add_to_pairs(simd, &between.of_pairs.z, pairs.len(), e);
+        self.add_to_nodes(simd, &between.taken, pairs.nodes, h);
+        between.give_back(buffers);
+        if let Some(middle) = middle {
+            middle.clear();
+            middle.extend_from_slice(h);
         }
-        self.mlp.add_to(simd, h_of_new, new, buffers);
+        self.mlp.add_to(simd, h, pairs.nodes, buffers);
     }
 
-    /// Everything up to the two maps onto the residual streams. Of known nodes, queries, keys and values are taken from `grown`.
+    /// What `forward` does to the new nodes of several graphs, of which `h` has the rows, one graph after the other, and to their
+    /// pairs: maps of nodes read their weights once for all graphs. What later blocks look at goes to layer `number` of what is
+    /// kept of each graph.
+    #[inline(always)]
+    pub(super) fn forward_growing<S: Simd>(
+        &self,
+        simd: S,
+        graphs: &mut [GrowingPart<'_>],
+        number: usize,
+        h: &mut [f32],
+        buffers: &mut Buffers,
+    ) {
+        let HigherOrderShape { hidden, edge, heads, .. } = self.shape;
+        let (wide, deep) = (padded(hidden), padded(edge));
+        let all = h.len() / wide;
+        let [mut xn, mut q, mut k, mut values] =
+            [wide, deep, deep, wide].map(|width| buffers.take(all * width));
+        self.of_nodes(simd, h, [&mut xn, &mut q, &mut k, &mut values]);
+        let mut taken = buffers.zeros((all + 1) * wide);
+        let mut pooled = buffers.zeros(heads * all * deep);
+        for GrowingPart { graph, rows, e, grown } in graphs {
+            let (pairs, layer) = (&graph.pairs, &mut grown.layers[number]);
+            for (kept, new, width) in
+                [(&mut layer.q, &q, deep), (&mut layer.k, &k, deep), (&mut layer.values, &values, wide)]
+            {
+                kept[pairs.known * width..].copy_from_slice(&new[rows.start * width..rows.end * width]);
+            }
+            let of_pairs = self.of_pairs(simd, pairs, [&layer.q, &layer.k], e, buffers);
+            self.take(simd, pairs, &of_pairs, &layer.values, (rows.start, all), (&mut taken, &mut pooled));
+            self.add_to_pairs(simd, &of_pairs.z, pairs.len(), e);
+            of_pairs.give_back(buffers);
+        }
+        self.take_pooled(simd, &pooled, all, &mut taken);
+        self.add_to_nodes(simd, &taken, all, h);
+        buffers.give([xn, q, k, values, taken, pooled]);
+        self.mlp.add_to(simd, h, all, buffers);
+    }
+
+    /// Normalised nodes, queries, keys and values of the rows of `h`.
+    #[inline(always)]
+    fn of_nodes<S: Simd>(&self, simd: S, h: &[f32], [xn, q, k, values]: [&mut [f32]; 4]) {
+        let (wide, deep) = (padded(self.shape.hidden), padded(self.shape.edge));
+        let rows = h.len() / wide;
+        self.node_norm.apply(simd, h, xn);
+        let input = Rows::new(xn, wide);
+        self.qk_node[0].apply(simd, input, rows, q, deep);
+        self.qk_node[1].apply(simd, input, rows, k, deep);
+        self.v_node.apply(simd, input, rows, values, wide);
+    }
+
+    /// Everything up to the two maps onto the residual streams.
     #[inline(always)]
     pub(super) fn between<S: Simd>(
         &self,
@@ -153,54 +186,95 @@ impl Transformer {
         pairs: &PairRows,
         h: &[f32],
         e: &[f32],
-        grown: Option<&mut GrownLayer>,
         buffers: &mut Buffers,
     ) -> Between {
         let HigherOrderShape { hidden, edge, heads, .. } = self.shape;
-        let (n, known, rows) = (pairs.nodes, pairs.known, pairs.len());
-        let (wide, deep, across) = (padded(hidden), padded(edge), padded(heads));
-        let mut xn = buffers.take(n * wide);
-        self.node_norm.apply(simd, &h[known * wide..], &mut xn[known * wide..]);
-        let (new, of_new) = (n - known, Rows::new(&xn[known * wide..], wide));
+        let (n, wide, deep) = (pairs.nodes, padded(hidden), padded(edge));
+        let [mut xn, mut q, mut k, mut values] =
+            [wide, deep, deep, wide].map(|width| buffers.take(n * width));
+        self.of_nodes(simd, h, [&mut xn, &mut q, &mut k, &mut values]);
+        let of_pairs = self.of_pairs(simd, pairs, [&q, &k], e, buffers);
+        let mut taken = buffers.zeros((n + 1) * wide);
+        let mut pooled = buffers.zeros(heads * n * deep);
+        self.take(simd, pairs, &of_pairs, &values, (0, n), (&mut taken, &mut pooled));
+        self.take_pooled(simd, &pooled, n, &mut taken);
+        Between { xn, q, k, values, of_pairs, pooled, taken }
+    }
+
+    /// Pairs from their inputs and the queries and keys of all nodes.
+    #[inline(always)]
+    fn of_pairs<S: Simd>(
+        &self,
+        simd: S,
+        pairs: &PairRows,
+        [q, k]: [&[f32]; 2],
+        e: &[f32],
+        buffers: &mut Buffers,
+    ) -> OfPairs {
+        let (rows, deep, across) = (pairs.len(), padded(self.shape.edge), padded(self.shape.heads));
         let mut en = buffers.take(rows * deep);
         self.edge_norm.apply(simd, e, &mut en);
-        let [mut q, mut k, mut values] = match grown {
-            Some(layer) => [&mut layer.q, &mut layer.k, &mut layer.values].map(std::mem::take),
-            None => [deep, deep, wide].map(|width| buffers.take(n * width)),
-        };
-        self.qk_node[0].apply(simd, of_new, new, &mut q[known * deep..], deep);
-        self.qk_node[1].apply(simd, of_new, new, &mut k[known * deep..], deep);
         let [mut gate, mut before, mut z] = [0, 1, 2].map(|_| buffers.take(rows * deep));
         self.qk_edge[0].apply(simd, Rows::new(&en, deep), rows, &mut gate, deep);
         self.qk_edge[1].apply(simd, Rows::new(&en, deep), rows, &mut before, deep);
-        simd.vectorize(Gate { simd, pairs, q: &q, k: &k, gate: &gate, before: &mut before, z: &mut z });
-
+        simd.vectorize(Gate { simd, pairs, q, k, gate: &gate, before: &mut before, z: &mut z });
         let mut attention = buffers.take(rows * across);
         self.scores.apply(simd, Rows::new(&z, deep), rows, &mut attention, across);
         simd.vectorize(MaskedSoftmax { simd, pairs, scores: &mut attention, width: across });
+        OfPairs { en, gate, before, z, attention }
+    }
 
-        self.v_node.apply(simd, of_new, new, &mut values[known * wide..], wide);
-        let mut pooled = buffers.zeros(heads * n * deep);
-        // The maps of single heads write their padding, too.
-        let mut taken = buffers.zeros((n + 1) * wide);
+    /// Adds what nodes take from those they see: values to `taken` `[all, hidden]` and Z to `pooled` `[heads, all, edge]`. The
+    /// nodes that are not known have the rows from `first` on.
+    #[inline(always)]
+    fn take<S: Simd>(
+        &self,
+        simd: S,
+        pairs: &PairRows,
+        of_pairs: &OfPairs,
+        values: &[f32],
+        (first, all): (usize, usize),
+        (taken, pooled): (&mut [f32], &mut [f32]),
+    ) {
+        let HigherOrderShape { hidden, edge, heads, .. } = self.shape;
+        let (wide, deep, across) = (padded(hidden), padded(edge), padded(heads));
         let width = hidden / heads;
         for (row, &[i, j]) in pairs.ends.iter().enumerate().filter(|(row, _)| pairs.sees[*row]) {
-            let shares = &attention[row * across..][..heads];
+            let place = first + i - pairs.known;
+            let shares = &of_pairs.attention[row * across..][..heads];
             for (head, &share) in shares.iter().enumerate() {
                 let value = &values[j * wide + head * width..][..width];
-                let target = &mut taken[i * wide + head * width..][..width];
+                let target = &mut taken[place * wide + head * width..][..width];
                 for (target, value) in target.iter_mut().zip(value) {
                     *target += share * value;
                 }
-                let target = &mut pooled[(head * n + i) * deep..][..deep];
-                add_scaled(simd, share, &z[row * deep..][..deep], target);
+                let target = &mut pooled[(head * all + place) * deep..][..deep];
+                add_scaled(simd, share, &of_pairs.z[row * deep..][..deep], target);
             }
         }
+    }
+
+    /// Adds the maps of Z under attention. Those of single heads write their padding, too: there is room behind `taken`.
+    #[inline(always)]
+    fn take_pooled<S: Simd>(&self, simd: S, pooled: &[f32], rows: usize, taken: &mut [f32]) {
+        let (wide, deep) = (padded(self.shape.hidden), padded(self.shape.edge));
+        let width = self.shape.hidden / self.shape.heads;
         for (head, map) in self.v_edge.iter().enumerate() {
-            let of_head = Rows::new(&pooled[(head * n + known) * deep..], deep);
-            map.add_with_bias(simd, of_head, new, &mut taken[known * wide + head * width..], wide);
+            let of_head = Rows::new(&pooled[head * rows * deep..], deep);
+            map.add_with_bias(simd, of_head, rows, &mut taken[head * width..], wide);
         }
-        Between { xn, en, q, k, gate, before, z, attention, values, pooled, taken }
+    }
+
+    #[inline(always)]
+    fn add_to_pairs<S: Simd>(&self, simd: S, z: &[f32], rows: usize, e: &mut [f32]) {
+        let deep = padded(self.shape.edge);
+        self.o_edge.add_with_bias(simd, Rows::new(z, deep), rows, e, deep);
+    }
+
+    #[inline(always)]
+    fn add_to_nodes<S: Simd>(&self, simd: S, taken: &[f32], rows: usize, h: &mut [f32]) {
+        let wide = padded(self.shape.hidden);
+        self.o_node.add_with_bias(simd, Rows::new(taken, wide), rows, h, wide);
     }
 }
 

@@ -95,20 +95,20 @@ impl Transformer {
         self.mlp.back(simd, &tape.middle, n, dh, &mut dmiddle, &mut gradient.mlp, buffers);
         dh.copy_from_slice(&dmiddle);
 
-        let between = self.between(simd, pairs, &tape.h, &tape.e, None, buffers);
+        let between = self.between(simd, pairs, &tape.h, &tape.e, buffers);
         gradient.o_node.add(simd, Rows::new(&between.taken, wide), Rows::new(&dmiddle, wide), n);
         let mut dtaken = buffers.zeros((n + 1) * wide);
         self.o_node.back(simd, Rows::new(&dmiddle, wide), n, &mut dtaken, wide);
 
         let mut dz = buffers.zeros(rows * deep);
         self.o_edge.back(simd, Rows::new(de, deep), rows, &mut dz, deep);
-        gradient.o_edge.add(simd, Rows::new(&between.z, deep), Rows::new(de, deep), rows);
+        gradient.o_edge.add(simd, Rows::new(&between.of_pairs.z, deep), Rows::new(de, deep), rows);
 
         let mut dvalues = buffers.zeros(n * wide);
         self.attention_back(simd, pairs, &between, &dtaken, &mut dvalues, &mut dz, gradient, buffers);
 
         // From Z to gates, shifts, queries and keys.
-        through_silu(simd, &between.before, &mut dz);
+        through_silu(simd, &between.of_pairs.before, &mut dz);
         let (mut dgate, mut dq, mut dk) =
             (buffers.take(rows * deep), buffers.zeros(n * deep), buffers.zeros(n * deep));
         simd.vectorize(GateBack {
@@ -122,7 +122,7 @@ impl Transformer {
         });
         let mut den = buffers.zeros(rows * deep);
         for ((map, into), back) in self.qk_edge.iter().zip(&mut gradient.qk_edge).zip([&dgate, &dz]) {
-            into.add(simd, Rows::new(&between.en, deep), Rows::new(back, deep), rows);
+            into.add(simd, Rows::new(&between.of_pairs.en, deep), Rows::new(back, deep), rows);
             map.back(simd, Rows::new(back, deep), rows, &mut den, deep);
         }
         self.edge_norm.back(simd, &tape.e, &den, de, &mut gradient.edge_norm);
@@ -167,9 +167,9 @@ impl Transformer {
         let mut dscores = buffers.zeros(rows * across);
         let seen = || pairs.ends.iter().enumerate().filter(|(row, _)| pairs.sees[*row]);
         for (row, &[i, j]) in seen() {
-            let z = &between.z[row * deep..][..deep];
+            let z = &between.of_pairs.z[row * deep..][..deep];
             for head in 0..heads {
-                let share = between.attention[row * across + head];
+                let share = between.of_pairs.attention[row * across + head];
                 let back = &dtaken[i * wide + head * width..][..width];
                 let places = j * wide + head * width..j * wide + (head + 1) * width;
                 let mut along = inner(simd, back, &between.values[places.clone()]);
@@ -187,14 +187,15 @@ impl Transformer {
             for head in 0..heads {
                 let at = |row: usize| row * across + head;
                 let rows = || (first..last).filter(|&row| pairs.sees[row]);
-                let mean: f32 = rows().map(|row| between.attention[at(row)] * dscores[at(row)]).sum();
+                let mean: f32 =
+                    rows().map(|row| between.of_pairs.attention[at(row)] * dscores[at(row)]).sum();
                 for row in rows() {
-                    dscores[at(row)] = between.attention[at(row)] * (dscores[at(row)] - mean);
+                    dscores[at(row)] = between.of_pairs.attention[at(row)] * (dscores[at(row)] - mean);
                 }
             }
         }
         let back = Rows::new(&dscores, across);
-        gradient.scores.add(simd, Rows::new(&between.z, deep), back, rows);
+        gradient.scores.add(simd, Rows::new(&between.of_pairs.z, deep), back, rows);
         self.scores.back(simd, back, rows, dz, deep);
         buffers.give([dpooled, dscores]);
     }
@@ -232,7 +233,7 @@ impl<S: Simd> NullaryFnOnce for GateBack<'_, S> {
             let at = row * width..(row + 1) * width;
             let (q, _) = S::as_simd_f32s(&between.q[i * width..][..width]);
             let (k, _) = S::as_simd_f32s(&between.k[j * width..][..width]);
-            let (gate, _) = S::as_simd_f32s(&between.gate[at.clone()]);
+            let (gate, _) = S::as_simd_f32s(&between.of_pairs.gate[at.clone()]);
             let (back, _) = S::as_simd_f32s(&dbefore[at.clone()]);
             let (dgate, _) = S::as_mut_simd_f32s(&mut dgate[at]);
             let (dq, _) = S::as_mut_simd_f32s(&mut dq[i * width..][..width]);

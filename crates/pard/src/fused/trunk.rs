@@ -6,10 +6,10 @@ use pulp::Simd;
 
 use super::embedding::{Embedding, EmbeddingGradient, EmbeddingTape};
 use super::graph_view::GraphView;
-use super::growth::GrownGraph;
+use super::growth::{GrowingPart, GrownGraph};
 use super::perceptron::{NormedPerceptron, NormedPerceptronGradient};
 use super::ppgn::{Ppgn, PpgnGradient, PpgnTape};
-use super::transformer::{LayerAside, Transformer};
+use super::transformer::Transformer;
 use super::transformer_backward::{TransformerGradient, TransformerTape};
 use crate::input_embedding::Role;
 use crate::network_config::NetworkConfig;
@@ -42,41 +42,6 @@ pub(super) struct TrunkTape {
     /// Nodes and pairs after all layers.
     h: Vec<f32>,
     e: Vec<f32>,
-}
-
-/// What is written besides the results.
-#[derive(Debug)]
-pub(super) enum Aside<'a> {
-    Nothing,
-    /// What the parts saw, for the way back.
-    Tape(&'a mut TrunkTape),
-    /// What later blocks look at. What is in it already is not computed again.
-    Grown(&'a mut GrownGraph),
-}
-
-impl Aside<'_> {
-    fn tape(&mut self) -> Option<&mut TrunkTape> {
-        match self {
-            Self::Tape(tape) => Some(tape),
-            Self::Nothing | Self::Grown(_) => None,
-        }
-    }
-
-    fn of_transformer(&mut self, layer: usize) -> LayerAside<'_> {
-        match self {
-            Self::Tape(tape) => LayerAside::Middle(&mut tape.layers[layer].0.middle),
-            Self::Grown(grown) => LayerAside::Grown(&mut grown.layers[layer]),
-            Self::Nothing => LayerAside::Nothing,
-        }
-    }
-
-    fn of_ppgn(&mut self, layer: usize) -> LayerAside<'_> {
-        match self {
-            Self::Tape(tape) => LayerAside::Middle(&mut tape.layers[layer].1.middle),
-            Self::Grown(grown) => LayerAside::Grown(&mut grown.layers[layer]),
-            Self::Nothing => LayerAside::Nothing,
-        }
-    }
 }
 
 fn names(prefix: &str) -> [[String; 2]; 2] {
@@ -126,45 +91,77 @@ impl Trunk {
         }
     }
 
-    /// Nodes `[N, hidden]`, of which those that are known mean nothing, and pairs `[rows, edge]`.
+    /// Nodes `[N, hidden]` and pairs `[rows, edge]`; what the parts saw goes to `tape`.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
         simd: S,
         graph: &GraphView<'_>,
-        mut aside: Aside<'_>,
+        mut tape: Option<&mut TrunkTape>,
         buffers: &mut Buffers,
     ) -> (Vec<f32>, Vec<f32>) {
         let pairs = &graph.pairs;
-        let seen = aside.tape().map(|tape| &mut tape.embedding);
+        let seen = tape.as_mut().map(|tape| &mut tape.embedding);
         let (mut h, mut e) = self.embedding.forward(simd, graph, seen, buffers);
-        match &mut aside {
-            Aside::Tape(tape) => tape.layers.resize_with(self.layers.len(), Default::default),
-            Aside::Grown(grown) => {
-                grown.make_room(pairs.nodes, self.embedding.widths(), self.layers.len());
-            }
-            Aside::Nothing => {}
+        if let Some(tape) = tape.as_mut() {
+            tape.layers.resize_with(self.layers.len(), Default::default);
         }
         for (number, (transformer, ppgn)) in self.layers.iter().enumerate() {
-            if let Some((seen, _)) = aside.tape().map(|tape| &mut tape.layers[number]) {
+            let mut seen = tape.as_mut().map(|tape| &mut tape.layers[number]);
+            if let Some((seen, _)) = seen.as_mut() {
                 note(&mut seen.h, &h);
                 note(&mut seen.e, &e);
             }
-            transformer.forward(simd, pairs, &mut h, &mut e, aside.of_transformer(number), buffers);
+            let middle = seen.as_mut().map(|(seen, _)| &mut seen.middle);
+            transformer.forward(simd, pairs, &mut h, &mut e, middle, buffers);
             let Some(ppgn) = ppgn else { continue };
-            if let Some((_, seen)) = aside.tape().map(|tape| &mut tape.layers[number]) {
+            if let Some((_, seen)) = seen.as_mut() {
                 note(&mut seen.e, &e);
             }
-            ppgn.forward(simd, pairs, &mut e, aside.of_ppgn(number), buffers);
+            ppgn.forward(simd, pairs, &mut e, seen.map(|(_, seen)| &mut seen.middle), buffers);
         }
-        if let Some(tape) = aside.tape() {
+        if let Some(tape) = tape {
             note(&mut tape.h, &h);
             note(&mut tape.e, &e);
         }
-        let wide = h.len() / pairs.nodes.max(1);
-        self.node.replace(simd, &mut h[pairs.known * wide..], pairs.nodes - pairs.known, buffers);
+        self.node.replace(simd, &mut h, pairs.nodes, buffers);
         self.edge.replace(simd, &mut e, pairs.len(), buffers);
         (h, e)
+    }
+
+    /// The same for what is not known of several graphs: the rows of their nodes, one graph after the other, and, in the parts,
+    /// pairs. What later blocks look at is kept.
+    #[inline(always)]
+    pub(super) fn forward_growing<'a, S: Simd>(
+        &self,
+        simd: S,
+        graphs: impl Iterator<Item = (&'a GraphView<'a>, &'a mut GrownGraph)>,
+        buffers: &mut Buffers,
+    ) -> (Vec<f32>, Vec<GrowingPart<'a>>) {
+        let mut h = buffers.take(0);
+        let mut parts = Vec::new();
+        for (graph, grown) in graphs {
+            grown.make_room(graph.pairs.nodes, self.embedding.widths(), self.layers.len());
+            let (nodes, e) = self.embedding.forward(simd, graph, None, buffers);
+            let first = parts.last().map_or(0, |part: &GrowingPart<'_>| part.rows.end);
+            let rows = first..first + graph.pairs.nodes - graph.pairs.known;
+            h.extend_from_slice(&nodes);
+            buffers.give([nodes]);
+            parts.push(GrowingPart { graph, rows, e, grown });
+        }
+        for (number, (transformer, ppgn)) in self.layers.iter().enumerate() {
+            transformer.forward_growing(simd, &mut parts, number, &mut h, buffers);
+            let Some(ppgn) = ppgn else { continue };
+            for GrowingPart { graph, e, grown, .. } in &mut parts {
+                ppgn.forward_growing(simd, &graph.pairs, e, &mut grown.layers[number], buffers);
+            }
+        }
+        let rows = parts.last().map_or(0, |part| part.rows.end);
+        self.node.replace(simd, &mut h, rows, buffers);
+        for GrowingPart { graph, e, .. } in &mut parts {
+            self.edge.replace(simd, e, graph.pairs.len(), buffers);
+        }
+        (h, parts)
     }
 
     /// Adds to `gradient` what the gradients `dh` and `de` of nodes and pairs mean for the parameters.
