@@ -18,7 +18,7 @@ use equidrift_graph::BlockDegree;
 use equidrift_nn::PairMean;
 use equidrift_pard::{
     BlockBatch, BlockDenoising, BlockGraph, DenoiserBatch, FusedNetworks, GraphDiffusion, LossWeights,
-    NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding, initial_parameters,
+    NetworkConfig, Norm, PrefixMean, ResidualOf, Sequence, Tasks, TimeEmbedding, TimeOf, initial_parameters,
 };
 use equidrift_sampler::{CategoricalDiffusion, KeepSchedule};
 use equidrift_train::Objective;
@@ -37,6 +37,7 @@ fn network() -> NetworkConfig {
         norm: Norm::Layer,
         residual: ResidualOf::Input,
         time: TimeEmbedding::Sinusoid,
+        time_of: TimeOf::All,
         transformer_only: false,
         absolute_blocks: false,
         relative_blocks: false,

@@ -9,6 +9,7 @@
 //! | uniqueness | valid | distinct canonical SMILES / valid molecules |
 //! | novelty | distinct | distinct canonical SMILES that are not in the training set / distinct |
 //! | connectedness | valid | one fragment after repair, before the largest one is kept |
+//! | stability | all atoms, all samples | bond orders of an atom, or of all atoms of a sample, add up to a valence; before repair, and only where hydrogens are atoms |
 //!
 //! Of graphs, after nodes without an edge were dropped:
 //!
@@ -17,6 +18,7 @@
 //! | graphs | all samples | did not diverge |
 //! | connectedness | graphs | one component |
 
+use equidrift_molecule::metrics::stability::{Stability, StabilityTally};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::Diverged;
@@ -35,6 +37,9 @@ pub struct Tally {
     pub valid: u64,
     /// Valid ones that are connected; of molecules, before the largest fragment was kept.
     pub connected: u64,
+    /// Stable atoms and molecules before repair; only of models whose molecules have their hydrogens as atoms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<StabilityTally>,
     /// Nodes of all graphs in the output; not counted for molecules.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub nodes: u64,
@@ -51,6 +56,9 @@ impl Tally {
         self.valid_before_repair += other.valid_before_repair;
         self.valid += other.valid;
         self.connected += other.connected;
+        if let Some(other) = &other.stability {
+            self.stability.get_or_insert_default().merge(other);
+        }
         self.nodes += other.nodes;
         self.edges += other.edges;
     }
@@ -140,6 +148,9 @@ pub struct Summary {
     pub novelty: Option<f64>,
     /// Share of the valid ones that were one fragment before the largest was kept.
     pub connectedness: f64,
+    /// Shares of stable atoms and of stable molecules among the samples before repair; none of models without hydrogens.
+    #[serde(flatten)]
+    pub stability: Option<Stability>,
     /// Samples drawn by this process per second.
     pub molecules_per_second: f64,
 }

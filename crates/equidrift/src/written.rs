@@ -51,6 +51,7 @@ pub(crate) fn written_smiles(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use equidrift_molecule::metrics::stability::StabilityTally;
     use equidrift_molecule::{Atom, BondOrder, Element, GeneratedMolecule, molecule_from};
     use std::io::Write as _;
 
@@ -67,6 +68,7 @@ mod tests {
                 repaired: false,
                 fragments: 1,
                 graph,
+                stability: StabilityTally::new(),
             }
         };
         for format in [Format::Smi, Format::Jsonl, Format::Sdf] {

@@ -7,6 +7,7 @@ use crate::decode::{Decoded, decode};
 use crate::element::Element;
 use crate::error::MoleculeError;
 use crate::fragments::keep_longest;
+use crate::metrics::stability::StabilityTally;
 use crate::molecule::MolecularGraph;
 use crate::repair::repair;
 
@@ -37,6 +38,8 @@ pub struct GeneratedMolecule {
     pub fragments: usize,
     /// The fragment kept (all of the molecule where there is no SMILES).
     pub graph: MolecularGraph,
+    /// Stable atoms of the sample as decoded; meant where hydrogens are atoms.
+    pub stability: StabilityTally,
 }
 
 impl GeneratedMolecule {
@@ -73,6 +76,8 @@ impl GeneratedMolecule {
         chemistry: &dyn Chemistry,
     ) -> Result<Self, MoleculeError> {
         let Decoded { graph, valid_without_correction } = decoded;
+        let mut stability = StabilityTally::new();
+        stability.add(&graph);
         let repaired = !valid_without_correction && correction == Correction::Repair;
         if !valid_without_correction && !repaired {
             let fragments = equidrift_graph::components(&graph).len();
@@ -83,6 +88,7 @@ impl GeneratedMolecule {
                 repaired,
                 fragments,
                 graph,
+                stability,
             });
         }
         let whole = if repaired { repair(&graph) } else { graph };
@@ -94,6 +100,7 @@ impl GeneratedMolecule {
             repaired,
             fragments: kept.fragments,
             graph: kept.graph,
+            stability,
         })
     }
 }

@@ -186,6 +186,14 @@ pub enum PardError {
         /// What it is.
         what: &'static str,
     },
+    /// What is kept of growing graphs does not belong to the rows of a batch.
+    #[error("{rows} rows of a batch need as many different graphs of the {graphs} that are kept")]
+    Growing {
+        /// Rows.
+        rows: usize,
+        /// Graphs of which something is kept.
+        graphs: usize,
+    },
     /// A run was asked to end.
     #[error("generation was stopped")]
     Stopped,

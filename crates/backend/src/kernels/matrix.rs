@@ -5,6 +5,8 @@
 //! multiply-adds. Fewer rows than four are taken by more vectors. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
 //! beside it.
 
+use std::sync::OnceLock;
+
 use crate::weights::{HostTensor, ParameterSet};
 use pulp::{NullaryFnOnce, Simd};
 
@@ -186,7 +188,7 @@ fn block<S: Simd, const R: usize, const V: usize>(
     R
 }
 
-/// `y = W x + b` with the weight transposed, `[inputs, padded outputs]`, and as it is, `[outputs, padded inputs]`.
+/// `y = W x + b` with the weight transposed, `[inputs, padded outputs]`, and, once a gradient comes back, as it is.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// Inputs.
@@ -195,8 +197,8 @@ pub struct Linear {
     pub outputs: usize,
     /// `[inputs, padded outputs]`.
     pub forward: Vec<f32>,
-    /// `[outputs, padded inputs]`.
-    pub backward: Vec<f32>,
+    /// `[outputs, padded inputs]`, made when it is needed: while samples are drawn it never is.
+    backward: OnceLock<Vec<f32>>,
     /// `[padded outputs]`.
     pub bias: Vec<f32>,
 }
@@ -244,19 +246,30 @@ impl Linear {
     #[must_use]
     pub fn of(weight: &[f32], bias: &[f32], columns: usize, inputs: usize, first: usize) -> Self {
         let outputs = bias.len();
-        let (wide, deep) = (padded(outputs), padded(inputs));
+        let wide = padded(outputs);
         let mut forward = vec![0.0; inputs * wide];
-        let mut backward = vec![0.0; outputs * deep];
         for o in 0..outputs {
             for i in 0..inputs {
-                let value = weight[o * columns + first + i];
-                forward[i * wide + o] = value;
-                backward[o * deep + i] = value;
+                forward[i * wide + o] = weight[o * columns + first + i];
             }
         }
         let mut all = bias.to_vec();
         all.resize(wide, 0.0);
-        Self { inputs, outputs, forward, backward, bias: all }
+        Self { inputs, outputs, forward, backward: OnceLock::new(), bias: all }
+    }
+
+    /// The weight as it is, `[outputs, padded inputs]`.
+    fn backward(&self) -> &[f32] {
+        self.backward.get_or_init(|| {
+            let (wide, deep) = (self.width(), padded(self.inputs));
+            let mut backward = vec![0.0; self.outputs * deep];
+            for (i, column) in self.forward.chunks_exact(wide).enumerate() {
+                for (row, &value) in backward.chunks_exact_mut(deep).zip(column) {
+                    row[i] = value;
+                }
+            }
+            backward
+        })
     }
 
     /// Width of the outputs with padding.
@@ -305,7 +318,7 @@ impl Linear {
     pub fn back<S: Simd>(&self, simd: S, dy: Rows<'_>, rows: usize, dx: &mut [f32], dx_stride: usize) {
         let columns = padded(self.inputs);
         let extents = Extents { rows, inner: self.outputs, columns };
-        let right = Rows { values: &self.backward, stride: columns };
+        let right = Rows { values: self.backward(), stride: columns };
         add_product(simd, extents, Left::Plain(dy), right, dx, dx_stride);
     }
 

@@ -105,5 +105,9 @@ fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
     rows.extend(summary.novelty.map(|novelty| ("novel", percent(novelty))));
     let connected = percent(summary.connectedness);
     rows.push(("connected", format!("{connected} (before keeping the largest fragment)")));
+    if let Some(stability) = &summary.stability {
+        rows.push(("stable atoms", format!("{} (before repair)", percent(stability.atoms))));
+        rows.push(("stable molecules", format!("{} (before repair)", percent(stability.molecules))));
+    }
     rows
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use equidrift_gdss::Task;
+use equidrift_molecule::metrics::stability::StabilityTally;
 use equidrift_molecule::metrics::{SmilesSet, TrainingSet};
 use equidrift_molecule::{
     BondEncoding, Chemistry, Correction, Decoded, Element, Format, GeneratedMolecule, MolecularGraph,
@@ -121,6 +122,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
     let mut records = Records {
         format: job.format,
         seed: sampling.request.seed,
+        hydrogens: sampling.model.vocabulary().contains(&Element::H),
         distinct: Distinct::new(job.training_set, *chemistry)?,
     };
     let watcher = (job.stop, job.progress);
@@ -135,6 +137,7 @@ pub fn generate(job: Job<'_>) -> Result<Summary, Error> {
         uniqueness: share(distinct.seen.len() as u64, tally.valid),
         novelty: distinct.training.as_ref().map(|_| share(distinct.novel, distinct.seen.len() as u64)),
         connectedness: share(tally.connected, tally.valid),
+        stability: tally.stability.and_then(|counts| counts.stability()),
         molecules_per_second: run.samples_per_second(),
         run,
     })
@@ -153,6 +156,8 @@ impl Finisher<'_> {
     /// not end a run of a million others.
     fn finish(&self, id: u64, decoded: Decoded) -> Result<GeneratedMolecule, Error> {
         let (graph, valid_without_correction) = (decoded.graph.clone(), decoded.valid_without_correction);
+        let mut stability = StabilityTally::new();
+        stability.add(&graph);
         match GeneratedMolecule::from_decoded(id, decoded, self.correction, self.chemistry) {
             Err(MoleculeError::Chemistry { .. }) => Ok(GeneratedMolecule {
                 id,
@@ -161,6 +166,7 @@ impl Finisher<'_> {
                 repaired: false,
                 fragments: equidrift_graph::components(&graph).len(),
                 graph,
+                stability,
             }),
             result => Ok(result?),
         }
@@ -183,6 +189,8 @@ impl Decoder for Finisher<'_> {
 struct Records {
     format: Format,
     seed: u64,
+    /// Whether hydrogens are atoms of the samples.
+    hydrogens: bool,
     distinct: Distinct,
 }
 
@@ -202,6 +210,7 @@ impl Recorder for Records {
             valid_before_repair: u64::from(valid && molecule.valid_without_correction),
             valid: u64::from(valid),
             connected: u64::from(valid && molecule.fragments == 1),
+            stability: self.hydrogens.then_some(molecule.stability),
             ..Tally::default()
         }
     }

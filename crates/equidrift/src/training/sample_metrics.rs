@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use equidrift_gdss::GraphDataset;
+use equidrift_molecule::metrics::stability::StabilityTally;
 use equidrift_molecule::metrics::{ChemNet, SetStatistics, SmilesSet, Wanted, available_threads};
 use equidrift_molecule::{Chemistry, MoleculeError, SmilesLines};
 
@@ -36,6 +37,7 @@ pub trait SampleMetrics {
 /// | figure | is |
 /// | --- | --- |
 /// | `validity_before_repair`, `validity`, `uniqueness`, `novelty`, `connectedness` | as in [`crate::Summary`] |
+/// | `atm_stable`, `mol_stable` | likewise, where hydrogens are atoms |
 /// | `nspdk_mmd` | NSPDK MMD to the reference, if there is one |
 /// | `fcd` | Fréchet ChemNet Distance to the reference, if there are weights of ChemNet as well |
 pub struct MoleculeSampleMetrics<'a> {
@@ -196,6 +198,7 @@ impl SampleMetrics for MoleculeSampleMetrics<'_> {
         let ending = generator.run(0, &signal, &watch, |_, sample| {
             let molecule = &sample.item;
             counts.add(&molecule.smiles, molecule.valid_without_correction, molecule.fragments, chemistry());
+            counts.stability.merge(&molecule.stability);
             Ok(())
         })?;
         if ending != Ending::Complete {
@@ -213,6 +216,8 @@ struct Counts {
     samples: u64,
     valid_before_repair: u64,
     connected: u64,
+    /// Nothing where no sample has a hydrogen.
+    stability: StabilityTally,
     canonical: Vec<String>,
 }
 
@@ -243,6 +248,10 @@ impl Counts {
             ("uniqueness".to_owned(), share(distinct.len() as u64, valid)),
             ("connectedness".to_owned(), share(self.connected, valid)),
         ]);
+        if let Some(stability) = self.stability.stability() {
+            figures.insert("atm_stable".to_owned(), stability.atoms);
+            figures.insert("mol_stable".to_owned(), stability.molecules);
+        }
         if training.is_some() {
             figures.insert("novelty".to_owned(), share(novel, distinct.len() as u64));
         }
@@ -257,6 +266,8 @@ fn is_statistics(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use equidrift_molecule::{Atom, BondOrder, Element, molecule_from};
+
     use super::*;
 
     #[test]
@@ -280,5 +291,14 @@ mod tests {
         ];
         assert_eq!(figures, expected.map(|(name, value)| (name.to_owned(), value)).into());
         assert_eq!(Counts::default().figures(None).get("novelty"), None);
+        // Formaldehyde, its hydrogens atoms: with them, and with one too few.
+        for hydrogens in [2, 1] {
+            let atoms = [Element::C, Element::O].into_iter().chain(vec![Element::H; hydrogens]);
+            let bonds = [(0, 1, BondOrder::Double), (0, 2, BondOrder::Single), (0, 3, BondOrder::Single)];
+            let bonds = bonds.into_iter().take(1 + hydrogens);
+            counts.stability.add(&molecule_from(atoms.map(Atom::neutral), bonds).unwrap());
+        }
+        let figures = counts.figures(None);
+        assert_eq!([figures["atm_stable"], figures["mol_stable"]], [6.0 / 7.0, 0.5]);
     }
 }

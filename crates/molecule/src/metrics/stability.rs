@@ -39,7 +39,8 @@ pub const fn stable_sums(element: Element) -> Option<&'static [u32]> {
 }
 
 /// Counts while samples stream by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StabilityTally {
     molecules: u64,
     stable_molecules: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use equidrift_molecule::metrics::stability::StabilityTally;
 use equidrift_molecule::{
     Atom, BondOrder, Chematic, Chemistry, Element, Format, GeneratedMolecule, MolecularGraph, MoleculeError,
     bonds, molecule_from, repair,
@@ -18,6 +19,7 @@ fn generated(id: u64, graph: MolecularGraph) -> GeneratedMolecule {
         repaired: !id.is_multiple_of(2),
         fragments: 1,
         graph,
+        stability: StabilityTally::new(),
     }
 }
 
@@ -167,6 +169,7 @@ fn a_molecule_too_large_for_the_format_is_an_error() {
         repaired: false,
         fragments: 1,
         graph,
+        stability: StabilityTally::new(),
     };
     assert!(matches!(
         written(Format::Sdf, &[large]),
@@ -183,6 +186,7 @@ fn each_format_tells_a_sample_without_a_molecule_its_own_way() {
         repaired: false,
         fragments: 0,
         graph: MolecularGraph::default(),
+        stability: StabilityTally::new(),
     };
     let all = [
         generated(0, Chematic.parse_smiles("CO").unwrap()),

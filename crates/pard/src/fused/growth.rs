@@ -15,6 +15,7 @@ use equidrift_backend::kernels::matrix::padded;
 
 use super::graph_view::GraphView;
 use super::parallel::{Memory, in_parallel};
+use crate::error::PardError;
 
 /// Graphs whose nodes are computed together: maps of nodes read their weights once for all of them.
 const TOGETHER: usize = 8;
@@ -31,11 +32,22 @@ pub struct Growth {
 pub struct Growing<'a> {
     /// Of all graphs.
     pub graphs: &'a [Mutex<Growth>],
-    /// Which of them is in each row of the batch.
+    /// Which of them is in each row of the batch: none twice.
     pub of_rows: &'a [usize],
 }
 
 impl<'a> Growing<'a> {
+    /// Checks that there is a graph for each row, and none twice: that one would wait for itself.
+    pub(super) fn check(&self, rows: usize) -> Result<(), PardError> {
+        let mut taken = vec![false; self.graphs.len()];
+        let mut free =
+            |&graph: &usize| taken.get_mut(graph).is_some_and(|taken| !std::mem::replace(taken, true));
+        match self.of_rows.len() == rows && self.of_rows.iter().all(&mut free) {
+            true => Ok(()),
+            false => Err(PardError::Growing { rows, graphs: self.graphs.len() }),
+        }
+    }
+
     /// The results of `work` for all rows, in order, a few rows together, on as many threads as there are.
     pub(super) fn in_parts<R: Send>(
         &self,
@@ -120,20 +132,26 @@ impl GrownGraph {
         let (wide, deep) = (padded(hidden), padded(edge));
         self.layers.resize_with(layers, GrownLayer::default);
         for layer in &mut self.layers {
-            layer.q.resize(nodes * deep, 0.0);
-            layer.k.resize(nodes * deep, 0.0);
-            layer.values.resize(nodes * wide, 0.0);
+            resize(&mut layer.q, nodes * deep);
+            resize(&mut layer.k, nodes * deep);
+            resize(&mut layer.values, nodes * wide);
             for factor in [&mut layer.left, &mut layer.right] {
-                factor.resize(nodes * nodes * deep, 0.0);
+                resize(factor, nodes * nodes * deep);
                 // Rows move to their new places, the last first: none is overwritten before it has moved.
                 for i in (1..known).rev() {
                     factor.copy_within(i * before * deep..(i * before + known) * deep, i * nodes * deep);
                 }
             }
         }
-        self.z.resize(nodes * wide, 0.0);
+        resize(&mut self.z, nodes * wide);
         (self.nodes, self.wide) = (nodes, wide);
     }
+}
+
+/// Gives an array so many numbers, and not a byte more: arrays that double would take twice what is reckoned with.
+fn resize(array: &mut Vec<f32>, size: usize) {
+    array.reserve_exact(size.saturating_sub(array.len()));
+    array.resize(size, 0.0);
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ impl FusedNetworks {
     /// [finished](Self::finish_blocks): of them nothing is computed again. Virtual nodes are those of the last block.
     ///
     /// # Errors
-    /// As [`FusedNetworks::classes`].
+    /// As [`FusedNetworks::classes`]; [`PardError::Growing`] if the graphs kept are not those of the rows.
     pub fn classes_of_growing(
         &self,
         noisy: &DenoiserBatch<'_>,
@@ -170,6 +170,7 @@ impl FusedNetworks {
         growing: Growing<'_>,
     ) -> Result<[Vec<Vec<f64>>; 2], PardError> {
         check_known(&self.config, noisy.batch)?;
+        growing.check(noisy.batch.batch)?;
         Ok(self.denoiser.classes(self.how(), noisy, [nodes, pairs], Some(growing)))
     }
 
@@ -177,9 +178,10 @@ impl FusedNetworks {
     /// call.
     ///
     /// # Errors
-    /// As [`FusedNetworks::classes`].
+    /// As [`FusedNetworks::classes_of_growing`].
     pub fn finish_blocks(&self, batch: &BlockBatch, growing: Growing<'_>) -> Result<(), PardError> {
         check_known(&self.config, batch)?;
+        growing.check(batch.batch)?;
         self.denoiser.finish_blocks(self.how(), batch, growing);
         Ok(())
     }
@@ -207,7 +209,7 @@ impl FusedNetworks {
     /// and its logits to a class. Of graphs that are `growing` only what their last blocks bring is computed.
     ///
     /// # Errors
-    /// As [`FusedNetworks::classes`]; [`PardError::NoBlockModel`].
+    /// As [`FusedNetworks::classes_of_growing`]; [`PardError::NoBlockModel`].
     pub fn next_blocks(
         &self,
         batch: &BlockBatch,
@@ -216,6 +218,9 @@ impl FusedNetworks {
         mut choose_degree: impl FnMut(usize, &[f64]) -> usize,
     ) -> Result<Vec<(usize, usize)>, PardError> {
         check_known(&self.config, batch)?;
+        if let Some(growing) = &growing {
+            growing.check(batch.batch)?;
+        }
         Ok(self.block_model()?.next_blocks(self.how(), batch, growing, &mut choose_size, &mut choose_degree))
     }
 
