@@ -74,6 +74,25 @@ fn a_model_is_trained_and_its_samples_depend_on_the_seed_alone() {
 }
 
 #[test]
+fn stability_is_told_of_models_whose_hydrogens_are_atoms() {
+    let place = place(0);
+    let summary = |name: &str, line: &str| -> Value {
+        let (path, model) = (place.path("stable.smi"), Path::new(name));
+        let output =
+            generate(model, Some(&path), &format!("--num 12 --seed 1 --json {line}")).output().unwrap();
+        assert_drawn(&output);
+        serde_json::from_slice(&output.stderr).unwrap()
+    };
+    let whole = summary("qm9-hydrogens-pard", "");
+    let share = |name: &str| whole[name].as_f64().unwrap();
+    assert!(share("atm_stable") > 0.8 && share("atm_stable") <= 1.0, "{whole}");
+    // A twelfth each; a stable molecule is a valid one.
+    let stable = 12.0 * share("mol_stable");
+    assert!((stable - stable.round()).abs() < 1e-9 && share("mol_stable") <= share("validity_before_repair"));
+    assert!(summary("qm9-pard", "--steps 5").get("atm_stable").is_none());
+}
+
+#[test]
 fn a_stopped_run_ends_with_the_weights_of_an_undisturbed_one() {
     let place = place(2);
     // The same length of the cosine in both runs.
