@@ -60,5 +60,5 @@ if [ $# -gt 0 ]; then
   row "\`$*\`" "$samples" "$@"
 else
   row "the model's own" "$samples"
-  row "the plain posterior (\`--churn 0\`)" "$samples" --churn 0
+  row "without churn (\`--churn 0\`)" "$samples" --churn 0
 fi

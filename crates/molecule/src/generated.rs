@@ -76,8 +76,7 @@ impl GeneratedMolecule {
         chemistry: &dyn Chemistry,
     ) -> Result<Self, MoleculeError> {
         let Decoded { graph, valid_without_correction } = decoded;
-        let mut stability = StabilityTally::new();
-        stability.add(&graph);
+        let stability = StabilityTally::of(&graph);
         let repaired = !valid_without_correction && correction == Correction::Repair;
         if !valid_without_correction && !repaired {
             let fragments = equidrift_graph::components(&graph).len();

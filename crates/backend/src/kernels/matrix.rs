@@ -2,8 +2,8 @@
 //!
 //! Rows of every right-hand side are multiples of [`LANE_MULTIPLE`] numbers, padded with zeros, so that no vector is cut. A
 //! block of 8 rows by two vectors keeps its 16 sums in registers; per inner index it loads two vectors and 8 numbers for 16
-//! multiply-adds. Fewer rows than four are taken by more vectors. Each sum runs over the inner index in order, whatever the block, so a row's bits do not depend on the rows
-//! beside it.
+//! multiply-adds. Fewer rows than four are taken by more vectors. Each sum runs over the inner index in order, whatever the block,
+//! so a row's bits do not depend on the rows beside it.
 
 use std::sync::OnceLock;
 

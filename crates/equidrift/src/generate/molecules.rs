@@ -156,8 +156,6 @@ impl Finisher<'_> {
     /// not end a run of a million others.
     fn finish(&self, id: u64, decoded: Decoded) -> Result<GeneratedMolecule, Error> {
         let (graph, valid_without_correction) = (decoded.graph.clone(), decoded.valid_without_correction);
-        let mut stability = StabilityTally::new();
-        stability.add(&graph);
         match GeneratedMolecule::from_decoded(id, decoded, self.correction, self.chemistry) {
             Err(MoleculeError::Chemistry { .. }) => Ok(GeneratedMolecule {
                 id,
@@ -165,8 +163,8 @@ impl Finisher<'_> {
                 valid_without_correction,
                 repaired: false,
                 fragments: equidrift_graph::components(&graph).len(),
+                stability: StabilityTally::of(&graph),
                 graph,
-                stability,
             }),
             result => Ok(result?),
         }

@@ -51,7 +51,6 @@ pub struct PardSettings {
     pub relative_blocks: bool,
     /// Which nodes are told the time, where there is more than one block: `all`, or `virtual`, those of the block that is being
     /// generated.
-    #[serde(default)]
     pub time_of: TimeOf,
     /// How the share of kept classes falls.
     pub schedule: KeepSchedule,
@@ -103,8 +102,6 @@ pub(super) fn usual_for_pard() -> Value {
         "schedule": {"name": "cosine"},
         "weights": "ema",
         "steps": 50,
-        // Not among the defaults of a settings file: there it was `all` before it could be chosen.
-        "pard": {"time_of": "virtual"},
     })
 }
 

@@ -67,6 +67,14 @@ impl StabilityTally {
         Self::default()
     }
 
+    /// The counts of one sample.
+    #[must_use]
+    pub fn of(molecule: &MolecularGraph) -> Self {
+        let mut tally = Self::new();
+        tally.add(molecule);
+        tally
+    }
+
     /// Count a sample as it was decoded. Atoms of elements that the table has not are not stable. A sample without atoms counts
     /// as a molecule that is not stable. Cost: linear.
     pub fn add(&mut self, molecule: &MolecularGraph) {
