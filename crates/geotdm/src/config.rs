@@ -106,6 +106,14 @@ pub enum ConfigError {
         /// Its value.
         found: f64,
     },
+    /// Scales of a standardised prior that are not one.
+    #[error(
+        "`network.extrapolation.scales` holds {found} beside another number, expected one for all frames"
+    )]
+    UnequalScales {
+        /// The first that differs.
+        found: f64,
+    },
     /// Paths.
     #[error("diffusion: {0}")]
     Diffusion(#[from] SamplerError),
@@ -161,10 +169,10 @@ impl GeotdmConfig {
             _ => MOST_STEPS,
         };
         if let Some(extrapolation) = &self.network.extrapolation {
-            extrapolation.check(self.given_frames, self.frames)?;
+            extrapolation.check(self.given_frames, self.frames, self.network.prior.is_centred())?;
         }
         let behind =
-            if self.network.extrapolation.is_some() { self.given_frames.saturating_sub(1) } else { 0 };
+            if self.network.prior == Prior::Extrapolated { self.given_frames.saturating_sub(1) } else { 0 };
         range("given_behind", self.given_behind, 0, behind)?;
         range("frames", self.frames, 1, most)?;
         range("steps", self.steps, 1, MOST_STEPS)?;

@@ -9,7 +9,6 @@ use burn::tensor::Tensor;
 use crate::diffusion::{Level, TrajectoryDiffusion};
 use crate::error::GeotdmError;
 use crate::network::{Denoised, GeotdmNetwork};
-use crate::network_config::Prior;
 use crate::system_group::{SystemGroup, from_host, without_joint_mean};
 
 /// Clean trajectories of a group with the noise put on them.
@@ -17,13 +16,14 @@ use crate::system_group::{SystemGroup, from_host, without_joint_mean};
 pub struct NoisedGroup {
     /// The mean of the prior, `[G, N T, D]`; none in the unconditional mode.
     pub reference: Option<Tensor<3>>,
-    /// z_0: the data relative to the reference (and to the error of a linear forecast), or without their joint mean.
+    /// z_0: the data relative to the reference (and to the error of a linear forecast), or without their joint mean (and
+    /// relative to their spread).
     pub start: Tensor<3>,
     /// The noise; without its joint mean in the unconditional mode.
     pub noise: Tensor<3>,
     /// z at the levels of the systems.
     pub state: Tensor<3>,
-    /// With an extrapolated prior: √ᾱ ε − √(1 − ᾱ) z_0, which the network predicts.
+    /// With an extrapolated or standardised prior: √ᾱ ε − √(1 − ᾱ) z_0, which the network predicts.
     pub v: Option<Tensor<3>>,
     /// The levels.
     pub levels: Vec<usize>,
@@ -45,7 +45,7 @@ impl NoisedGroup {
         let reference = network.reference(group)?;
         let (start, noise) = match (&reference, network.config().prior) {
             (Some(reference), _) => (clean - reference.clone(), noise),
-            (None, Prior::JointCentre) => (without_joint_mean(clean), without_joint_mean(noise)),
+            (None, prior) if prior.is_centred() => (without_joint_mean(clean), without_joint_mean(noise)),
             (None, _) => (clean, noise),
         };
         let start = match &group.forecast {
@@ -71,7 +71,7 @@ impl NoisedGroup {
         denoise_state(network, diffusion, group, self.reference.as_ref(), &self.state, &self.levels)
     }
 
-    /// The mean squared error of each node, `[G, N]`: of the noise, or of v with an extrapolated prior.
+    /// The mean squared error of each node, `[G, N]`: of the noise, or of v with an extrapolated or standardised prior.
     #[must_use]
     pub fn node_losses(&self, denoised: &Denoised, group: &SystemGroup) -> Tensor<2> {
         let [g, _, dimensions] = group.shape();

@@ -129,6 +129,14 @@ pub enum GeotdmError {
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Coordinates without a size to measure them by.
+    #[error(
+        "the coordinates spread by {found}, expected a positive number: examples in which nodes are apart or move"
+    )]
+    Spread {
+        /// Their root mean square about the joint mean.
+        found: f64,
+    },
     /// The device did not give back numbers.
     #[error("reading {what} from the device: {reason}")]
     Values {

@@ -19,14 +19,13 @@ use equidrift_trajectory::baselines::{LinearRegression, Sharing};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
+use crate::environments::{environments, feature_bits};
 use crate::error::GeotdmError;
 use crate::system::{System, SystemGraph};
-use crate::training_examples::TrainingExamples;
+use crate::training_examples::{TrainingExample, TrainingExamples};
 
 /// Most kinds of nodes.
 const MOST_CLASSES: usize = 256;
-/// Edges that an environment reaches over.
-const ENVIRONMENT_ROUNDS: usize = 2;
 /// Smallest scale relative to the largest of a class, and to how far its nodes move: what follows exactly has no error to be
 /// divided by, only rounding.
 const LEAST_SCALE: [f64; 2] = [1e-4, 1e-6];
@@ -90,47 +89,6 @@ impl Forecast {
         let parts = z.iter().zip(&self.reference).zip(&self.scale);
         parts.map(|((z, reference), scale)| reference + scale * z).collect()
     }
-}
-
-/// A node as bits of its features, where nodes are told apart.
-fn key(graph: &SystemGraph, node: usize) -> Vec<u64> {
-    let width = graph.node_width();
-    graph.node_features()[node * width..][..width].iter().map(|value| value.to_bits()).collect()
-}
-
-/// Numbers that are equal, but for collisions of 64 bits, where nodes have equal features and receive equal edges from nodes that are
-/// equal in the same way: two rounds of Weisfeiler and Leman (1968). The order of nodes and edges does not matter.
-#[must_use]
-pub fn environments(graph: &SystemGraph) -> Vec<u64> {
-    // SplitMix64 (Steele, Lea and Flood 2014) as a hash of a list.
-    let hash = |numbers: &mut dyn Iterator<Item = u64>| {
-        numbers.fold(0x9e37_79b9_7f4a_7c15_u64, |state, number| {
-            let mut z = (state ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        })
-    };
-    let mut found: Vec<u64> =
-        (0..graph.nodes()).map(|node| hash(&mut key(graph, node).into_iter())).collect();
-    let width = graph.edge_width();
-    for _ in 0..ENVIRONMENT_ROUNDS {
-        let mut received = vec![Vec::new(); graph.nodes()];
-        for (number, &[receiver, sender]) in graph.edges().iter().enumerate() {
-            let features = graph.edge_features()[number * width..][..width].iter();
-            let mut numbers = features.map(|value| value.to_bits()).chain(std::iter::once(found[sender]));
-            received[receiver].push(hash(&mut numbers));
-        }
-        found = found
-            .iter()
-            .zip(received)
-            .map(|(&own, mut received)| {
-                received.sort_unstable();
-                hash(&mut std::iter::once(own).chain(received))
-            })
-            .collect();
-    }
-    found
 }
 
 /// A kind of node: bits of its features, and its environment where that matters.
@@ -202,8 +160,35 @@ impl Extrapolation {
         Ok(Self { classes: classes.collect() })
     }
 
-    /// Checks that it forecasts `frames` frames from `given`.
-    pub(crate) fn check(&self, given: usize, frames: usize) -> Result<(), ConfigError> {
+    /// The measure of unconditional trajectories of `made` frames: no forecast, and the root mean square of the coordinates about
+    /// the joint mean of each example as the one scale. Cost: one pass over the examples.
+    ///
+    /// # Errors
+    /// [`GeotdmError::Spread`] for examples that are but one point.
+    pub fn spread(examples: &dyn TrainingExamples, made: usize) -> Result<Self, GeotdmError> {
+        let (mut sum, mut count) = (0.0, 0_usize);
+        for index in 0..examples.count() {
+            let TrainingExample { system, mut clean } = examples.example(index)?;
+            let d = system.dimensions;
+            let points = (clean.len() / d) as f64;
+            for k in 0..d {
+                let mean = clean.iter().skip(k).step_by(d).sum::<f64>() / points;
+                clean.iter_mut().skip(k).step_by(d).for_each(|x| *x -= mean);
+            }
+            sum += clean.iter().map(|x| x * x).sum::<f64>();
+            count += clean.len();
+        }
+        let scale = (sum / count.max(1) as f64).sqrt();
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(GeotdmError::Spread { found: scale });
+        }
+        let everything =
+            NodeForecast { weights: vec![Vec::new(); made], scales: vec![scale; made], ..Default::default() };
+        Ok(Self { classes: vec![everything] })
+    }
+
+    /// Checks that it forecasts `frames` frames from `given`; if these are `centred`, that one scale is for all.
+    pub(crate) fn check(&self, given: usize, frames: usize, centred: bool) -> Result<(), ConfigError> {
         let range = |field, found, minimum: usize, maximum: usize| {
             if (minimum..=maximum).contains(&found) {
                 Ok(())
@@ -211,7 +196,12 @@ impl Extrapolation {
                 Err(ConfigError::OutOfRange { field, found, minimum, maximum })
             }
         };
-        range("network.extrapolation.classes", self.classes.len(), 1, MOST_CLASSES)?;
+        range(
+            "network.extrapolation.classes",
+            self.classes.len(),
+            1,
+            if centred { 1 } else { MOST_CLASSES },
+        )?;
         for class in &self.classes {
             range("network.extrapolation.weights", class.weights.len(), frames, frames)?;
             range("network.extrapolation.scales", class.scales.len(), frames, frames)?;
@@ -226,6 +216,10 @@ impl Extrapolation {
             let scale = class.scales.iter().find(|scale| !(scale.is_finite() && **scale > 0.0));
             if let Some(&found) = scale {
                 return Err(ConfigError::NotPositive { field: "network.extrapolation.scales", found });
+            }
+            let first = class.scales.first();
+            if let Some(&found) = class.scales.iter().find(|scale| centred && Some(*scale) != first) {
+                return Err(ConfigError::UnequalScales { found });
             }
         }
         Ok(())
@@ -273,7 +267,7 @@ impl Extrapolation {
         for node in 0..nodes {
             let class = self.class(&system.graph, node, environments.get(node).map(String::as_str))?;
             let known = class.weights.first().map_or(0, |row| row.len() + 1);
-            if known != given {
+            if known.max(1) != given.max(1) {
                 return Err(GeotdmError::Count { what: "given frames", expected: known, found: given });
             }
             if made > class.weights.len() {
@@ -281,8 +275,10 @@ impl Extrapolation {
                     ("frames to be made, of an extrapolation at most", class.weights.len());
                 return Err(GeotdmError::Count { what, expected, found: made });
             }
+            // Nothing given, nothing forecast: measured from the origin.
             let y = &system.given[node * given * d..][..given * d];
-            let last = &y[(given - 1) * d..];
+            let origin = vec![0.0; d];
+            let last = if given == 0 { &origin[..] } else { &y[(given - 1) * d..] };
             for (weights, scale) in class.weights.iter().zip(&class.scales).take(made) {
                 for k in 0..d {
                     let moved: f64 = weights
@@ -321,7 +317,8 @@ fn for_all_nodes<const D: usize>(
             let before = system.given[node * given * D..][..given * D].iter();
             let after = example.clean[node * made * D..][..made * D].iter();
             let numbers: Vec<f32> = before.chain(after).map(|&x| x as f32).collect();
-            let features = if kinds == KindsOfNodes::All { Vec::new() } else { key(&system.graph, node) };
+            let features =
+                if kinds == KindsOfNodes::All { Vec::new() } else { feature_bits(&system.graph, node) };
             let window = numbers.as_chunks::<D>().0;
             if let Some(&environment) = environments.get(node) {
                 show(&(features.clone(), Some(environment)), window)?;

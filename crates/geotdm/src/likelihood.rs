@@ -13,7 +13,6 @@ use crate::denoising_loss::{denoise_state, state};
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
 use crate::network::GeotdmNetwork;
-use crate::network_config::Prior;
 use crate::system_group::{SystemGroup, from_host, to_host, without_joint_mean};
 
 /// Terms of the bound for the systems of a group. Node n of system g is row `g N + n`.
@@ -23,7 +22,7 @@ pub struct VariationalBound {
     pub levels: Vec<f64>,
     /// The term of the prior, `[G N]`.
     pub prior: Vec<f64>,
-    /// What the scales of a linear forecast add, `[G N]`; otherwise 0.
+    /// What the scales of a linear forecast or of the data add, `[G N]`; otherwise 0.
     pub volume: Vec<f64>,
     /// Mean squared error of the predicted noise by level, `[G N, T]`.
     pub noise_error: Vec<f64>,
@@ -56,7 +55,7 @@ impl VariationalBound {
                 Err(GeotdmError::Count { what, expected, found })
             }
         };
-        let subspace = network.config().prior == Prior::JointCentre;
+        let subspace = network.config().prior.is_centred();
         let clean = tensor("numbers of trajectories", clean)?;
         let reference = network.reference(group)?;
         let start = match &reference {
@@ -72,11 +71,15 @@ impl VariationalBound {
         let steps = diffusion.steps();
         let width = group.frames() * group.dimensions();
         let rows = expected / width;
-        // The density of x is that of z over the product of the scales.
+        // The density of x is that of z over the product of the scales of all free coordinates, which are shared out among the
+        // nodes (where not all are free, the scales are equal).
+        let free = expected / group.systems() - if subspace { group.dimensions() } else { 0 };
+        let share = free as f64 / group.nodes() as f64;
         let volume = match &group.forecast {
             Some([_, scale]) => {
                 let scales = to_host("the scales", scale.clone())?;
-                scales.chunks_exact(width).map(|scales| scales.iter().map(|d| libm::log(*d)).sum()).collect()
+                let logs = |scales: &[f64]| scales.iter().map(|d| libm::log(*d)).sum::<f64>();
+                scales.chunks_exact(width).map(|scales| logs(scales) * share / width as f64).collect()
             }
             None => vec![0.0; rows],
         };
@@ -88,9 +91,6 @@ impl VariationalBound {
             start_error: vec![0.0; rows * steps],
             steps,
         };
-        // Half of (ln variance + ln 2π) for each free coordinate, shared out among the nodes.
-        let free = expected / group.systems() - if subspace { group.dimensions() } else { 0 };
-        let share = free as f64 / group.nodes() as f64;
         for k in (0..steps).rev() {
             let drawn = tensor("numbers of noise", noise(k))?;
             let drawn = if subspace { without_joint_mean(drawn) } else { drawn };
@@ -131,7 +131,7 @@ impl VariationalBound {
 struct Level<'a> {
     diffusion: &'a TrajectoryDiffusion,
     k: usize,
-    /// Free coordinates of a system, shared out among its nodes.
+    /// Free coordinates of a system, shared out among its nodes: for each half of (ln variance + ln 2π).
     share: f64,
 }
 

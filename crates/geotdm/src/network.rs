@@ -19,9 +19,9 @@ const PERIOD: f64 = 10_000.0;
 #[derive(Debug, Clone)]
 pub struct Denoised {
     /// The noise it sees in the positions, `[G, N T, D]`: the way from its input to its output. In the unconditional mode
-    /// its joint mean has been taken away. With an extrapolated prior it follows from v.
+    /// its joint mean has been taken away. With an extrapolated or standardised prior it follows from v.
     pub noise: Tensor<3>,
-    /// With an extrapolated prior: v, which the network predicts.
+    /// With an extrapolated or standardised prior: v, which the network predicts.
     pub v: Option<Tensor<3>>,
     /// The way itself.
     pub displacement: Tensor<3>,
@@ -39,7 +39,7 @@ pub struct GeotdmNetwork {
     input: Linear,
     egtn: Egtn,
     prior: Option<LearnedPrior>,
-    /// With an extrapolated prior.
+    /// With an extrapolated or standardised prior.
     noise_gate: Option<Linear>,
     parameters: TrackedParameters,
 }
@@ -131,15 +131,12 @@ impl GeotdmNetwork {
         let (h, x) = self.egtn.forward(h, x - centre.clone(), group, frames, None, watch);
         let moved = group.made_frames(x);
         let displacement = moved - (noisy - centre);
-        let noise = match self.config.prior {
-            Prior::JointCentre => without_joint_mean(displacement.clone()),
-            _ => displacement.clone(),
-        };
+        let noise = self.centred(displacement.clone());
         let features = group.made_frames(h);
         Ok(Denoised { noise, v: None, displacement, features })
     }
 
-    /// What the network makes of what a sampler's state holds: positions, or with an extrapolated prior deviations.
+    /// What the network makes of what a sampler's state holds: positions, or deviations with a prior that has a measure of its own.
     pub(crate) fn denoise_at(
         &self,
         group: &SystemGroup,
@@ -153,7 +150,12 @@ impl GeotdmNetwork {
         self.denoise(group, seen, &labels)
     }
 
-    /// As [`GeotdmNetwork::denoise`] with an extrapolated prior, for states `z` `[G, N T, D]`, deviations from the forecast in
+    /// A prediction, without its joint mean in the unconditional mode.
+    fn centred(&self, prediction: Tensor<3>) -> Tensor<3> {
+        if self.config.prior.is_centred() { without_joint_mean(prediction) } else { prediction }
+    }
+
+    /// As [`GeotdmNetwork::denoise`] with an extrapolated or standardised prior, for states `z` `[G, N T, D]`, deviations from the forecast in
     /// its own measure d. The network is shown the best linear guess of the positions and moves it to where it takes them to
     /// be, by d σ for each unit of the way; what it predicts is v, minus the way plus a part of the state:
     ///
@@ -199,7 +201,7 @@ impl GeotdmNetwork {
         };
         let (h, _) = self.egtn.forward(h, x, group, frames, Some(&mut motion), None);
         let (features, displacement) = (group.made_frames(h), group.made_frames(motion.way));
-        let v = gate.over_features(features.clone(), None) * z.clone() - displacement.clone();
+        let v = self.centred(gate.over_features(features.clone(), None) * z.clone() - displacement.clone());
         let noise = z * deviation + v.clone() * signal;
         Ok(Denoised { noise, v: Some(v), displacement, features })
     }

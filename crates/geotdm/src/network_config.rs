@@ -37,6 +37,9 @@ impl From<Lengths> for EdgeLength {
 pub enum Prior {
     /// Unconditional: noise around 0, in the subspace in which the mean over all nodes and frames is 0.
     JointCentre,
+    /// Unconditional, of the same kind, in the measure of the data's own spread: the network is shown the best linear guess and
+    /// predicts v, as with [`Prior::Extrapolated`]. The one scale stands in the place of that prior's forecasts.
+    Standardised,
     /// Conditional: noise around one point, the mean over all nodes and given frames.
     CentreOfMass,
     /// Conditional: noise around a reference for each node and frame, which a network makes of the given frames.
@@ -54,6 +57,7 @@ impl fmt::Display for Prior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::JointCentre => f.write_str("noise of joint mean 0"),
+            Self::Standardised => f.write_str("noise of joint mean 0, as large as the data's spread"),
             Self::CentreOfMass => f.write_str("noise around the mean of the given frames"),
             Self::Learned { layers, .. } => write!(f, "noise around a learned reference, {layers} layers"),
             Self::Extrapolated => {
@@ -67,7 +71,19 @@ impl Prior {
     /// Whether frames are given.
     #[must_use]
     pub fn is_conditional(self) -> bool {
-        self != Self::JointCentre
+        !self.is_centred()
+    }
+
+    /// Whether trajectories, noise and predictions live in the subspace in which the mean over all nodes and frames is 0.
+    #[must_use]
+    pub fn is_centred(self) -> bool {
+        matches!(self, Self::JointCentre | Self::Standardised)
+    }
+
+    /// Whether states are deviations in a measure that the data have given ([`Extrapolation`]), and v is predicted of them.
+    #[must_use]
+    pub fn has_measure(self) -> bool {
+        matches!(self, Self::Extrapolated | Self::Standardised)
     }
 }
 
@@ -90,7 +106,7 @@ pub struct NetworkConfig {
     pub lengths: Lengths,
     /// What the diffusion ends in.
     pub prior: Prior,
-    /// The forecasts of [`Prior::Extrapolated`].
+    /// The forecasts of [`Prior::Extrapolated`], or the scale of [`Prior::Standardised`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extrapolation: Option<Extrapolation>,
 }
@@ -120,7 +136,7 @@ impl NetworkConfig {
             check("network.prior.layers", layers, 1)?;
             check("network.prior.frames", frames, 1)?;
         }
-        let (expected, found) = (self.prior == Prior::Extrapolated, self.extrapolation.is_some());
+        let (expected, found) = (self.prior.has_measure(), self.extrapolation.is_some());
         if expected != found {
             let (field, expected) = ("network.extrapolation", usize::from(expected));
             let (found, minimum, maximum) = (usize::from(found), expected, expected);

@@ -8,6 +8,7 @@ use equidrift_trajectory::molecular_graph::{
 use equidrift_trajectory::{Topology, nbody, pedestrians};
 use serde::{Deserialize, Serialize};
 
+use crate::environments::{environments, signs};
 use crate::error::GeotdmError;
 
 /// Which pairs of atoms are joined by an edge.
@@ -19,6 +20,25 @@ pub enum MolecularEdges {
     Near,
     /// All.
     All,
+}
+
+/// What a network is told of an atom.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AtomFeatures {
+    /// Its charge, as published.
+    #[default]
+    Charge,
+    /// Its environment, too: atoms of one element are told apart from the first layer on, unless the bonds make them alike.
+    Environment,
+}
+
+impl AtomFeatures {
+    /// Whether they are the published ones.
+    #[must_use]
+    pub fn are_published(&self) -> bool {
+        *self == Self::Charge
+    }
 }
 
 /// Nodes and directed edges with their features.
@@ -64,13 +84,17 @@ impl SystemGraph {
         Ok(Self { nodes, node_features, feature_frames, edges, edge_features })
     }
 
-    /// A molecule with the published features: powers of the charge by atomic number, and edges with one-hot numbers of
-    /// bonds between their ends.
+    /// A molecule: powers of the charge by atomic number, where `told` says so behind them the environment as signs
+    /// ([`environments`]), and edges with one-hot numbers of bonds between their ends.
     ///
     /// # Errors
     /// [`GeotdmError::Trajectory`] for an element that is not known or heavier than fluorine.
-    pub fn of_molecule(topology: &Topology, joined: MolecularEdges) -> Result<Self, GeotdmError> {
-        let features = node_features(topology.elements())?.into_iter().map(f64::from).collect();
+    pub fn of_molecule(
+        topology: &Topology,
+        joined: MolecularEdges,
+        told: AtomFeatures,
+    ) -> Result<Self, GeotdmError> {
+        let features: Vec<f64> = node_features(topology.elements())?.into_iter().map(f64::from).collect();
         let edges = match joined {
             MolecularEdges::Near => near_edges(topology),
             MolecularEdges::All => all_edges(topology),
@@ -80,8 +104,20 @@ impl SystemGraph {
         };
         let classes = edges.iter().flat_map(one_hot).collect();
         let edges = edges.iter().map(|edge| [edge.receiver, edge.sender]).collect();
-        debug_assert_eq!(NODE_FEATURES * topology.atoms(), Vec::len(&features));
-        Self::new(topology.atoms(), features, 1, edges, classes)
+        debug_assert_eq!(NODE_FEATURES * topology.atoms(), features.len());
+        let graph = Self::new(topology.atoms(), features, 1, edges, classes)?;
+        Ok(match told {
+            AtomFeatures::Charge => graph,
+            AtomFeatures::Environment => graph.with_environments(),
+        })
+    }
+
+    /// The same graph whose nodes have their environments as further features.
+    fn with_environments(self) -> Self {
+        let width = self.node_width();
+        let rows = self.node_features.chunks_exact(width).zip(environments(&self));
+        let node_features = rows.flat_map(|(row, own)| row.iter().copied().chain(signs(own))).collect();
+        Self { node_features, ..self }
     }
 
     /// The bodies of a simulation: one feature each, all ordered pairs, one feature a pair.

@@ -8,7 +8,7 @@ use equidrift_nn::EdgeList;
 
 use crate::error::GeotdmError;
 use crate::extrapolation::Forecast;
-use crate::network_config::NetworkConfig;
+use crate::network_config::{NetworkConfig, Prior};
 use crate::system::System;
 
 /// `G` systems of `N` nodes and `M` edges each. Values of nodes in frames are `[G, N T, C]`, the frames of a node side by
@@ -68,7 +68,7 @@ impl SystemGroup {
                 count("features of an edge", config.edge_features, graph.edge_width())?;
             }
         }
-        first.check_behind(config.extrapolation.is_some())?;
+        first.check_behind(config.prior == Prior::Extrapolated)?;
         if feature_frames != 1 {
             count("frames of node features", given_frames + frames, feature_frames)?;
         }
@@ -161,6 +161,9 @@ impl SystemGroup {
     /// Values of the made frames with 0 in the given ones: `[G, N T, C]` to `[G, N (given + T), C]`.
     pub(crate) fn among_given(&self, made: Tensor<3>) -> Tensor<3> {
         let [g, rows, width] = made.dims();
+        if self.given_frames == 0 {
+            return made;
+        }
         let (sequences, given) = (g * rows / self.frames, self.given_frames);
         let zeros = Tensor::zeros([sequences, given, width], (&made.device(), made.dtype()));
         let made = made.reshape([sequences, self.frames, width]);

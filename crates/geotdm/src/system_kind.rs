@@ -6,18 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::GeotdmConfig;
 use crate::denoising_loss::CountedNodes;
+use crate::environments::ENVIRONMENT_FEATURES;
 use crate::network_config::Lengths;
-use crate::system::MolecularEdges;
+use crate::system::{AtomFeatures, MolecularEdges};
 
 /// What a model was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SystemKind {
-    /// Molecules: powers of the charges, and edges of one to three bonds.
+    /// Molecules.
     Molecules {
         /// Which pairs of atoms are joined.
         #[serde(default)]
         edges: MolecularEdges,
+        /// What is told of an atom.
+        #[serde(default, skip_serializing_if = "AtomFeatures::are_published")]
+        features: AtomFeatures,
     },
     /// Simulated bodies: one feature of a body, one of a pair.
     Bodies {
@@ -37,7 +41,10 @@ impl SystemKind {
     pub fn widths(self) -> (usize, usize) {
         use equidrift_trajectory::molecular_graph::{EDGE_CLASSES, NODE_FEATURES};
         match self {
-            Self::Molecules { .. } => (NODE_FEATURES, EDGE_CLASSES),
+            Self::Molecules { features: AtomFeatures::Charge, .. } => (NODE_FEATURES, EDGE_CLASSES),
+            Self::Molecules { features: AtomFeatures::Environment, .. } => {
+                (NODE_FEATURES + ENVIRONMENT_FEATURES, EDGE_CLASSES)
+            }
             Self::Bodies { .. } => (1, 1),
             Self::Pedestrians { .. } => (2, 0),
         }
@@ -82,8 +89,8 @@ impl GeotdmConfig {
     /// bodies are all alike, so these must be said).
     #[must_use]
     pub fn system_kind(&self) -> Option<SystemKind> {
-        let told =
-            [SystemKind::Molecules { edges: MolecularEdges::Near }, SystemKind::Pedestrians { most: 1 }];
+        let molecules = SystemKind::Molecules { edges: MolecularEdges::Near, features: AtomFeatures::Charge };
+        let told = [molecules, SystemKind::Pedestrians { most: 1 }];
         let widths = (self.network.node_features, self.network.edge_features);
         self.systems.or_else(|| told.into_iter().find(|kind| kind.widths() == widths))
     }

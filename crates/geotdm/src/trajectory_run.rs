@@ -24,7 +24,7 @@ enum Frame {
     Centred(Arc<dyn Denoiser>),
     /// Positions relative to the mean of the prior.
     Recentred(Recentred<Arc<dyn Denoiser>>),
-    /// Deviations from the forecast of each system, in its own measure.
+    /// Deviations from the forecast of each system, or from 0, in its own measure.
     Deviations(Arc<dyn Denoiser>, Vec<Forecast>),
 }
 
@@ -74,7 +74,8 @@ impl TrajectoryRun {
         if let Some(extrapolation) = &denoiser.network().config().extrapolation {
             let forecasts = batch.systems().iter().map(|system| extrapolation.forecast(system));
             let forecasts = forecasts.collect::<Result<Vec<_>, _>>()?;
-            let (support, path) = (batch.support(false), [path]);
+            let centred = denoiser.network().config().prior.is_centred();
+            let (support, path) = (batch.support(centred), [path]);
             let frame = Frame::Deviations(Arc::new(denoiser), forecasts);
             return Ok(Self { frame, batch, support, path, device, dtype });
         }

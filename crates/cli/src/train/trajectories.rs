@@ -20,7 +20,7 @@ use crate::source_flags::SourceFlags;
 
 /// A model of trajectories, from files of molecular dynamics, recordings of walkers, or simulations
 ///
-/// Trains GeoTDM: diffusion of whole trajectories. The model continues the first frames of a window, or (--prior unconditional)
+/// Trains GeoTDM: diffusion of whole trajectories. The model continues the first frames of a window, or (--prior standardised)
 /// makes trajectories of the systems it was trained on. Of files the first 60 % of the frames are cut into windows to train on,
 /// the next 20 % into windows to validate with, and the last 20 % are never looked at; simulated runs begin with their first
 /// frame, and validation has runs of its own. The output folder is a model folder (use it with `generate trajectories --model
@@ -64,7 +64,7 @@ Examples:
   equidrift train trajectories --data *.npz --every 5 --preset published --edges all -o four-molecules
   equidrift train trajectories --data aspirin.npz --every 5 --preset published --init four-molecules --edges all --lr 5e-5 -o aspirin
   equidrift train trajectories --simulate charged --preset published --noise-levels 1000 --epochs 4000 -o charged
-  equidrift train trajectories --simulate springs --prior unconditional -o springs
+  equidrift train trajectories --simulate springs --prior standardised -o springs
   equidrift train trajectories --data crowds_zara0*.csv --splits splits.json --walkers 3 -o zara
   equidrift generate trajectories --model ethanol --from ethanol.npz --num 20 -o next.xtc
 
@@ -120,6 +120,9 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// Which pairs of a molecule's atoms have an edge [default: near]
     #[arg(long, value_enum, help_heading = "Model")]
     edges: Option<Edges>,
+    /// What is told of a molecule's atoms [default: charge]
+    #[arg(long, value_enum, value_name = "FEATURES", help_heading = "Model")]
+    atom_features: Option<AtomFeatures>,
     /// Walkers of a system at most: the predicted one and its nearest neighbours [default: 1]
     #[arg(long, help_heading = "Model")]
     walkers: Option<usize>,
@@ -161,6 +164,14 @@ enum Edges {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum AtomFeatures {
+    /// Its charge, as published
+    Charge,
+    /// Its surroundings, too: atoms are told apart from the first layer on
+    Environment,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Prior {
     /// Noise around a reference that a network makes of the given frames
     Learned,
@@ -168,6 +179,8 @@ enum Prior {
     CentreOfMass,
     /// Noise around 0; no frames are given
     Unconditional,
+    /// The same in the measure of the data's spread, shown the best linear guess: learns faster
+    Standardised,
     /// Noise around the linear forecast of each node, as large as its error
     Extrapolated,
 }
@@ -221,6 +234,7 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
         "noise_levels": noise_levels, "sampling.windows": sample_windows,
     }
     insert(&mut table, "edges", args.edges.map(named));
+    insert(&mut table, "atom_features", args.atom_features.map(named));
     insert(&mut table, "prior", args.prior.map(named));
     insert(&mut table, "regression", args.regression.then_some(Value::Bool(true)));
     insert(&mut table, "noise_schedule", args.noise_schedule.map(named));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use equidrift_geotdm::{MolecularEdges, Prior, SystemKind};
+use equidrift_geotdm::{AtomFeatures, MolecularEdges, Prior, SystemKind};
 use equidrift_trajectory::nbody::System;
 use equidrift_trajectory::{
     Element, Handedness, SampleSet, Selection, Topology, Trajectory, WriteOptions, file,
@@ -151,7 +151,7 @@ fn molecules_come_from_files_of_any_format() {
     assert_refused(&place.generate(&model, "x.xtc", "--from ethane.npz water.npz"), 3, "another molecule");
     let slow = place.model(
         "slow",
-        SystemKind::Molecules { edges: MolecularEdges::Near },
+        SystemKind::Molecules { edges: MolecularEdges::Near, features: AtomFeatures::Charge },
         Prior::CentreOfMass,
         Some(0.7),
     );
@@ -167,7 +167,7 @@ fn molecules_come_from_files_of_any_format() {
 #[test]
 fn unconditional_models_make_ensembles() {
     let place = Workplace::new();
-    let kind = SystemKind::Molecules { edges: MolecularEdges::All };
+    let kind = SystemKind::Molecules { edges: MolecularEdges::All, features: AtomFeatures::Charge };
     let model = place.model("free", kind, Prior::JointCentre, Some(1.0));
     place.molecule("ethane.npz", &[1, 6, 6, 1], 1);
     place.drawn(&model, "ensemble.npz", "--from ethane.npz --num 6 --seed 3");

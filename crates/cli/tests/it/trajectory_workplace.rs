@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use equidrift_backend::weights::HostTensor;
 use equidrift_geotdm::{
-    GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prior, SystemKind, TrajectoryDiffusion,
-    initial_parameters, published_sampler,
+    AtomFeatures, GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prior, SystemKind,
+    TrajectoryDiffusion, initial_parameters, published_sampler,
 };
 use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 use equidrift_trajectory::nbody::System;
@@ -104,7 +104,7 @@ impl Workplace {
     }
 
     pub(crate) fn molecules(&self) -> PathBuf {
-        let kind = SystemKind::Molecules { edges: MolecularEdges::Near };
+        let kind = SystemKind::Molecules { edges: MolecularEdges::Near, features: AtomFeatures::Charge };
         self.model("molecules", kind, Prior::Learned { layers: 1, frames: MADE }, Some(2.0))
     }
 

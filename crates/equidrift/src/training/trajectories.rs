@@ -10,8 +10,8 @@ use equidrift_gdss::{EngineKind, SamplingWeights};
 use equidrift_geotdm::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
-    DenoisingObjective, GeotdmConfig, GeotdmModel, NetworkConfig, Prior, TrainingEngine, TrainingExamples,
-    initial_parameters,
+    DenoisingObjective, Extrapolation, GeotdmConfig, GeotdmModel, NetworkConfig, Prior, TrainingEngine,
+    TrainingExamples, initial_parameters,
 };
 use equidrift_train::{EpochReport, Objective, StepReport, TrainingState};
 use serde_json::Value;
@@ -212,9 +212,14 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
         TrajectoryPrior::Learned => Prior::Learned { layers: settings.prior_layers, frames: set.made },
         TrajectoryPrior::CentreOfMass => Prior::CentreOfMass,
         TrajectoryPrior::Unconditional => Prior::JointCentre,
+        TrajectoryPrior::Standardised => Prior::Standardised,
         TrajectoryPrior::Extrapolated => Prior::Extrapolated,
     };
-    let extrapolation = (prior == Prior::Extrapolated).then(|| set.extrapolation()).transpose()?;
+    let extrapolation = match prior {
+        Prior::Extrapolated => Some(set.extrapolation()?),
+        Prior::Standardised => Some(Extrapolation::spread(&set.training, set.made)?),
+        _ => None,
+    };
     let diffusion = settings.diffusion()?;
     let (windows, kind, digest) = (set.windows(), set.kind.name(), &set.sha256);
     let config = GeotdmConfig {
@@ -252,7 +257,7 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
 fn initial_model(name: &str, network: &NetworkConfig) -> Result<(String, ParameterSet), Error> {
     let model = Model::open(name)?;
     let geotdm = model.geotdm()?;
-    // The forecasts of an extrapolated prior are those of the new data.
+    // The forecasts of an extrapolated prior, and the scale of a standardised one, are those of the new data.
     let without_forecasts =
         |network: &NetworkConfig| NetworkConfig { extrapolation: None, ..network.clone() };
     let (found, network) = (&without_forecasts(&geotdm.config().network), &without_forecasts(network));

@@ -13,7 +13,7 @@ use equidrift_trajectory::{Part, Windows, nbody};
 
 use crate::error::Error;
 use crate::training::held_out::setting;
-use crate::training::trajectory_settings::{TrajectoryPrior, TrajectorySettings};
+use crate::training::trajectory_settings::TrajectorySettings;
 use crate::trajectories::{MolecularRun, Systems, TrajectorySource};
 
 /// A training set of trajectories with what was found on the way.
@@ -49,9 +49,9 @@ impl TrajectorySet {
         threads: usize,
     ) -> Result<Self, Error> {
         source.check()?;
-        let kind = source.kind(settings.edges, settings.walkers)?;
+        let kind = source.kind(settings.edges, settings.atom_features, settings.walkers)?;
         let published = kind.published_frames();
-        let unconditional = settings.prior == TrajectoryPrior::Unconditional;
+        let unconditional = settings.prior.is_unconditional();
         let given = settings.frames_in.unwrap_or(if unconditional { 0 } else { published.0 });
         let behind = settings.frames_behind.unwrap_or(0);
         let given = given + behind;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, SamplingWeights};
-use equidrift_geotdm::{MolecularEdges, TrajectoryDiffusion, published_sampler};
+use equidrift_geotdm::{AtomFeatures, MolecularEdges, TrajectoryDiffusion, published_sampler};
 use equidrift_sampler::SamplerConfig;
 use equidrift_train::adam::{AdamConfig, WeightDecay};
 use equidrift_train::{Intervals, LearningRate, TrainerConfig, ValidationConfig, Weights};
@@ -34,8 +34,18 @@ pub enum TrajectoryPrior {
     CentreOfMass,
     /// Noise around 0: an unconditional model, which is given no frames.
     Unconditional,
+    /// The same in the measure of the data's spread, with a network that is shown the best linear guess: learns faster.
+    Standardised,
     /// Noise around the linear forecast of each node, as large as its error.
     Extrapolated,
+}
+
+impl TrajectoryPrior {
+    /// Whether no frames are given.
+    #[must_use]
+    pub fn is_unconditional(self) -> bool {
+        matches!(self, Self::Unconditional | Self::Standardised)
+    }
 }
 
 /// Held-out windows and what their loss decides. They lie behind those that are trained on.
@@ -111,6 +121,9 @@ pub struct TrajectorySettings {
     pub windows: usize,
     /// Which pairs of a molecule's atoms are joined by edges: `near` (three bonds) or `all`.
     pub edges: MolecularEdges,
+    /// What is told of an atom: its `charge`, or its `environment`, too.
+    #[serde(default, skip_serializing_if = "AtomFeatures::are_published")]
+    pub atom_features: AtomFeatures,
     /// Walkers of a system at most.
     pub walkers: usize,
     /// What the diffusion ends in.
@@ -375,11 +388,11 @@ impl TrajectorySettings {
                 "frames_in, frames_behind, frames_out must be at most {MOST_FRAMES}"
             )));
         }
-        let unconditional = self.prior == TrajectoryPrior::Unconditional;
+        let unconditional = self.prior.is_unconditional();
         match (self.frames_in, self.frames_out) {
             (_, Some(0)) => Err(setting("frames_out must be at least 1")),
             (Some(0), _) if !unconditional => Err(setting(
-                "frames_in must be at least 1; a model without given frames has prior = \"unconditional\"",
+                "frames_in must be at least 1; a model without given frames has prior = \"standardised\" or \"unconditional\"",
             )),
             (Some(1..), _) if unconditional => {
                 Err(setting("frames_in: an unconditional model is given no frames"))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use equidrift_backend::checksum::{sha256, sha256_file};
-use equidrift_geotdm::{MolecularEdges, SystemGraph, SystemKind};
+use equidrift_geotdm::{AtomFeatures, MolecularEdges, SystemGraph, SystemKind};
 use equidrift_trajectory::pedestrians::Recording;
 use equidrift_trajectory::{
     Element, ReadOptions, Selection, Topology, Trajectory, TrajectoryReader, file, nbody,
@@ -116,11 +116,16 @@ impl TrajectorySource {
     }
 
     /// What the systems of the source are.
-    pub(crate) fn kind(&self, edges: MolecularEdges, most_walkers: usize) -> Result<SystemKind, Error> {
+    pub(crate) fn kind(
+        &self,
+        edges: MolecularEdges,
+        features: AtomFeatures,
+        most_walkers: usize,
+    ) -> Result<SystemKind, Error> {
         Ok(match self.simulate {
             Some(forces) => SystemKind::Bodies { forces },
             None if self.are_walkers()? => SystemKind::Pedestrians { most: most_walkers },
-            None => SystemKind::Molecules { edges },
+            None => SystemKind::Molecules { edges, features },
         })
     }
 
@@ -172,11 +177,17 @@ impl TrajectorySource {
             }
             (SystemKind::Pedestrians { .. }, None) => wrong("trajectories in space"),
             (SystemKind::Molecules { .. }, None) if self.are_walkers()? => wrong("walkers in the plane"),
-            (SystemKind::Molecules { edges }, None) => Ok(Systems::Molecules(self.read_molecules(edges)?)),
+            (SystemKind::Molecules { edges, features }, None) => {
+                Ok(Systems::Molecules(self.read_molecules(edges, features)?))
+            }
         }
     }
 
-    fn read_molecules(&self, edges: MolecularEdges) -> Result<Vec<MolecularRun>, Error> {
+    fn read_molecules(
+        &self,
+        edges: MolecularEdges,
+        features: AtomFeatures,
+    ) -> Result<Vec<MolecularRun>, Error> {
         let topology = match &self.topology {
             None => None,
             Some(path) => {
@@ -213,7 +224,7 @@ impl TrajectorySource {
                 if trajectory.topology().elements().iter().all(|element| *element == Element::UNKNOWN) {
                     return Err(Error::NoElements { path: path.clone() });
                 }
-                let graph = SystemGraph::of_molecule(trajectory.topology(), edges)
+                let graph = SystemGraph::of_molecule(trajectory.topology(), edges, features)
                     .map_err(|error| in_file(error.into()))?;
                 systems.push(MolecularRun { path: path.clone(), trajectory, graph: Arc::new(graph) });
             }

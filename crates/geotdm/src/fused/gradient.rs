@@ -95,7 +95,7 @@ impl WithSimd for Differentiate<'_> {
             around = moved.collect();
         }
         let clean = example.clean.iter().zip(origin.iter().cycle()).map(|(x, origin)| (x - origin) as f32);
-        let mut clean: Vec<f32> = clean.collect();
+        let clean: Vec<f32> = clean.collect();
         let mut noise: Vec<f32> = noise.iter().map(|&x| x as f32).collect();
         let mut prior_tape: Option<PriorTape> = None;
         let reference = match &network.prior {
@@ -114,14 +114,16 @@ impl WithSimd for Differentiate<'_> {
             },
         };
         if network.is_centred() {
-            without_mean(&mut clean, d);
             without_mean(&mut noise, d);
         }
         // z_0, z at the level, the positions that are shown, and what is to be predicted of them.
-        let data: Vec<f32> = match forecast {
+        let mut data: Vec<f32> = match forecast {
             Some(forecast) => forecast.standardised(&example.clean).into_iter().map(|z| z as f32).collect(),
             None => clean.iter().zip(&reference).map(|(x, reference)| x - reference).collect(),
         };
+        if network.is_centred() {
+            without_mean(&mut data, d);
+        }
         let noisy = data.iter().zip(&noise).map(|(z, eps)| signal * z + deviation * eps);
         let z: Vec<f32> = noisy.collect();
         let state: Vec<f32> = match forecast {
@@ -173,6 +175,9 @@ impl WithSimd for Differentiate<'_> {
             back[at] = (-2.0 * share) as f32 * residual;
         }
         let Some(gradient) = gradient else { return loss };
+        if network.is_centred() {
+            without_mean(&mut back, d);
+        }
         let mut dh = vec![0.0; nodes * frames * width];
         let mut dx = vec![0.0; nodes * frames * d];
         let mut dway = Vec::new();
@@ -186,9 +191,6 @@ impl WithSimd for Differentiate<'_> {
                 add_scaled(simd, dgate, &gate.weight, &mut dh[row * width..][..width]);
                 dway[row * d..][..d].iter_mut().zip(back).for_each(|(way, back)| *way = -back);
             }
-        }
-        if network.is_centred() {
-            without_mean(&mut back, d);
         }
 
         // Back.

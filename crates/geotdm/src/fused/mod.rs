@@ -87,7 +87,7 @@ impl FusedNetwork {
 
     /// Whether trajectories have no joint mean.
     fn is_centred(&self) -> bool {
-        self.config.prior == Prior::JointCentre
+        self.config.prior.is_centred()
     }
 
     /// The noise in each system's positions, `[N, T, D]`: as [`GeotdmNetwork::denoise`](crate::GeotdmNetwork::denoise). Every
@@ -156,7 +156,7 @@ impl FusedNetwork {
         if graph.feature_frames() != 1 {
             count("frames of node features", given + system.frames, graph.feature_frames())?;
         }
-        system.check_behind(self.config.extrapolation.is_some())?;
+        system.check_behind(self.config.prior == Prior::Extrapolated)?;
         if self.config.prior.is_conditional() == (given == 0) {
             let expected = usize::from(self.config.prior.is_conditional());
             return count("given frames", expected, given);
@@ -209,7 +209,10 @@ impl WithSimd for DenoiseSystem<'_> {
         network.layers.forward(simd, &view, differences, &mut h, &mut x, motion, buffers, None);
         if let (Some(moving), Some(gate)) = (&moving, &network.noise_gate) {
             let (signal, deviation) = (noisy.level.signal as f32, noisy.level.deviation as f32);
-            let v = moving.v(simd, gate, (&h, network.input.width()), noisy.positions);
+            let mut v = moving.v(simd, gate, (&h, network.input.width()), noisy.positions);
+            if network.is_centred() {
+                without_mean(&mut v, d);
+            }
             return v.iter().zip(noisy.positions).map(|(v, z)| deviation * z + signal * v).collect();
         }
 

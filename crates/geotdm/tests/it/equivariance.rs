@@ -91,6 +91,21 @@ fn extrapolating(of: &GeotdmModel) -> GeotdmModel {
     GeotdmModel::new(config, parameters).unwrap()
 }
 
+/// An unconditional model of the same systems in the measure of their spread, with random parameters.
+fn standardised(of: &GeotdmModel) -> GeotdmModel {
+    let mut config = of.config().clone();
+    let frames = config.frames;
+    let everything = NodeForecast {
+        weights: vec![Vec::new(); frames],
+        scales: vec![1.5; frames],
+        ..NodeForecast::default()
+    };
+    config.network.prior = Prior::Standardised;
+    config.network.extrapolation = Some(Extrapolation { classes: vec![everything] });
+    let parameters = initial_parameters(&config.network, 13);
+    GeotdmModel::new(config, parameters).unwrap()
+}
+
 /// The reference models, and each with random parameters as training begins with them. Of the reference's only one was
 /// fitted so well that it can go the whole way to other noise and back.
 fn subjects() -> Vec<Subject> {
@@ -118,8 +133,14 @@ fn subjects() -> Vec<Subject> {
                 diffusion: short_chain(&case.model),
                 systems: systems.clone(),
             });
+            let free = (case.name == "small_uncond").then(|| Subject {
+                name: "standardised, at random".to_owned(),
+                model: standardised(&case.model),
+                diffusion: short_chain(&case.model),
+                systems: systems.clone(),
+            });
             let fitted = Subject { name: case.name, model: case.model, diffusion, systems };
-            [Some(fitted), Some(at_random), forecast]
+            [Some(fitted), Some(at_random), forecast, free]
         })
         .flatten()
         .collect()
@@ -277,7 +298,7 @@ fn permuted_nodes_give_permuted_samples() {
 fn unconditional_samples_have_no_centre_of_mass() {
     for subject in subjects() {
         let Subject { name, model, systems, .. } = &subject;
-        if model.config().network.prior != Prior::JointCentre {
+        if !model.config().network.prior.is_centred() {
             continue;
         }
         for sampler in samplers() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmError,
-    GeotdmModel, KindsOfNodes, Lengths, MolecularEdges, NetworkConfig, Prior, System, SystemBatch,
-    SystemGraph, TrainingEngine, TrainingExample, TrajectoryDiffusion, TrajectoryRun, environments,
-    initial_parameters, published_sampler,
+    AtomFeatures, CountedNodes, DenoisingObjective, Extrapolation, FusedNetwork, GeotdmConfig,
+    GeotdmDenoiser, GeotdmError, GeotdmModel, KindsOfNodes, Lengths, MolecularEdges, NetworkConfig, Prior,
+    System, SystemBatch, SystemGraph, TrainingEngine, TrainingExample, TrajectoryDiffusion, TrajectoryRun,
+    environments, initial_parameters, published_sampler,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource};
 use equidrift_train::Objective;
@@ -206,7 +206,7 @@ fn atoms_are_told_apart_by_their_environments() {
     let mut topology = Topology::of_elements([6, 6, 8, 1, 1, 1, 1, 1, 1].map(Element).to_vec());
     let bonds = vec![[0, 1], [1, 2], [0, 3], [0, 4], [0, 5], [1, 6], [1, 7], [2, 8]];
     topology.set_bonds(bonds).unwrap();
-    let graph = SystemGraph::of_molecule(&topology, MolecularEdges::Near).unwrap();
+    let graph = SystemGraph::of_molecule(&topology, MolecularEdges::Near, AtomFeatures::Charge).unwrap();
     let found = environments(&graph);
     let classes: Vec<usize> =
         found.iter().map(|one| found.iter().position(|other| one == other).unwrap()).collect();
@@ -289,4 +289,45 @@ fn misfits_are_errors() {
     assert!(with(&|class| class.scales[0] = 0.0));
     assert!(with(&|class| class.weights[1].clear()));
     assert!(FusedNetwork::new(&model.config().network, &parameters).is_ok());
+}
+
+/// Without given frames there is one scale: the root mean square about the joint mean. Others are refused.
+#[test]
+fn the_spread_of_unconditional_trajectories() {
+    let examples: Vec<TrainingExample> = examples()
+        .into_iter()
+        .map(|TrainingExample { mut system, clean }| {
+            system.given.clear();
+            TrainingExample { system, clean }
+        })
+        .collect();
+    let spread = Extrapolation::spread(&examples, MADE).unwrap();
+    let square = |example: &TrainingExample| {
+        let points: Vec<&[f64]> = example.clean.chunks(3).collect();
+        let mean = |k: usize| points.iter().map(|x| x[k]).sum::<f64>() / points.len() as f64;
+        (0..3).map(|k| points.iter().map(|x| (x[k] - mean(k)).powi(2)).sum::<f64>()).sum::<f64>()
+    };
+    let numbers = examples.iter().map(|example| example.clean.len()).sum::<usize>() as f64;
+    let expected = (examples.iter().map(square).sum::<f64>() / numbers).sqrt();
+    let [class] = &spread.classes[..] else { panic!("one class") };
+    assert!(class.scales.iter().all(|scale| (scale - expected).abs() < 1e-9 * expected));
+    let forecast = spread.forecast(&examples[0].system).unwrap();
+    assert!(forecast.reference.iter().all(|&x| x == 0.0));
+    let point = TrainingExample { clean: vec![1.0; examples[0].clean.len()], ..examples[0].clone() };
+    assert!(matches!(Extrapolation::spread(&vec![point], MADE), Err(GeotdmError::Spread { .. })));
+
+    let conditional = model(&self::examples(), false);
+    let with = |spread: Extrapolation| {
+        let mut config = conditional.config().clone();
+        (config.given_frames, config.given_behind) = (0, 0);
+        config.network.prior = Prior::Standardised;
+        config.network.extrapolation = Some(spread);
+        GeotdmModel::new(config, conditional.parameters().clone()).map_err(|error| error.to_string())
+    };
+    assert!(with(spread.clone()).is_ok());
+    let mut uneven = spread.clone();
+    uneven.classes[0].scales[1] *= 2.0;
+    assert!(with(uneven).unwrap_err().contains("one for all frames"));
+    let twice = Extrapolation { classes: [spread.classes.clone(), spread.classes].concat() };
+    assert!(with(twice).unwrap_err().contains("network.extrapolation.classes"));
 }

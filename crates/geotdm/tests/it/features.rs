@@ -1,6 +1,7 @@
 //! What the networks are told of molecules, against the reference, and of bodies and walkers.
 
-use equidrift_geotdm::{GeotdmError, MolecularEdges, SystemGraph};
+use equidrift_geotdm::environments::ENVIRONMENT_FEATURES;
+use equidrift_geotdm::{AtomFeatures, GeotdmError, MolecularEdges, SystemGraph};
 use equidrift_trajectory::nbody::System as Bodies;
 use equidrift_trajectory::{Element, Topology};
 use serde_json::Value;
@@ -22,7 +23,7 @@ fn molecules() {
         let mut topology = Topology::of_elements(elements);
         topology.bond_within(&positions, 1.6);
         for (kind, joined) in [("hop", MolecularEdges::Near), ("fc", MolecularEdges::All)] {
-            let graph = SystemGraph::of_molecule(&topology, joined).unwrap();
+            let graph = SystemGraph::of_molecule(&topology, joined, AtomFeatures::Charge).unwrap();
             let expected = &molecule[kind];
             let ends: Vec<Vec<usize>> =
                 expected["edge_index"].as_array().unwrap().iter().map(whole).collect();
@@ -47,6 +48,30 @@ fn molecules() {
         molecules += 1;
     }
     assert!(molecules >= 2);
+}
+
+/// Atoms that the bonds tell apart have other signs, atoms that they do not have the same: ethanol has six kinds.
+#[test]
+fn environments_of_atoms() {
+    use std::collections::BTreeSet;
+    let elements = [6, 6, 8, 1, 1, 1, 1, 1, 1].map(Element).to_vec();
+    let bonds = [[0, 1], [1, 2], [0, 3], [0, 4], [0, 5], [1, 6], [1, 7], [2, 8]];
+    let mut topology = Topology::of_elements(elements);
+    topology.set_bonds(bonds.to_vec()).unwrap();
+    let of = |told| SystemGraph::of_molecule(&topology, MolecularEdges::Near, told).unwrap();
+    let (plain, told) = (of(AtomFeatures::Charge), of(AtomFeatures::Environment));
+    let rows: Vec<&[f64]> = told.node_features().chunks(told.node_width()).collect();
+    let width = plain.node_width();
+    assert_eq!(told.node_width(), width + ENVIRONMENT_FEATURES);
+    for (row, published) in rows.iter().zip(plain.node_features().chunks(width)) {
+        assert_eq!(row[..width], *published);
+        assert!(row[width..].iter().all(|sign| sign.abs() == 1.0));
+    }
+    assert!(rows[3] == rows[4] && rows[4] == rows[5] && rows[6] == rows[7]);
+    let kinds: BTreeSet<Vec<i64>> =
+        rows.iter().map(|row| row[width..].iter().map(|&sign| sign as i64).collect()).collect();
+    assert_eq!(kinds.len(), 6);
+    assert_eq!(plain.edges(), told.edges());
 }
 
 #[test]
@@ -81,5 +106,5 @@ fn graphs_that_are_none_are_refused() {
     assert!(matches!(graph(2, 2, vec![[0, 1], [1, 0]], 3), Err(GeotdmError::Count { .. })));
     assert!(matches!(graph(2, 2, vec![], 1), Err(GeotdmError::Count { .. })));
     let chlorine = Topology::of_elements(vec![Element(17)]);
-    assert!(SystemGraph::of_molecule(&chlorine, MolecularEdges::Near).is_err());
+    assert!(SystemGraph::of_molecule(&chlorine, MolecularEdges::Near, AtomFeatures::Charge).is_err());
 }

@@ -7,9 +7,10 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
-    CountedNodes, DenoisingObjective, Extrapolation, GeotdmNetwork, KindsOfNodes, Lengths, MolecularEdges,
-    NetworkConfig, NoisedGroup, Prior, SystemGraph, SystemGroup, TrainingEngine, TrainingExample,
-    TrainingExamples, TrajectoryDiffusion, TrajectoryWindows, initial_parameters, system_losses,
+    AtomFeatures, CountedNodes, DenoisingObjective, Extrapolation, GeotdmNetwork, KindsOfNodes, Lengths,
+    MolecularEdges, NetworkConfig, NoisedGroup, Prior, SystemGraph, SystemGroup, TrainingEngine,
+    TrainingExample, TrainingExamples, TrajectoryDiffusion, TrajectoryWindows, initial_parameters,
+    system_losses,
 };
 use equidrift_train::{LearningRate, Objective, Silent, Trainer, TrainerConfig};
 use equidrift_trajectory::nbody::System as Bodies;
@@ -31,10 +32,13 @@ fn network(prior: Prior) -> NetworkConfig {
     }
 }
 
-/// With the prior's forecasts, where it is a linear one.
+/// With what the prior takes from the data.
 fn network_of(prior: Prior, examples: &Vec<TrainingExample>) -> NetworkConfig {
-    let forecasts = || Extrapolation::fit::<3>(examples, GIVEN, 6, KindsOfNodes::All).unwrap();
-    let extrapolation = (prior == Prior::Extrapolated).then(forecasts);
+    let extrapolation = match prior {
+        Prior::Extrapolated => Some(Extrapolation::fit::<3>(examples, GIVEN, 6, KindsOfNodes::All).unwrap()),
+        Prior::Standardised => Some(Extrapolation::spread(examples, 6).unwrap()),
+        _ => None,
+    };
     NetworkConfig { extrapolation, ..network(prior) }
 }
 
@@ -113,7 +117,8 @@ fn windows_of_a_long_trajectory() {
 #[test]
 fn the_objective_is_the_loss() {
     let learned = Prior::Learned { layers: 1, frames: 6 };
-    let cases = [(learned, GIVEN), (Prior::Extrapolated, GIVEN), (Prior::JointCentre, 0)];
+    let cases =
+        [(learned, GIVEN), (Prior::Extrapolated, GIVEN), (Prior::JointCentre, 0), (Prior::Standardised, 0)];
     for ((prior, given), engine) in cases.into_iter().flat_map(|case| engines().map(|engine| (case, engine)))
     {
         let examples = examples(given);
@@ -246,7 +251,9 @@ fn starts_near_one(config: &NetworkConfig, counted: CountedNodes, examples: &dyn
 fn molecules_from_a_file() {
     let Some(folder) = data_dir("md") else { return };
     let trajectory = file::read(&folder.join("ethanol.npz")).unwrap();
-    let graph = Arc::new(SystemGraph::of_molecule(trajectory.topology(), MolecularEdges::Near).unwrap());
+    let graph = Arc::new(
+        SystemGraph::of_molecule(trajectory.topology(), MolecularEdges::Near, AtomFeatures::Charge).unwrap(),
+    );
     let rule = Windows::published(Part::Train, 5);
     let starts = rule.starts(trajectory.frames(), Part::Train);
     let windows = TrajectoryWindows::new(graph, trajectory, rule, starts, 10).unwrap();
