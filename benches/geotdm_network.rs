@@ -9,6 +9,9 @@
 //!
 //! `-- --rate call|step BATCH THREADS SECONDS` prints systems of aspirin's size per second of the fused kernels and the process's
 //! memory in GB, for `benches/peer/geotdm_network.py`.
+//!
+//! `-- --memory` prints the peak memory of one call and of one loss with its gradient against the number of frames, each in a process of
+//! its own.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -202,6 +205,43 @@ fn rate(what: &str, batch: usize, count: usize, seconds: f64) -> (f64, f64) {
     (done as f64 / start.elapsed().as_secs_f64(), peak_memory())
 }
 
+/// The peak memory of one call, or of one loss with its gradient, of one system, GB; and what it takes, seconds.
+fn memory_of(what: &str, kind: Kind, frames: usize) -> (f64, f64) {
+    let (system, config) = (kind.system(frames), kind.network(frames));
+    let parameters = initial_parameters(&config, 1);
+    let diffusion = TrajectoryDiffusion::linear(100).expect("enough levels");
+    let clean = normals(2, system.width());
+    let start = Instant::now();
+    if what == "step" {
+        let examples = vec![TrainingExample { system, clean }];
+        let (nodes, engine) = (CountedNodes::All, TrainingEngine::Fused);
+        let mut objective =
+            DenoisingObjective::new(config, diffusion, nodes, &examples, 1, engine, threads(1));
+        objective.evaluate(&parameters, &[0], 0).expect("an example that fits");
+    } else {
+        let positions: Vec<f32> = clean.iter().map(|&x| x as f32).collect();
+        let fused = FusedNetwork::new(&config, &parameters).expect("its own parameters");
+        let noisy = NoisySystem { system: &system, positions: &positions, level: diffusion.level(30) };
+        fused.denoise(&[noisy], threads(1)).expect("a system that fits");
+    }
+    (peak_memory(), start.elapsed().as_secs_f64())
+}
+
+/// A table of [`memory_of`], by processes of this programme.
+fn memory_curve() {
+    println!("| atoms x frames | call | loss and gradient |");
+    println!("| --- | --- | --- |");
+    let this = std::env::current_exe().expect("this programme");
+    for frames in [20, 100, 300, 1000] {
+        let of = |what: &str| {
+            let run =
+                std::process::Command::new(&this).args(["--memory-of", what, &frames.to_string()]).output();
+            String::from_utf8(run.expect("a process").stdout).expect("text").trim().to_owned()
+        };
+        println!("| {} x {frames} | {} | {} |", ALANINE.nodes, of("call"), of("step"));
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [flag, what, batch, count, seconds] = arguments.as_slice()
@@ -212,6 +252,15 @@ fn main() {
         let (rate, memory) = rate(what, number(batch), number(count), seconds);
         println!("{rate} {memory}");
         return;
+    }
+    match arguments.as_slice() {
+        [flag] if flag == "--memory" => return memory_curve(),
+        [flag, what, frames] if flag == "--memory-of" => {
+            let (memory, seconds) = memory_of(what, ALANINE, frames.parse().expect("a number"));
+            println!("{:.0} MB, {seconds:.1} s", 1e3 * memory);
+            return;
+        }
+        _ => {}
     }
     // First, so that the peak is its own.
     call(ALANINE, 1, 990);

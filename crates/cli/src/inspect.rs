@@ -183,6 +183,9 @@ fn inspect_geotdm(model: &equidrift::Model, geotdm: &GeotdmModel, as_json: bool)
         ("sampler", format!("{} steps, {}", config.steps, json(serde_json::to_string(&config.sampler))?)),
         ("weights", format!("{} tensors", tensors.len())),
     ];
+    if let Some(molecule) = &config.molecule {
+        lines.insert(5, ("molecule", format!("its own, {} atoms", molecule.topology.atoms())));
+    }
     if let Some(step) = config.time_step {
         lines.insert(6, ("time step", format!("{step} fs")));
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::denoising_loss::CountedNodes;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::network_config::{NetworkConfig, Prior};
+use crate::own_molecule::OwnMolecule;
 use crate::system_kind::SystemKind;
 
 /// The library that writes and reads these folders.
@@ -35,6 +36,9 @@ pub struct GeotdmConfig {
     /// What the systems are, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systems: Option<SystemKind>,
+    /// Of an unconditional model of one molecule: which it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub molecule: Option<OwnMolecule>,
     /// Femtoseconds from frame to frame in training, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_step: Option<f64>,
@@ -114,6 +118,12 @@ pub enum ConfigError {
         /// The first that differs.
         found: f64,
     },
+    /// A molecule that is none, or in a model that is not of one molecule from nothing.
+    #[error("`molecule`: {reason}")]
+    Molecule {
+        /// What is wrong.
+        reason: String,
+    },
     /// Paths.
     #[error("diffusion: {0}")]
     Diffusion(#[from] SamplerError),
@@ -157,6 +167,14 @@ impl GeotdmConfig {
         if let Some((nodes, edges)) = self.systems.map(SystemKind::widths) {
             range("network.node_features", self.network.node_features, nodes, nodes)?;
             range("network.edge_features", self.network.edge_features, edges, edges)?;
+        }
+        if let Some(molecule) = &self.molecule {
+            let of_molecules = matches!(self.systems, Some(SystemKind::Molecules { .. }));
+            if self.network.prior.is_conditional() || !of_molecules {
+                let reason = "only an unconditional model of a molecule has one of its own".to_owned();
+                return Err(ConfigError::Molecule { reason });
+            }
+            molecule.check()?;
         }
         if let Some(found) = self.time_step.filter(|step| !(step.is_finite() && *step > 0.0)) {
             return Err(ConfigError::NotPositive { field: "time_step", found });

@@ -128,6 +128,7 @@ impl Settings {
                 extrapolation: None,
             },
             systems: None,
+            molecule: None,
             time_step: None,
             given_frames: self.frames_given,
             given_behind: 0,

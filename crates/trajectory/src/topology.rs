@@ -86,6 +86,23 @@ impl Topology {
         Ok(())
     }
 
+    /// Checks what another programme may have written: that names are none or one for each atom, and that bonds join two different
+    /// atoms, the smaller first.
+    ///
+    /// # Errors
+    /// As [`Topology::set_names`] and [`Topology::set_bonds`].
+    pub fn check(&self) -> Result<(), TrajectoryError> {
+        let mut fresh = Self::of_elements(self.elements.clone());
+        fresh.set_names(self.names.clone(), self.residues.clone())?;
+        fresh.set_bonds(self.bonds.clone())?;
+        if fresh != *self {
+            return Err(TrajectoryError::malformed(
+                "bonds are not sorted, the smaller atom first".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Sets the bonds; each may come in either direction and more than once.
     ///
     /// # Errors

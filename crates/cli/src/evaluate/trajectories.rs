@@ -32,6 +32,8 @@ Files:
 Forecasts (--kind forecast):
   ADE, FDE       distance to the true place, mean over atoms and predicted frames, and over atoms in the last frame; mean over
                  samples and windows, and mean over windows of the best of the K samples (of ADE and FDE separately)
+  mean of samples
+                 the mean of the K samples taken as one forecast: what a set of samples has to say where a point is wanted
   last velocity, linear regression
                  predictions without a network, on the same windows. The regression predicts each frame as a linear combination
                  of the given ones, with weights for each atom or one set for all, learnt from --train

@@ -22,7 +22,7 @@ use crate::{progress, signal};
 #[command(
     mut_arg("files", |arg| arg.long("from").help(
         "What is continued: trajectory files (.npz, .xtc, .extxyz, .xyz, .pdb, .h5md), or recordings of walkers (.csv, .txt). Of an \
-         unconditional model: a file with the atoms that are to move",
+         unconditional model: a file with the atoms that are to move, or nothing where the model has a molecule of its own",
     )),
     mut_arg("runs", |arg| arg.help("Simulated runs, each of which is a starting window [default: 100]")),
     mut_arg("num", |arg| arg.help("Samples for each starting window [default: 20]")),

@@ -61,7 +61,7 @@ fn a_forecast_worked_out_by_hand() {
     {
         assert_eq!(forecast[field], json!(value), "{field}");
     }
-    let [samples, velocity, regression] = &forecast["rows"].as_array().unwrap()[..] else {
+    let [samples, of_mean, velocity, regression] = &forecast["rows"].as_array().unwrap()[..] else {
         panic!("{found}")
     };
     // One of two atoms is off: by (0, 1) and (3, 0) in window 3, by (0, 0) and (2, 4) in window 5.
@@ -71,6 +71,9 @@ fn a_forecast_worked_out_by_hand() {
     assert_eq!(samples["best_ade"]["value"], json!(0.125));
     assert_eq!(samples["best_fde"]["value"], json!(0.0));
     assert_eq!(samples["by_frame"], json!([0.625, 0.625]));
+    // Means 10.5, 16.5 and 24, 38 of the atom that moves.
+    assert_eq!(of_mean["name"], json!("mean of samples"));
+    assert_eq!(of_mean["ade"]["value"], json!((1.5 + 0.5 + 1.0 + 2.0) / 8.0));
     assert!(samples["ade"]["standard_error"].as_f64().unwrap() > 0.0);
     assert_eq!((&velocity["name"], &velocity["ade"]["value"]), (&json!("last velocity"), &json!(2.0)));
     assert_eq!((&velocity["fde"]["value"], &velocity["best_ade"]), (&json!(3.0), &Value::Null));

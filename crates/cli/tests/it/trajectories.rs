@@ -12,7 +12,7 @@ use equidrift_trajectory::{
 use serde_json::Value;
 
 use crate::command::{Running, assert_refused, code, equidrift, generate, run, stderr, stdout};
-use crate::folder::small_model;
+use crate::folder::{reconfigure, small_model};
 use crate::trajectory_workplace::{GIVEN, MADE, SPRINGS, Workplace, joined};
 
 #[test]
@@ -205,6 +205,42 @@ fn unconditional_models_make_ensembles() {
     assert_eq!(code(&place.train("ensembles", trained).output().unwrap()), 0);
     let config = fs::read_to_string(place.path("ensembles").join("config.json")).unwrap();
     assert!(config.contains("joint-centre"), "{config}");
+}
+
+#[test]
+fn a_model_brings_its_own_molecule() {
+    let place = Workplace::new();
+    place.molecule("ethane.npz", &[1, 6, 6, 1], 60);
+    let line = "--data ethane.npz --prior standardised --atom-features environment --edges all --hidden 8 --layers 1 \
+                --noise-levels 25 --frames-out 3 --epochs 1 --batch 4 --validation-windows 0";
+    let trained = place.train("own", line).output().unwrap();
+    assert_eq!(code(&trained), 0, "{}", stderr(&trained));
+    let folder = place.path("own");
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["network"]["prior"]["kind"], "standardised");
+    assert_eq!(config["molecule"]["topology"]["elements"], serde_json::json!([1, 6, 6, 1]));
+    assert_eq!(config["systems"]["features"], "environment");
+    // The same samples whether the molecule is brought or not, and shards of them.
+    place.drawn(&folder, "brought.npz", "--from ethane.npz --num 6 --seed 3 --steps 4");
+    place.drawn(&folder, "own.npz", "--num 6 --seed 3 --steps 4");
+    place.drawn(&folder, "part.npz", "--num 6 --seed 3 --steps 4 --shard 2/3");
+    let [brought, own, part] = ["brought.npz", "own.npz", "part.npz"].map(|name| joined(&place.path(name)));
+    assert_eq!(own.coordinates(), brought.coordinates());
+    assert_eq!(part.coordinates(), own.window(4 * 3, 6 * 3).coordinates());
+    assert_eq!(own.topology().bonds(), brought.topology().bonds());
+    // Others do not, and say what they need.
+    let kind = SystemKind::Molecules { edges: MolecularEdges::All, features: AtomFeatures::Charge };
+    let bare = place.model("bare", kind, Prior::JointCentre, Some(1.0));
+    assert_refused(&place.generate(&bare, "x.npz", "--num 2"), 2, "name a trajectory file");
+    // A molecule that was written by hand and is none.
+    reconfigure(&folder, |config| config["molecule"]["topology"]["bonds"][0][1] = 7.into());
+    assert_refused(&place.generate(&folder, "x.npz", "--num 2"), 4, "molecule");
+    reconfigure(&folder, |config| {
+        config["molecule"]["topology"]["bonds"][0][1] = 1.into();
+        config["molecule"]["positions"].as_array_mut().unwrap().pop();
+    });
+    assert_refused(&place.generate(&folder, "x.npz", "--num 2"), 4, "3 positions of 4 atoms");
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Workplace {
             name: name.to_owned(),
             network,
             systems: Some(systems),
+            molecule: None,
             time_step,
             given_frames: if prior.is_conditional() { frames.0 } else { 0 },
             given_behind: 0,
@@ -111,6 +112,7 @@ impl Workplace {
     pub(crate) fn train(&self, output: &str, line: &str) -> Command {
         let mut command = equidrift();
         command.args(["train", "trajectories", "-o"]).arg(self.path(output)).args(line.split_whitespace());
+        command.current_dir(self.folder.path());
         command
     }
 

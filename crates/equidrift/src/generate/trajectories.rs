@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
-use equidrift_geotdm::GeotdmModel;
+use equidrift_geotdm::{GeotdmModel, SystemKind};
 use equidrift_molecule::Correction;
 use equidrift_trajectory::{Format, Trajectory};
 
@@ -20,7 +20,9 @@ use crate::model::Model;
 use crate::output::{OutputFile, Resumption};
 use crate::request::GenerateRequest;
 use crate::summary::{Tally, TrajectorySummary};
-use crate::trajectories::{Starts, append_record, forecast_frames, write_trajectories, write_truth};
+use crate::trajectories::{
+    MolecularRun, Starts, Systems, append_record, forecast_frames, write_trajectories, write_truth,
+};
 use crate::workers::{Ending, StopSignal, in_order};
 
 /// A request for trajectories with everything that is not part of what is asked: where results go and who watches.
@@ -94,19 +96,26 @@ impl TrajectoryGenerator {
         let (kept, horizon) = forecast_frames(asked, config)?;
 
         let threads = threads(request);
-        let systems =
-            asked.source.read(kind, 0..asked.source.runs, threads).map_err(|error| match error {
+        let own = config.molecule.as_ref().filter(|_| asked.source.is_unnamed());
+        let systems = match (own, kind) {
+            (Some(molecule), SystemKind::Molecules { edges, features }) => {
+                let run = MolecularRun::of_model(molecule, (edges, features), model.name())?;
+                Systems::Molecules(vec![run])
+            }
+            _ => asked.source.read(kind, 0..asked.source.runs, threads).map_err(|error| match error {
                 Error::Systems { expected, found } => {
                     Error::OtherSystems { model: model.name().to_owned(), expected, found }
                 }
                 other => other,
-            })?;
+            })?,
+        };
+        let is_own = own.is_some();
         let starts = Starts::new(&systems, asked, config)?;
         drop(systems);
 
         let mut request = request.resolve(&config.sampler, config.steps)?;
         if let Some(asked) = &mut request.trajectories {
-            asked.source_sha256 = Some(asked.source.digest()?);
+            asked.source_sha256 = (!is_own).then(|| asked.source.digest()).transpose()?;
             asked.starts = Some(starts.windows.len() as u64);
             (asked.frames, asked.horizon) = (Some(kept), Some(horizon));
         }

@@ -238,6 +238,7 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
             extrapolation,
         },
         systems: Some(set.kind),
+        molecule: set.molecule.clone().filter(|_| !prior.is_conditional()),
         time_step: set.time_step,
         given_frames: set.given,
         given_behind: set.behind,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use equidrift_geotdm::{
-    Extrapolation, GeotdmError, KindsOfNodes, SystemGraph, SystemKind, TrainingExample, TrainingExamples,
-    TrajectoryWindows,
+    Extrapolation, GeotdmError, KindsOfNodes, OwnMolecule, SystemGraph, SystemKind, TrainingExample,
+    TrainingExamples, TrajectoryWindows,
 };
 use equidrift_trajectory::pedestrians::{GIVEN, PREDICTED, Recording, SPAN, Splits};
 use equidrift_trajectory::{Part, Windows, nbody};
@@ -32,6 +32,8 @@ pub struct TrajectorySet {
     pub runs: usize,
     /// Fewest and most nodes of a system.
     pub nodes: (usize, usize),
+    /// The molecule of which all runs are, if there is one.
+    pub molecule: Option<OwnMolecule>,
     /// What tells this data from other data.
     pub sha256: String,
     pub(crate) training: Joined,
@@ -75,6 +77,7 @@ impl TrajectorySet {
             time_step: None,
             runs: 0,
             nodes: (usize::MAX, 0),
+            molecule: None,
             sha256: source.digest()?,
             training: Joined::default(),
             held_out: Joined::default(),
@@ -127,6 +130,12 @@ impl TrajectorySet {
             runs.iter().all(|run| step(run).is_some_and(|step| (step - first).abs() <= 1e-6 * first))
         });
         self.runs = runs.len();
+        if let Some(first) = runs.first() {
+            let topology = first.trajectory.topology();
+            let alone = runs.iter().all(|run| run.trajectory.topology() == topology);
+            let positions = || first.trajectory.frame(0).to_vec();
+            self.molecule = alone.then(|| OwnMolecule { topology: topology.clone(), positions: positions() });
+        }
         for run in runs {
             let MolecularRun { path, trajectory, graph } = run;
             self.saw(graph.nodes());

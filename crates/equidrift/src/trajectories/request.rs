@@ -11,7 +11,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrajectoryRequest {
-    /// What is continued; for an unconditional model, what its trajectories are of.
+    /// What is continued; for an unconditional model, what its trajectories are of, or nothing if it brings its own molecule.
     pub source: TrajectorySource,
     /// Look only at every so many frames of the files; none means as many as fit the model's time step, where both are known,
     /// else all.
@@ -47,7 +47,9 @@ pub struct TrajectoryRequest {
 impl TrajectoryRequest {
     /// Refuses what no run can do, before anything is opened.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.source.check()?;
+        if !self.source.is_unnamed() {
+            self.source.check()?;
+        }
         let refuse = |field, reason| Err(Error::Request { field, reason });
         match self {
             Self { every: Some(0), .. } => refuse("every", "every first frame at least"),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use equidrift_backend::checksum::{sha256, sha256_file};
-use equidrift_geotdm::{AtomFeatures, MolecularEdges, SystemGraph, SystemKind};
+use equidrift_geotdm::{AtomFeatures, MolecularEdges, OwnMolecule, SystemGraph, SystemKind};
 use equidrift_trajectory::pedestrians::Recording;
 use equidrift_trajectory::{
-    Element, ReadOptions, Selection, Topology, Trajectory, TrajectoryReader, file, nbody,
+    Element, Frame, ReadOptions, Selection, Topology, Trajectory, TrajectoryReader, file, nbody,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,20 @@ pub(crate) struct MolecularRun {
     pub(crate) graph: Arc<SystemGraph>,
 }
 
+impl MolecularRun {
+    /// A model's own molecule, in place of a file.
+    pub(crate) fn of_model(
+        molecule: &OwnMolecule,
+        (edges, features): (MolecularEdges, AtomFeatures),
+        model: &str,
+    ) -> Result<Self, Error> {
+        let mut trajectory = Trajectory::new(molecule.topology.clone());
+        trajectory.push(&Frame { time: None, cell: None, positions: molecule.positions.clone() })?;
+        let graph = Arc::new(SystemGraph::of_molecule(&molecule.topology, edges, features)?);
+        Ok(Self { path: PathBuf::from(model), trajectory, graph })
+    }
+}
+
 /// What a source holds.
 #[derive(Debug, Clone)]
 pub(crate) enum Systems {
@@ -83,6 +97,11 @@ impl TrajectorySource {
     #[must_use]
     pub fn of_file(path: impl Into<PathBuf>) -> Self {
         Self { files: vec![path.into()], ..Self::default() }
+    }
+
+    /// Whether it says nothing of where trajectories come from.
+    pub(crate) fn is_unnamed(&self) -> bool {
+        self.files.is_empty() && self.simulate.is_none()
     }
 
     /// Refuses what cannot be read, before anything is opened.

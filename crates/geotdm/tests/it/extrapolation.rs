@@ -62,6 +62,7 @@ fn model(examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
         name: "forecast".to_owned(),
         network,
         systems: None,
+        molecule: None,
         time_step: None,
         given_frames: GIVEN,
         given_behind: examples[0].system.behind,

@@ -59,7 +59,7 @@ pub struct ForecastEvaluation {
     pub time_step: Option<f64>,
     /// Windows that the regression learnt from.
     pub training_windows: usize,
-    /// The samples first, if there are any, then the baselines.
+    /// The samples first, if there are any, then their mean, if there are several of a window, then the baselines.
     pub rows: Vec<ForecastRow>,
     /// Only where it is known what acts between the bodies.
     pub energy_drift: Option<EnergyDrifts>,
@@ -177,6 +177,11 @@ impl ForecastTask {
         if samples.is_some() {
             rows.push(RowSums::named("samples"));
         }
+        // What a set of samples has to say where one forecast is wanted; a single sample says no more.
+        let several = members.iter().any(|member| member.samples.len() > 1);
+        if several {
+            rows.push(RowSums::named("mean of samples"));
+        }
         // A velocity needs two given frames.
         let moving = stretch.given >= 2;
         if moving {
@@ -217,6 +222,11 @@ impl ForecastTask {
                 let predictions: Vec<&[[f32; 3]]> =
                     member.samples.iter().map(|sample| samples.trajectories()[*sample].positions()).collect();
                 next.next().map(|row| take(row, &predictions)).transpose()?;
+                if several {
+                    // Not a motion: its energy means nothing.
+                    let average = average(&predictions);
+                    next.next().map(|row| row.add(&[&average], &truth, atoms)).transpose()?;
+                }
             }
             if moving {
                 let prediction = last_velocity(&given[..stretch.given * atoms], atoms, stretch.predicted)?;
@@ -238,6 +248,7 @@ impl ForecastTask {
                 reference: typical(self.resampling, &blocks, &true_drifts),
                 rows: rows
                     .iter()
+                    .filter(|row| !row.drifts.is_empty())
                     .map(|row| (row.name.clone(), typical(self.resampling, &blocks, &row.drifts)))
                     .collect(),
             });
@@ -317,6 +328,19 @@ fn mean_of(
     let values: Vec<Option<f64>> = values.collect::<Result<_, _>>()?;
     let mut known: Vec<f64> = values.into_iter().flatten().collect();
     Ok((!known.is_empty()).then(|| mean(&mut known)))
+}
+
+/// The mean of predictions of equal length, position by position.
+fn average(predictions: &[&[[f32; 3]]]) -> Vec<[f32; 3]> {
+    let count = predictions.len() as f64;
+    let positions = predictions.first().map_or(0, |first| first.len());
+    (0..positions)
+        .map(|at| {
+            let sum =
+                |k: usize| predictions.iter().map(|prediction| f64::from(prediction[at][k])).sum::<f64>();
+            std::array::from_fn(|k| (sum(k) / count) as f32)
+        })
+        .collect()
 }
 
 /// Errors of a predictor, window by window.

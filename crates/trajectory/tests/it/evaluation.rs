@@ -47,7 +47,9 @@ fn forecasts_worked_out_by_hand() {
     let baselines = Baselines { training, sharing: Sharing::PerAtom };
     let found = task.evaluate(Some(&samples), &reference, members, baselines).unwrap();
     assert_eq!((found.windows, found.blocks, found.time_step), (2, 2, Some(2.0)));
-    let [of_samples, last_velocity, regression] = &found.rows[..] else { panic!("{:?}", found.rows) };
+    let [of_samples, of_mean, last_velocity, regression] = &found.rows[..] else {
+        panic!("{:?}", found.rows)
+    };
     // Distances: window 3: (0, 1) and (3, 0); window 5: (0, 0) and (2, 4).
     let mean = |values: [f64; 4]| values.iter().sum::<f64>() / 4.0;
     assert_eq!(of_samples.ade.value, mean([0.5, 1.5, 0.0, 3.0]));
@@ -56,6 +58,10 @@ fn forecasts_worked_out_by_hand() {
     // The best end point is another sample's than the best path.
     assert_eq!(of_samples.best_fde.unwrap().value, 0.0);
     assert_eq!(of_samples.by_frame, [mean([0.0, 3.0, 0.0, 2.0]), mean([1.0, 0.0, 0.0, 4.0])]);
+    // Mean samples 10.5, 16.5 and 24, 38.
+    assert_eq!((of_mean.name.as_str(), of_mean.samples_per_window), ("mean of samples", 1));
+    assert_eq!(of_mean.ade.value, mean([1.5, 0.5, 1.0, 2.0]));
+    assert_eq!(of_mean.fde.value, f64::midpoint(0.5, 2.0));
     // From (t-2)², (t-1)²: errors 2 and 6 wherever it begins.
     assert_eq!((last_velocity.ade.value, last_velocity.fde.value), (4.0, 6.0));
     assert_eq!((last_velocity.best_ade, last_velocity.ade.standard_error), (None, Some(0.0)));
