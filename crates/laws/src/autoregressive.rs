@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 use equidrift_sampler::{
-    DenoiseError, Denoiser, KeyedNoise, NoiseSource, PathConfig, PredictionKind, State, Stream, Support,
+    Component, DenoiseError, Denoiser, KeyedNoise, NoiseSource, PathConfig, PredictionKind,
+    PredictionsAndGradients, State, Stream, Support, VectorJacobian,
 };
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
@@ -198,5 +199,34 @@ impl Denoiser for SeriesDenoiser {
             }
         }
         answer(state, vec![clean.as_slice().to_vec()])
+    }
+}
+
+/// The prediction is affine in the state with a symmetric matrix, so the product is that matrix times the cotangents.
+impl VectorJacobian for SeriesDenoiser {
+    fn vjp(
+        &self,
+        state: &State,
+        times: &[f64],
+        cotangents: &[Tensor<2>],
+    ) -> Result<PredictionsAndGradients, DenoiseError> {
+        let predictions = self.predict(state, times)?;
+        let width = self.basis.nrows();
+        let like = &state.components[0];
+        let cotangent = Component { values: cotangents[0].clone(), ..like.clone() };
+        let host = cotangent.to_host().map_err(|error| DenoiseError::Engine(error.into()))?;
+        let path = self.path.build();
+        let c = DMatrix::from_column_slice(width, times.len(), &host);
+        let mut modes = self.basis.tr_mul(&c);
+        for (row, &time) in times.iter().enumerate() {
+            let m = path.marginal(time);
+            let conversion = PredictionKind::X0.convert(self.kinds[0], &m);
+            for (mode, variance) in self.variances.iter().enumerate() {
+                let shrink = m.alpha * variance / (m.alpha * m.alpha * variance + m.sigma * m.sigma);
+                modes[(mode, row)] *= conversion.state + conversion.prediction * shrink;
+            }
+        }
+        let gradient = &self.basis * modes;
+        Ok((predictions, answer(state, vec![gradient.as_slice().to_vec()])?))
     }
 }

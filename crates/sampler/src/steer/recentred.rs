@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 
+use super::held_rows::held_rows;
 use crate::denoiser::{DenoiseError, Denoiser};
 use crate::error::SamplerError;
 use crate::path::{Path, PathConfig};
@@ -87,21 +88,7 @@ impl<D: Denoiser> Recentred<D> {
             .components
             .iter()
             .zip(&self.mean.components)
-            .map(|(component, mean)| {
-                let rows: Vec<usize> =
-                    (0..component.support.batch()).map(|row| component.support.origin(row)).collect();
-                let fits = component.support.width() == mean.support.width()
-                    && rows.iter().all(|&row| row < mean.support.batch());
-                if !fits {
-                    return Err(component.name.clone());
-                }
-                let plain = rows.len() == mean.support.batch() && rows.iter().copied().eq(0..rows.len());
-                let values = mean.values.clone();
-                let values = if plain { values } else { crate::state::select_rows(values, &rows) };
-                let (like, device) = (component.values.dtype(), component.values.device());
-                let values = if values.device() == device { values } else { values.to_device(&device) };
-                Ok(if values.dtype() == like { values } else { values.cast(like) })
-            })
+            .map(|(component, mean)| held_rows(mean, component).ok_or_else(|| component.name.clone()))
             .collect()
     }
 

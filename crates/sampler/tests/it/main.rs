@@ -32,6 +32,7 @@ mod predictor_corrector;
 mod prior_mismatch;
 mod receding_horizon;
 mod schedule_search;
+mod self_guidance;
 mod stochastic;
 mod thresholding;
 mod trajectories;

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Measures an unconditional trajectory model of one molecule and prints the rows of its model card.
+#
+#   crates/zoo/measure-ensembles.sh MODEL FILE.npz [CONFORMERS]
+#
+# MODEL is a name from the zoo or a model folder, FILE.npz the molecular dynamics that it is compared with, all frames of all runs.
+# CONFORMERS (10,000) frames are drawn with seed 1, in as many trajectories as that makes, by the default sampler. STEPS is
+# another number of its steps. SELECT (heavy) are the atoms that count for bonds and angles. REPORT is a page to be written with the
+# torsion maps. THREADS is the number of threads, all unless set.
+set -euo pipefail
+[ $# -ge 2 ] || { sed -n '2,10p' "$0" >&2; exit 2; }
+model=$1 reference=$(realpath "$2") conformers=${3:-10000}
+[ ! -d "$model" ] || model=$(realpath "$model")
+[ -z "${REPORT:-}" ] || REPORT=$(realpath "$REPORT")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$(dirname "$0")/../.."
+if [ -z "${EQUIDRIFT:-}" ]; then
+  cargo build --release --quiet -p equidrift-cli
+  EQUIDRIFT=${CARGO_TARGET_DIR:-target}/release/equidrift
+fi
+frames=$("$EQUIDRIFT" inspect "$model" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["config"]["frames"])')
+"$EQUIDRIFT" generate trajectories --model "$model" --num $((conformers / frames)) --seed 1 --threads "${THREADS:-$(nproc)}" \
+  ${STEPS:+--steps "$STEPS"} -o "$work/samples.npz" >/dev/null 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+"$EQUIDRIFT" evaluate trajectories "$work/samples.npz" --kind ensemble --reference "$reference" --select "${SELECT:-heavy}" \
+  ${REPORT:+--report "$REPORT"} --json >"$work/report.json" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+python3 - "$work/report.json" <<'PYTHON'
+import json, sys
+
+found = json.load(open(sys.argv[1]))["ensemble"]
+torsions, internal = found["torsion_map"], found["internal"]
+rows = [(f"torsions of the atoms, mean of {len(internal['torsions']['coordinates'])}", internal["torsions"]),
+        (f"bond angles, mean of {len(internal['angles']['coordinates'])}", internal["angles"]),
+        (f"bond lengths, mean of {len(internal['bonds']['coordinates'])}", internal["bonds"])]
+print("| divergence (Jensen and Shannon, bits) | samples | halves of the reference |")
+print("| --- | --- | --- |")
+print(f"| map of phi and psi | {torsions['divergence']:.4f} | {torsions['reference_halves']:.4f} |")
+for name, row in rows:
+    print(f"| {name} | {row['mean']:.4f} | {row['reference_halves']:.4f} |")
+print(f"| pair distances | {found['radial_distribution']['divergence']:.5f} | {found['radial_distribution']['reference_halves']:.5f} |")
+correlation = found["velocity_autocorrelation"]
+if correlation:
+    print(f"| velocity autocorrelation, mean difference | {correlation['mean_difference']:.4f} | |")
+print()
+print(f"| population, {found['generated']['samples']} trajectories of {found['generated']['frames']} frames | samples | reference |")
+print("| --- | --- | --- |")
+for basin in torsions["basins"]:
+    print(f"| {basin['name']} | {100 * basin['generated']:.2f} % | {100 * basin['reference']:.2f} % |")
+PYTHON
