@@ -63,5 +63,5 @@ pub use training::{
     FitOptions, FittedModel, FittedTrajectories, TrajectoryFitOptions, fit_graphs, fit_molecules,
     fit_trajectories,
 };
-pub use trajectories::{TrajectoryRequest, TrajectorySource};
+pub use trajectories::{GUIDANCE, TrajectoryRequest, TrajectorySource};
 pub use workers::{Ending, StopSignal, in_order};

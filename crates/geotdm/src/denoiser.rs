@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use equidrift_sampler::{DenoiseError, Denoiser, Layout, PredictionKind, State};
+use equidrift_sampler::{
+    DenoiseError, Denoiser, Layout, PredictionKind, PredictionsAndGradients, State, VectorJacobian,
+};
 
 use crate::diffusion::{Level, TrajectoryDiffusion};
 use crate::error::GeotdmError;
@@ -116,32 +118,72 @@ impl GeotdmDenoiser {
         times: &[f64],
     ) -> Result<Vec<Tensor<2>>, DenoiseError> {
         let given = &state.components[0].values;
-        let rows = given.clone().try_into_vec_as::<f32>();
-        let rows = rows.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
-        let width = self.batch.width();
-        let positions: Vec<Vec<f32>> = rows
-            .chunks_exact(width.max(1))
-            .zip(origins)
-            .map(|(row, &origin)| self.batch.trajectory(row, origin))
-            .collect();
-        let noisy: Vec<NoisySystem<'_>> = positions
-            .iter()
-            .zip(origins)
-            .zip(times)
-            .map(|((positions, &origin), &time)| NoisySystem {
-                system: &self.batch.systems()[origin],
-                positions,
-                level: self.diffusion.level_at(time),
-            })
-            .collect();
-        let found = network.denoise(&noisy, threads);
+        let positions = self.by_system(given, origins)?;
+        let found = network.denoise(&self.noisy(&positions, origins, times), threads);
         let found = found.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
-        let mut padded = vec![0.0; rows.len()];
-        for ((row, values), &origin) in padded.chunks_exact_mut(width.max(1)).zip(&found).zip(origins) {
+        Ok(vec![self.padded(&found, origins, given)])
+    }
+
+    /// Rows of a tensor as values `[N, T, D]` of the systems they are of.
+    fn by_system(&self, values: &Tensor<2>, origins: &[usize]) -> Result<Vec<Vec<f32>>, DenoiseError> {
+        let rows = values.clone().try_into_vec_as::<f32>();
+        let rows = rows.map_err(|error| DenoiseError::Engine(Box::new(error)))?;
+        let rows = rows.chunks_exact(self.batch.width().max(1)).zip(origins);
+        Ok(rows.map(|(row, &origin)| self.batch.trajectory(row, origin)).collect())
+    }
+
+    /// Values of systems as padded rows, where `like` is.
+    fn padded(&self, found: &[Vec<f32>], origins: &[usize], like: &Tensor<2>) -> Tensor<2> {
+        let width = self.batch.width();
+        let mut padded = vec![0.0; found.len() * width];
+        for ((row, values), &origin) in padded.chunks_exact_mut(width.max(1)).zip(found).zip(origins) {
             self.batch.fill_row(row, values, origin);
         }
-        let data = TensorData::new(padded, given.dims());
-        Ok(vec![Tensor::from_data(data, (&given.device(), given.dtype()))])
+        let data = TensorData::new(padded, like.dims());
+        Tensor::from_data(data, (&like.device(), like.dtype()))
+    }
+
+    fn noisy<'a>(
+        &'a self,
+        positions: &'a [Vec<f32>],
+        origins: &[usize],
+        times: &[f64],
+    ) -> Vec<NoisySystem<'a>> {
+        let rows = positions.iter().zip(origins).zip(times);
+        rows.map(|((positions, &origin), &time)| NoisySystem {
+            system: &self.batch.systems()[origin],
+            positions,
+            level: self.diffusion.level_at(time),
+        })
+        .collect()
+    }
+}
+
+/// By the fused kernels only.
+impl VectorJacobian for GeotdmDenoiser {
+    fn vjp(
+        &self,
+        state: &State,
+        times: &[f64],
+        cotangents: &[Tensor<2>],
+    ) -> Result<PredictionsAndGradients, DenoiseError> {
+        let engine = |error: GeotdmError| DenoiseError::Engine(Box::new(error));
+        let origins = self.origins(state)?;
+        let given = &state.components[0].values;
+        let (Some((network, threads)), DType::F32) = (&self.fused, given.dtype()) else {
+            return Err(engine(GeotdmError::NoProducts));
+        };
+        let Some(cotangents) = cotangents.first() else {
+            let (expected, found) = ("1".to_owned(), "0".to_owned());
+            return Err(DenoiseError::Mismatch { what: "cotangents", expected, found });
+        };
+        let (positions, cotangents) =
+            (self.by_system(given, &origins)?, self.by_system(cotangents, &origins)?);
+        let noisy = self.noisy(&positions, &origins, times);
+        let found = network.denoise_with_product(&noisy, &cotangents, *threads).map_err(engine)?;
+        let (noises, products): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let padded = |values: &[Vec<f32>]| vec![self.padded(values, &origins, given)];
+        Ok((padded(&noises), padded(&products)))
     }
 }
 

@@ -129,6 +129,14 @@ pub enum GeotdmError {
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Products with the network's Jacobian from an engine that has none.
+    #[error(
+        "gradients with respect to positions need the fused engine, on the processor and in single precision"
+    )]
+    NoProducts,
+    /// Guidance of a model that is given frames.
+    #[error("a model that is given frames is not guided to others; take an unconditional model")]
+    GuidedConditional,
     /// Coordinates without a size to measure them by.
     #[error(
         "the coordinates spread by {found}, expected a positive number: examples in which nodes are apart or move"

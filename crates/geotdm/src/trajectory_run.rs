@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
-use equidrift_sampler::steer::Recentred;
+use equidrift_sampler::steer::{ObservationEnergy, Recentred, SelfGuided};
 use equidrift_sampler::{
     Component, Denoiser, Executor, Failure, NoiseSource, PathConfig, Plan, SamplerConfig, State, Support,
 };
@@ -37,6 +37,8 @@ pub struct TrajectoryRun {
     path: [PathConfig; 1],
     device: Device,
     dtype: DType,
+    /// Where the samples of a guided run lie: a point for each system.
+    origins: Option<Vec<Vec<f64>>>,
 }
 
 /// What a run gives.
@@ -77,10 +79,82 @@ impl TrajectoryRun {
             let centred = denoiser.network().config().prior.is_centred();
             let (support, path) = (batch.support(centred), [path]);
             let frame = Frame::Deviations(Arc::new(denoiser), forecasts);
-            return Ok(Self { frame, batch, support, path, device, dtype });
+            return Ok(Self { frame, batch, support, path, device, dtype, origins: None });
         }
         let reference = denoiser.reference()?;
         Self::around(Arc::new(denoiser), reference, path, batch, &device, dtype)
+    }
+
+    /// A run of an unconditional model whose samples are pulled to what was observed of them: `known[t]` frames of `observed`, a
+    /// trajectory `[N, T, D]` for each system whose other frames do not matter (self-guidance, Kollovieh et al. 2023).
+    ///
+    /// The unconditional law has its joint mean at 0; positions are taken about the mean of the known frames, and
+    /// [`TrajectoryRun::trajectories`] moves samples back there.
+    ///
+    /// # Errors
+    /// [`GeotdmError::GuidedConditional`]; [`GeotdmError::Count`] for other numbers of trajectories or frames, or if no frame is
+    /// known; [`GeotdmError::Sampler`] for a scale that is negative or no number.
+    pub fn guided(
+        denoiser: GeotdmDenoiser,
+        observed: &[Vec<f64>],
+        known: &[bool],
+        scale: f64,
+        energy: ObservationEnergy,
+    ) -> Result<Self, GeotdmError> {
+        if denoiser.network().config().prior.is_conditional() {
+            return Err(GeotdmError::GuidedConditional);
+        }
+        let count = |what, expected, found| Err(GeotdmError::Count { what, expected, found });
+        let mut run = Self::of(denoiser.clone())?;
+        let systems = run.batch.systems();
+        if observed.len() != systems.len() {
+            return count("observed trajectories", systems.len(), observed.len());
+        }
+        let seen = known.iter().filter(|known| **known).count();
+        if seen == 0 {
+            return count("known frames, at least", 1, 0);
+        }
+        let (mut about, mut masks, mut origins) = (Vec::new(), Vec::new(), Vec::new());
+        for (system, observed) in systems.iter().zip(observed) {
+            let (frames, d) = (system.frames, system.dimensions);
+            if known.len() != frames {
+                return count("frames that are known or not", frames, known.len());
+            }
+            if observed.len() != system.width() {
+                return count("numbers of an observed trajectory", system.width(), observed.len());
+            }
+            let is_known = |at: usize| known[at / d % frames];
+            let points = (system.graph.nodes() * seen) as f64;
+            let mean = |k: usize| {
+                let of_axis = (k..observed.len()).step_by(d).filter(|&at| is_known(at));
+                of_axis.map(|at| observed[at]).sum::<f64>() / points
+            };
+            let origin: Vec<f64> = (0..d).map(mean).collect();
+            let relative = |(at, x): (usize, &f64)| if is_known(at) { x - origin[at % d] } else { 0.0 };
+            about.push(observed.iter().enumerate().map(relative).collect::<Vec<f64>>());
+            masks.push((0..observed.len()).map(|at| f64::from(u8::from(is_known(at)))).collect::<Vec<f64>>());
+            origins.push(origin);
+        }
+        let about = match &run.frame {
+            Frame::Deviations(_, forecasts) => {
+                forecasts.iter().zip(&about).map(|(forecast, x)| forecast.standardised(x)).collect()
+            }
+            Frame::Centred(_) | Frame::Recentred(_) => about,
+        };
+        let state = |rows: &[Vec<f64>]| -> Result<State, GeotdmError> {
+            let values = run.batch.rows(rows)?;
+            let support = run.support.clone();
+            let component = Component::from_host(COMPONENT, values, support, &run.device, run.dtype)?;
+            Ok(State { components: vec![component] })
+        };
+        let guided = SelfGuided::new(denoiser, state(&about)?, &state(&masks)?, scale, energy, &run.path)?;
+        let guided: Arc<dyn Denoiser> = Arc::new(guided);
+        run.frame = match run.frame {
+            Frame::Deviations(_, forecasts) => Frame::Deviations(guided, forecasts),
+            Frame::Centred(_) | Frame::Recentred(_) => Frame::Centred(guided),
+        };
+        run.origins = Some(origins);
+        Ok(run)
     }
 
     /// With another denoiser of the positions: one that is guided, say, or known exactly. `reference` `[B, width]` is the mean
@@ -106,7 +180,7 @@ impl TrajectoryRun {
                 Frame::Recentred(Recentred::new(denoiser, mean, &path)?)
             }
         };
-        Ok(Self { frame, batch, support, path, device: device.clone(), dtype })
+        Ok(Self { frame, batch, support, path, device: device.clone(), dtype, origins: None })
     }
 
     /// The batch.
@@ -186,12 +260,16 @@ impl TrajectoryRun {
             Frame::Centred(_) | Frame::Deviations(..) => state.to_host()?,
         };
         let rows = hosts.first().map(|rows| self.batch.trajectories(rows)).unwrap_or_default();
-        Ok(match &self.frame {
+        let mut trajectories = match &self.frame {
             Frame::Deviations(_, forecasts) => {
                 forecasts.iter().zip(&rows).map(|(of, z)| of.trajectory(z)).collect()
             }
             Frame::Centred(_) | Frame::Recentred(_) => rows,
-        })
+        };
+        for (trajectory, origin) in trajectories.iter_mut().zip(self.origins.iter().flatten()) {
+            trajectory.iter_mut().zip(origin.iter().cycle()).for_each(|(x, origin)| *x += origin);
+        }
+        Ok(trajectories)
     }
 
     /// Draws one trajectory for each system; `ids[b]` is the id of the sample of system b. The result of an id depends on its

@@ -68,6 +68,14 @@ pub(super) struct TrajectoriesArgs {
     /// frames are missing; the next frame of the file follows the gap
     #[arg(long, value_name = "FRAME", conflicts_with = "windows", help_heading = "Starting windows")]
     gap_behind: Option<usize>,
+    /// Of an unconditional model: frames of each window, numbered from 0 among those the model makes, that are known; samples are
+    /// pulled to them through the model itself (self-guidance), and the other frames are what may have been between, before or
+    /// behind them. Takes about four times as long
+    #[arg(long, value_name = "FRAMES", value_delimiter = ',', help_heading = "Starting windows")]
+    known_frames: Vec<usize>,
+    /// How strongly samples are pulled to the known frames [default: 1]
+    #[arg(long, value_name = "SCALE", requires = "known_frames", help_heading = "Starting windows")]
+    guidance: Option<f64>,
     /// Also write what really followed the windows, one after the other; with --with-given the given frames, too
     #[arg(long, value_name = "FILE", help_heading = "Starting windows")]
     truth: Option<PathBuf>,
@@ -123,6 +131,10 @@ pub(super) fn run(args: &TrajectoriesArgs) -> CliResult {
     asked.windows = args.windows.or(asked.windows);
     asked.part = args.part.map(Part::from).or(asked.part);
     asked.gap_behind = args.gap_behind.or(asked.gap_behind);
+    if !args.known_frames.is_empty() {
+        asked.known_frames.clone_from(&args.known_frames);
+    }
+    asked.guidance = args.guidance.or(asked.guidance);
     asked.frames = args.frames.or(asked.frames);
     asked.horizon = args.horizon.or(asked.horizon);
     asked.with_given |= args.with_given;

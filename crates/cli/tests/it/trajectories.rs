@@ -229,6 +229,41 @@ fn a_model_brings_its_own_molecule() {
     assert_eq!(own.coordinates(), brought.coordinates());
     assert_eq!(part.coordinates(), own.window(4 * 3, 6 * 3).coordinates());
     assert_eq!(own.topology().bonds(), brought.topology().bonds());
+    // Frames that are known: samples come nearer to them than without, and no batch or shard changes one.
+    let guided = "--from ethane.npz --windows 3 --num 2 --seed 3 --steps 20 --known-frames 0,2";
+    place.drawn(
+        &folder,
+        "free.npz",
+        "--from ethane.npz --windows 3 --num 2 --seed 3 --steps 20 --truth truth.npz",
+    );
+    place.drawn(&folder, "guided.npz", guided);
+    place.drawn(&folder, "third.npz", &format!("{guided} --shard 2/3 --batch 1"));
+    let [free, guided_samples, third, truth] =
+        ["free.npz", "guided.npz", "third.npz", "truth.npz"].map(|name| joined(&place.path(name)));
+    assert_eq!(third.coordinates(), guided_samples.window(4 * 3, 6 * 3).coordinates());
+    let distance = |samples: &Trajectory| -> f64 {
+        let of = |(sample, t): (usize, usize)| {
+            let (made, true_frame) = (samples.frame(3 * sample + t), truth.frame(3 * (sample / 2) + t));
+            let far = made.as_flattened().iter().zip(true_frame.as_flattened());
+            far.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+        };
+        (0..6).flat_map(|sample| [(sample, 0), (sample, 2)]).map(of).sum::<f64>().sqrt()
+    };
+    assert!(distance(&guided_samples) < 0.8 * distance(&free));
+    for (line, reason) in [
+        ("--known-frames 0", "name the file whose frames are known"),
+        ("--from ethane.npz --known-frames 3", "behind the last frame"),
+        ("--from ethane.npz --known-frames 0 --guidance -1", "positive"),
+        ("--from ethane.npz --known-frames 0 --engine burn", "fused engine"),
+        ("--from ethane.npz --guidance 1", "--known-frames"),
+    ] {
+        assert_refused(&place.generate(&folder, "x.npz", &format!("{line} --num 2")), 2, reason);
+    }
+    assert_refused(
+        &place.generate(&place.molecules(), "x.npz", "--from ethane.npz --known-frames 0"),
+        2,
+        "unconditional",
+    );
     // Others do not, and say what they need.
     let kind = SystemKind::Molecules { edges: MolecularEdges::All, features: AtomFeatures::Charge };
     let bare = place.model("bare", kind, Prior::JointCentre, Some(1.0));

@@ -12,6 +12,7 @@ use equidrift_geotdm::{
     FusedNetwork, GeotdmDenoiser, GeotdmModel, GeotdmNetwork, System, SystemBatch, TrajectoryDiffusion,
     TrajectoryRun,
 };
+use equidrift_sampler::steer::ObservationEnergy;
 use equidrift_sampler::{DType, Executor, KeyedNoise};
 
 use super::Report;
@@ -48,6 +49,15 @@ pub(crate) struct Forecaster {
     kept: usize,
     horizon: usize,
     with_given: bool,
+    guidance: Option<Guidance>,
+}
+
+/// Frames that samples of an unconditional model are pulled to.
+#[derive(Debug, Clone)]
+pub(crate) struct Guidance {
+    /// Of all frames that the model makes, whether it is known.
+    pub(crate) known: Vec<bool>,
+    pub(crate) scale: f64,
 }
 
 /// What one call of the model makes of a system: the trajectory `[N, T, D]`, or the step at which it diverged; and the network
@@ -83,7 +93,14 @@ impl Forecaster {
             kept,
             horizon,
             with_given,
+            guidance: None,
         })
+    }
+
+    /// Pulls samples to known frames of their windows.
+    pub(crate) fn with_guidance(mut self, guidance: Option<Guidance>) -> Self {
+        self.guidance = guidance;
+        self
     }
 
     /// Calls of the model for a sample.
@@ -117,7 +134,14 @@ impl Forecaster {
             }
             let systems = alive.iter().map(|&place| growing[place].system.clone()).collect();
             let names: Vec<u64> = alive.iter().map(|&place| growing[place].id).collect();
-            let Some(drawn) = self.round(round, systems, &names, stop, progress)? else { return Ok(None) };
+            let truth = |place: &usize| {
+                let start = &starts.windows[ids[*place].1];
+                by_nodes(&start.truth, &start.system)
+            };
+            let observed: Option<Vec<Vec<f64>>> =
+                self.guidance.is_some().then(|| alive.iter().map(truth).collect());
+            let drawn = self.round(round, (systems, observed), &names, stop, progress)?;
+            let Some(drawn) = drawn else { return Ok(None) };
             for (&place, (trajectory, spent)) in alive.iter().zip(drawn) {
                 evaluations[place] += spent;
                 match trajectory {
@@ -133,21 +157,28 @@ impl Forecaster {
         Ok(Some(drawn.collect()))
     }
 
-    /// One call of the model for each of some systems; `None` where it was given up because of `stop`.
+    /// One call of the model for each of some systems, of which these trajectories `[N, T, D]` were observed where samples are guided;
+    /// `None` where it was given up because of `stop`.
     pub(crate) fn round(
         &self,
         round: usize,
-        systems: Vec<System>,
+        (systems, observed): (Vec<System>, Option<Vec<Vec<f64>>>),
         ids: &[u64],
         stop: &StopSignal,
         progress: &(dyn Fn(Report) + Sync),
     ) -> Result<Option<Vec<Made>>, Error> {
         let batch = SystemBatch::new(systems)?;
         let denoiser = GeotdmDenoiser::new(self.network.clone(), self.diffusion.clone(), batch)?;
-        let run = TrajectoryRun::of(match &self.fused {
+        let denoiser = match &self.fused {
             Some(fused) => denoiser.with_fused(fused.clone(), NonZeroUsize::MIN),
             None => denoiser,
-        })?;
+        };
+        let run = match (&self.guidance, observed) {
+            (Some(Guidance { known, scale }), Some(observed)) => {
+                TrajectoryRun::guided(denoiser, &observed, known, *scale, ObservationEnergy::Squared)?
+            }
+            _ => TrajectoryRun::of(denoiser)?,
+        };
         let noise = KeyedNoise::new(round_seed(self.seed, round));
         let mut watch = Watch { rows: ids.len() as u64, progress };
         let mut executor = Executor::new(run.denoiser(), &noise).with_cancel(stop.at_once());
@@ -215,6 +246,18 @@ fn by_frames(values: &[f64], frames: usize, system: &System) -> Vec<f64> {
             (0..nodes).flat_map(move |node| {
                 values[(node * frames + t) * dimensions..][..dimensions].iter().copied()
             })
+        })
+        .collect()
+}
+
+/// `[T, N, D]` as `[N, T, D]`.
+fn by_nodes(values: &[f64], system: &System) -> Vec<f64> {
+    let (nodes, dimensions) = (system.graph.nodes(), system.dimensions);
+    let frames = values.len() / (nodes * dimensions).max(1);
+    (0..nodes)
+        .flat_map(|node| {
+            (0..frames)
+                .flat_map(move |t| values[(t * nodes + node) * dimensions..][..dimensions].iter().copied())
         })
         .collect()
 }

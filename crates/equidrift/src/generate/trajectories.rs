@@ -9,7 +9,7 @@ use equidrift_geotdm::{GeotdmModel, SystemKind};
 use equidrift_molecule::Correction;
 use equidrift_trajectory::{Format, Trajectory};
 
-use super::forecast::{DrawnTrajectory, Forecaster};
+use super::forecast::{DrawnTrajectory, Forecaster, Guidance};
 use super::sampling::{fresh_manifest, run_summary};
 use super::{Report, Sample};
 use crate::batching::Batches;
@@ -21,7 +21,7 @@ use crate::output::{OutputFile, Resumption};
 use crate::request::GenerateRequest;
 use crate::summary::{Tally, TrajectorySummary};
 use crate::trajectories::{
-    MolecularRun, Starts, Systems, append_record, forecast_frames, write_trajectories, write_truth,
+    GUIDANCE, MolecularRun, Starts, Systems, append_record, forecast_frames, write_trajectories, write_truth,
 };
 use crate::workers::{Ending, StopSignal, in_order};
 
@@ -126,6 +126,14 @@ impl TrajectoryGenerator {
             return refuse("engine", "the fused engine is for the cpu");
         }
         let with_given = asked.with_given;
+        let known = &asked.known_frames;
+        if !known.is_empty() && !fused {
+            return refuse("known_frames", "guidance needs the fused engine, on the cpu");
+        }
+        let guidance = (!known.is_empty()).then(|| Guidance {
+            known: (0..config.frames).map(|frame| known.contains(&frame)).collect(),
+            scale: asked.guidance.unwrap_or(GUIDANCE),
+        });
         let forecaster = Forecaster::new(
             geotdm,
             request.device,
@@ -133,7 +141,8 @@ impl TrajectoryGenerator {
             (request.seed, course.clone()),
             (kept, horizon),
             with_given,
-        )?;
+        )?
+        .with_guidance(guidance);
         let (behind, given) = (config.given_behind, config.given_frames);
         let (in_front, at_end) = if with_given { (given - behind, behind) } else { (0, 0) };
         let frames = horizon + at_end;

@@ -111,7 +111,7 @@ impl ForecastMetrics {
                     signal.ask_at_once();
                 }
                 let systems = batch.ids.iter().map(|&id| window(id).system.clone()).collect();
-                forecaster.round(0, systems, &batch.ids, &signal, &|_| ())
+                forecaster.round(0, (systems, None), &batch.ids, &signal, &|_| ())
             },
             |id, (made, _)| {
                 match made {

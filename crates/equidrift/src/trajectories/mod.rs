@@ -5,7 +5,7 @@ mod request;
 mod source;
 mod starts;
 
-pub use request::TrajectoryRequest;
+pub use request::{GUIDANCE, TrajectoryRequest};
 pub use source::TrajectorySource;
 
 pub(crate) use records::{

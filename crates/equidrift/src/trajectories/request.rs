@@ -27,6 +27,13 @@ pub struct TrajectoryRequest {
     /// the file follows the gap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_behind: Option<usize>,
+    /// Of an unconditional model: frames of each window, numbered from 0 among those the model makes, that are known; samples are
+    /// pulled to them by the model itself (self-guidance). Empty: nothing is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_frames: Vec<usize>,
+    /// How strongly; none means [`GUIDANCE`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// Frames that are kept of those the model makes at once; none means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<usize>,
@@ -44,6 +51,9 @@ pub struct TrajectoryRequest {
     pub starts: Option<u64>,
 }
 
+/// How strongly samples are pulled to known frames.
+pub const GUIDANCE: f64 = 1.0;
+
 impl TrajectoryRequest {
     /// Refuses what no run can do, before anything is opened.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -58,6 +68,15 @@ impl TrajectoryRequest {
             Self { horizon: Some(0), .. } => refuse("horizon", "at least one frame"),
             Self { gap_behind: Some(_), windows: Some(_), .. } => {
                 refuse("gap_behind", "windows have gaps of their own; ask for one or the other")
+            }
+            Self { known_frames, guidance: Some(_), .. } if known_frames.is_empty() => {
+                refuse("guidance", "guidance is to known frames; say which")
+            }
+            Self { guidance: Some(scale), .. } if !(scale.is_finite() && *scale > 0.0) => {
+                refuse("guidance", "a positive number")
+            }
+            Self { known_frames, .. } if !known_frames.is_empty() && self.source.files.is_empty() => {
+                refuse("known_frames", "name the file whose frames are known")
             }
             Self { part: Some(_), windows: None, .. } => {
                 refuse("part", "the last frames are one window; ask for a number of windows")

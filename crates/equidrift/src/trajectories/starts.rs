@@ -57,6 +57,20 @@ pub(crate) fn forecast_frames(
     if config.given_behind > 0 && (horizon != config.frames || kept != config.frames) {
         return refuse("frames", "the model fills gaps of as many frames as it was trained on");
     }
+    if !request.known_frames.is_empty() {
+        if config.network.prior.is_conditional() {
+            return refuse(
+                "known_frames",
+                "the model is given frames before those it makes; only an unconditional one is guided",
+            );
+        }
+        if horizon != config.frames || kept != config.frames {
+            return refuse("known_frames", "guided samples have all frames of the model");
+        }
+        if request.known_frames.iter().any(|&frame| frame >= config.frames) {
+            return refuse("known_frames", "one is behind the last frame that the model makes");
+        }
+    }
     if horizon > kept && !config.network.prior.is_conditional() {
         return refuse("horizon", "an unconditional model cannot go on from given frames");
     }
@@ -293,7 +307,11 @@ fn of_molecules(
         steps.push(file_step.map(|step| step * every as f64).or(config.time_step));
         let thin = run.trajectory.strided(every);
         let (kept, given) = (thin.frames(), frames.before);
-        let needed = if request.windows.is_some() { frames.span() } else { given + frames.behind };
+        let guided = !request.known_frames.is_empty();
+        let needed = match request.windows {
+            None if !guided => given + frames.behind,
+            _ => frames.span(),
+        };
         let (from, to) = match request.part {
             None => (0, kept),
             Some(Part::Train) => (0, kept * 3 / 5),
@@ -342,14 +360,16 @@ fn of_molecules(
         };
         for start in starts {
             // Of an ensemble nothing is a forecast of the file.
-            let place = (only && given > 0).then_some((((start + given) * every) as u64, every as u64));
+            let place =
+                (only && (given > 0 || guided)).then_some((((start + given) * every) as u64, every as u64));
             windows.push(molecular_start(run, &thin, (start, needed), frames, place)?);
         }
     }
     let step =
         steps.first().copied().flatten().filter(|first| steps.iter().all(|step| *step == Some(*first)));
     let handedness = match runs.first() {
-        Some(run) if frames.before == 0 && run.trajectory.frames() > 0 => {
+        // Known frames have the hand already.
+        Some(run) if frames.before == 0 && run.trajectory.frames() > 0 && request.known_frames.is_empty() => {
             Handedness::of(&topology, run.trajectory.frame(0))
         }
         _ => Handedness::default(),

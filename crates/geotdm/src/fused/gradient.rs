@@ -200,7 +200,7 @@ impl WithSimd for Differentiate<'_> {
             }
         }
         let layers = &mut gradient.layers;
-        let motion = moving.as_ref().map(|moving| moving.back(&dway));
+        let motion = &mut moving.as_ref().map(|moving| moving.back(&dway));
         network.layers.backward(simd, &view, differences[0], tape, &mut dh, &mut dx, motion, layers, buffers);
         let dh = if rows == nodes * frames { dh } else { over_frames(&dh, frames, width) };
         let of_inputs = Rows { values: &inputs, stride: inputs.len() / rows };

@@ -103,7 +103,7 @@ impl Layers {
         tape: Vec<LayerTape>,
         dh: &mut [f32],
         dx: &mut [f32],
-        mut motion: Option<MotionBack<'_>>,
+        motion: &mut Option<MotionBack<'_>>,
         gradient: &mut LayersGradient,
         buffers: &mut Buffers,
     ) {
@@ -111,11 +111,11 @@ impl Layers {
         for (((spatial, temporal), (of_spatial, of_temporal)), seen) in layers.rev() {
             let seen_by =
                 TemporalTape { h: &seen.temporal.0, x: &seen.temporal.1, deviations: &seen.deviations[1] };
-            temporal.backward(simd, system, differences, seen_by, dh, dx, &mut motion, of_temporal, buffers);
+            temporal.backward(simd, system, differences, seen_by, dh, dx, motion, of_temporal, buffers);
             let [deviations, _] = &seen.deviations;
             let seen =
                 SpatialTape { h: &seen.spatial.0, x: &seen.spatial.1, gathered: &seen.gathered, deviations };
-            spatial.backward(simd, system, seen, dh, dx, &mut motion, of_spatial, buffers);
+            spatial.backward(simd, system, seen, dh, dx, motion, of_spatial, buffers);
         }
     }
 }

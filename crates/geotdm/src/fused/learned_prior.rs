@@ -156,7 +156,17 @@ impl Prior {
             }
         }
         let PriorGradient { input, layers, .. } = gradient;
-        self.layers.backward(simd, &view, differences, tape.layers, &mut dh, &mut dy, None, layers, buffers);
+        self.layers.backward(
+            simd,
+            &view,
+            differences,
+            tape.layers,
+            &mut dh,
+            &mut dy,
+            &mut None,
+            layers,
+            buffers,
+        );
         let rows = graph.nodes() * if graph.feature_frames() == 1 { 1 } else { frames };
         let dh = if rows == dh.len() / width { dh } else { super::view::over_frames(&dh, frames, width) };
         let of_inputs = Rows { values: &tape.inputs, stride: tape.inputs.len() / rows };

@@ -14,6 +14,7 @@ mod spatial;
 mod spatial_backward;
 mod temporal;
 mod temporal_backward;
+mod vector_jacobian;
 mod view;
 
 use std::num::NonZeroUsize;
@@ -26,7 +27,8 @@ use pulp::{Arch, Simd, WithSimd};
 use self::deviations::{Moving, shown};
 pub use self::gradient::NoisyExample;
 use self::gradient::{Differentiate, NetworkGradient};
-use self::layers::Layers;
+use self::layers::{LayerTape, Layers};
+use self::vector_jacobian::Product;
 use self::view::{Buffers, Differences, GraphArrays, in_all_frames, without_mean};
 use crate::denoising_loss::CountedNodes;
 use crate::diffusion::Level;
@@ -100,13 +102,46 @@ impl FusedNetwork {
         systems: &[NoisySystem<'_>],
         threads: NonZeroUsize,
     ) -> Result<Vec<Vec<f32>>, GeotdmError> {
+        self.for_systems(systems, threads, |_, call| Arch::new().dispatch(call))
+    }
+
+    /// The noise in each system's positions, and the product of `cotangents[k]` `[N, T, D]` with the Jacobian of that noise in the
+    /// positions: what guidance needs. Cost: about three calls.
+    ///
+    /// # Errors
+    /// As [`FusedNetwork::denoise`]; [`GeotdmError::Count`] for other numbers of cotangents.
+    pub fn denoise_with_product(
+        &self,
+        systems: &[NoisySystem<'_>],
+        cotangents: &[Vec<f32>],
+        threads: NonZeroUsize,
+    ) -> Result<Vec<(Vec<f32>, Vec<f32>)>, GeotdmError> {
+        let count = |what, expected, found| {
+            if expected == found { Ok(()) } else { Err(GeotdmError::Count { what, expected, found }) }
+        };
+        count("cotangents", systems.len(), cotangents.len())?;
+        for (noisy, cotangent) in systems.iter().zip(cotangents) {
+            count("numbers of a cotangent", noisy.positions.len(), cotangent.len())?;
+        }
+        self.for_systems(systems, threads, |number, call| {
+            Arch::new().dispatch(Product { call, cotangent: &cotangents[number] })
+        })
+    }
+
+    /// `work` of a call for each system, in their order.
+    fn for_systems<T: Send>(
+        &self,
+        systems: &[NoisySystem<'_>],
+        threads: NonZeroUsize,
+        work: impl Fn(usize, DenoiseSystem<'_>) -> T + Sync,
+    ) -> Result<Vec<T>, GeotdmError> {
         systems.iter().try_for_each(|noisy| self.check(noisy.system, noisy.positions.len()))?;
         let forecasts = self.config.extrapolation.as_ref().map(|extrapolation| {
             systems.iter().map(|noisy| extrapolation.forecast(noisy.system)).collect::<Result<Vec<_>, _>>()
         });
         let forecasts = forecasts.transpose()?;
         let next = AtomicUsize::new(0);
-        let work = || {
+        let share = || {
             let mut buffers = Buffers::default();
             let mut differences: Option<(usize, Differences)> = None;
             let mut done = Vec::new();
@@ -117,28 +152,28 @@ impl FusedNetwork {
                 let known = differences.take().filter(|(of, _)| *of == frames);
                 let table = known
                     .map_or_else(|| Differences::new(frames, self.config.time_features), |(_, table)| table);
-                let task = DenoiseSystem {
+                let call = DenoiseSystem {
                     network: self,
                     noisy,
                     forecast: forecasts.as_ref().map(|forecasts| &forecasts[number]),
                     differences: &table,
                     buffers: &mut buffers,
                 };
-                done.push((number, Arch::new().dispatch(task)));
+                done.push((number, work(number, call)));
                 differences = Some((frames, table));
             }
         };
         let helpers = threads.get().min(systems.len()).saturating_sub(1);
         let mut done = std::thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(share)).collect();
+            let mut done = share();
             for helper in helpers {
                 done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
             done
         });
         done.sort_by_key(|(number, _)| *number);
-        Ok(done.into_iter().map(|(_, noise)| noise).collect())
+        Ok(done.into_iter().map(|(_, found)| found).collect())
     }
 
     fn check(&self, system: &System, numbers: usize) -> Result<(), GeotdmError> {
@@ -180,16 +215,28 @@ struct DenoiseSystem<'a> {
     buffers: &'a mut Buffers,
 }
 
-impl WithSimd for DenoiseSystem<'_> {
-    type Output = Vec<f32>;
+/// What a call leaves.
+struct Called {
+    /// Features at the end, `[N n, padded hidden]`.
+    h: Vec<f32>,
+    /// Positions at the end, `[N n, D]`.
+    x: Vec<f32>,
+    /// Those of the made frames at the beginning, `[N, T, D]`.
+    start: Vec<f32>,
+    /// Where the prior has a measure.
+    moving: Option<Moving>,
+    /// What every layer saw, if it is kept.
+    tape: Vec<LayerTape>,
+}
 
+impl DenoiseSystem<'_> {
+    /// Through all layers.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+    fn call<S: Simd>(&mut self, simd: S, arrays: &GraphArrays, taped: bool) -> Called {
         let Self { network, noisy, forecast, differences, buffers } = self;
         let (system, graph) = (noisy.system, &noisy.system.graph);
         let d = system.dimensions;
         let frames = system.given_frames() + system.frames;
-        let arrays = GraphArrays::new(graph);
         let view = arrays.view(graph, frames, d);
 
         // Positions about their mean.
@@ -204,24 +251,43 @@ impl WithSimd for DenoiseSystem<'_> {
         let start = system.made_of(&x);
 
         let mut moving = forecast.map(|forecast| Moving::new(forecast, system, noisy.level, noisy.positions));
-        let (mut h, ..) = network.inputs(simd, &arrays, graph, noisy.level.label, frames);
+        let (mut h, ..) = network.inputs(simd, arrays, graph, noisy.level.label, frames);
         let motion = moving.as_mut().map(Moving::motion);
-        network.layers.forward(simd, &view, differences, &mut h, &mut x, motion, buffers, None);
-        if let (Some(moving), Some(gate)) = (&moving, &network.noise_gate) {
-            let (signal, deviation) = (noisy.level.signal as f32, noisy.level.deviation as f32);
-            let mut v = moving.v(simd, gate, (&h, network.input.width()), noisy.positions);
+        let mut tape = Vec::new();
+        let wanted = taped.then_some(&mut tape);
+        network.layers.forward(simd, &view, differences, &mut h, &mut x, motion, buffers, wanted);
+        Called { h, x, start, moving, tape }
+    }
+
+    /// The noise, `[N, T, D]`.
+    #[inline(always)]
+    fn noise<S: Simd>(&self, simd: S, called: &Called) -> Vec<f32> {
+        let Self { network, noisy, .. } = self;
+        let d = noisy.system.dimensions;
+        let centred = |mut values: Vec<f32>| {
             if network.is_centred() {
-                without_mean(&mut v, d);
+                without_mean(&mut values, d);
             }
+            values
+        };
+        if let (Some(moving), Some(gate)) = (&called.moving, &network.noise_gate) {
+            let (signal, deviation) = (noisy.level.signal as f32, noisy.level.deviation as f32);
+            let v = centred(moving.v(simd, gate, (&called.h, network.input.width()), noisy.positions));
             return v.iter().zip(noisy.positions).map(|(v, z)| deviation * z + signal * v).collect();
         }
+        let end = noisy.system.made_of(&called.x);
+        centred(end.iter().zip(&called.start).map(|(end, start)| end - start).collect())
+    }
+}
 
-        let end = system.made_of(&x);
-        let mut noise: Vec<f32> = end.iter().zip(&start).map(|(end, start)| end - start).collect();
-        if network.is_centred() {
-            without_mean(&mut noise, d);
-        }
-        noise
+impl WithSimd for DenoiseSystem<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) -> Vec<f32> {
+        let arrays = GraphArrays::new(&self.noisy.system.graph);
+        let called = self.call(simd, &arrays, false);
+        self.noise(simd, &called)
     }
 }
 

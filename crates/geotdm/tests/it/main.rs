@@ -9,6 +9,7 @@ mod features;
 mod fused;
 mod gaussian_chain;
 mod gradients;
+mod guidance;
 mod model_folders;
 mod networks;
 mod reference;

@@ -30,6 +30,7 @@ fn config() -> GeotdmConfig {
             extrapolation: None,
         },
         systems: None,
+        molecule: None,
         time_step: Some(5.0),
         given_frames: 3,
         given_behind: 0,

@@ -49,7 +49,7 @@ fn engines() -> [TrainingEngine; 2] {
 }
 
 /// Runs of charged bodies of two sizes.
-fn examples(given: usize) -> Vec<TrainingExample> {
+pub(crate) fn examples(given: usize) -> Vec<TrainingExample> {
     (0..6)
         .map(|number| {
             let run = Bodies::Charged.simulate(3 + number as usize % 2, 5, number).unwrap();

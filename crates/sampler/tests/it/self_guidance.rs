@@ -3,7 +3,7 @@
 
 use burn::tensor::{DType, Device};
 use equidrift_laws::autoregressive::{Autoregressive, SeriesDenoiser, crps};
-use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm, Path};
+use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
 use equidrift_sampler::plan::Ddim;
 use equidrift_sampler::steer::{ObservationEnergy, SelfGuided};
 use equidrift_sampler::{
