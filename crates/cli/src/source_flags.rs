@@ -13,8 +13,8 @@ pub(crate) struct SourceFlags {
     /// frame,pedestrian,x,y)
     #[arg(long = "data", value_name = "FILE", num_args = 1..)]
     files: Vec<PathBuf>,
-    /// A file with the atoms' elements and bonds, for files that have none (.xtc); without bonds, atoms within 1.6 Å of its first
-    /// frame are bonded
+    /// A file with the atoms' elements and bonds, for files that have none (.xtc); atoms without a bond are bonded to those within
+    /// 1.6 Å in its first frame
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
     /// Which atoms: all, heavy, `element C,N`, `index 0-8,12`, `name CA,CB` [default: all]

@@ -132,6 +132,22 @@ impl Topology {
             .collect();
     }
 
+    /// Adds to the bonds what a file leaves out: pairs of atoms at most `reach` ångström apart in `positions` of which one has no bond
+    /// at all. PDB files name the bonds of unusual residues only, those of amino acids go without saying. Without any bond this is
+    /// [`Topology::bond_within`]. Cost: O(N²).
+    pub fn complete_bonds(&mut self, positions: &[[f32; 3]], reach: f64) {
+        let mut alone = vec![true; self.atoms()];
+        self.bonds.iter().flatten().for_each(|&atom| alone[atom as usize] = false);
+        if alone.contains(&true) {
+            let mut near = self.clone();
+            near.bond_within(positions, reach);
+            near.bonds.retain(|[i, j]| alone[*i as usize] || alone[*j as usize]);
+            self.bonds.append(&mut near.bonds);
+            self.bonds.sort_unstable();
+            self.bonds.dedup();
+        }
+    }
+
     /// The atoms bonded to each atom, ascending.
     #[must_use]
     pub fn neighbours(&self) -> Vec<Vec<usize>> {
@@ -212,8 +228,16 @@ mod tests {
         // A ring of three has no torsion: its path would close.
         topology.set_bonds(vec![[0, 1], [1, 2], [0, 2]]).unwrap();
         assert!(topology.torsions().is_empty() && topology.angles().len() == 3);
-        topology.bond_within(&[[0.0; 3], [1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [3.0, 0.0, 1.6]], 1.600_001);
+        let positions = [[0.0; 3], [1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [3.0, 0.0, 1.6]];
+        topology.bond_within(&positions, 1.600_001);
         assert_eq!(topology.bonds(), [[0, 1], [2, 3]]);
+        // What a file leaves out is found, what it says stays: the long bond, and none more for the atoms that have one.
+        topology.set_bonds(vec![[0, 2]]).unwrap();
+        topology.complete_bonds(&positions, 1.600_001);
+        assert_eq!(topology.bonds(), [[0, 1], [0, 2], [2, 3]]);
+        topology.complete_bonds(&positions, 9.0);
+        assert_eq!(topology.bonds().len(), 3);
+        topology.set_bonds(vec![[0, 1], [2, 3]]).unwrap();
         let part = topology.selected(&[3, 1, 2]);
         assert_eq!((part.atoms(), part.bonds()), (3, &[[0, 2]][..]));
     }

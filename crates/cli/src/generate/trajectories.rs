@@ -49,8 +49,8 @@ pub(super) struct TrajectoriesArgs {
     /// Output file; its suffix names the format: .xtc, .extxyz, .xyz, .pdb, .h5md, .npz
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Model: the name of an embedded one (springs-, charged-, gravity-, ethanol-, malonaldehyde-, benzene-, aspirin-
-    /// or pedestrians-geotdm), or a folder
+    /// Model: the name of an embedded one (springs-, charged-, gravity-, ethanol-, malonaldehyde-, benzene-, aspirin-,
+    /// alanine-dipeptide- or pedestrians-geotdm), or a folder
     #[arg(short, long, value_name = "NAME|DIR", required_unless_present = "config")]
     model: Option<String>,
     #[command(flatten)]

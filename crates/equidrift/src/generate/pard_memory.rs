@@ -8,7 +8,7 @@ use std::fs;
 use equidrift_pard::{NetworkConfig, PardError};
 
 /// Numbers that are kept for each pair and channel of the pairs at the same time, at most.
-const COPIES: u64 = 8;
+const COPIES: u64 = 11;
 /// Numbers that are kept of finished blocks for each pair, layer and channel: two factors in each of two networks.
 const KEPT: u64 = 4;
 /// Bytes for each pair that do not depend on widths: classes, targets, laws and draws on the host.

@@ -259,8 +259,6 @@ fn is_recording(path: &Path) -> bool {
 
 /// A topology with bonds by distance, where it has none.
 fn bonded(mut topology: Topology, positions: &[[f32; 3]]) -> Topology {
-    if topology.bonds().is_empty() {
-        topology.bond_within(positions, BOND_REACH);
-    }
+    topology.complete_bonds(positions, BOND_REACH);
     topology
 }

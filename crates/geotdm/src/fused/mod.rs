@@ -64,6 +64,9 @@ pub struct NoisySystem<'a> {
     pub level: Level,
 }
 
+/// The noise of a system and a product with its Jacobian, both `[N, T, D]`.
+pub type NoiseAndProduct = (Vec<f32>, Vec<f32>);
+
 impl FusedNetwork {
     /// Packs the parameters.
     ///
@@ -115,7 +118,7 @@ impl FusedNetwork {
         systems: &[NoisySystem<'_>],
         cotangents: &[Vec<f32>],
         threads: NonZeroUsize,
-    ) -> Result<Vec<(Vec<f32>, Vec<f32>)>, GeotdmError> {
+    ) -> Result<Vec<NoiseAndProduct>, GeotdmError> {
         let count = |what, expected, found| {
             if expected == found { Ok(()) } else { Err(GeotdmError::Count { what, expected, found }) }
         };

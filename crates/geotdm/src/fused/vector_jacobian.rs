@@ -4,7 +4,7 @@ use equidrift_backend::kernels::elementwise::add_scaled;
 use pulp::{Simd, WithSimd};
 
 use super::view::{GraphArrays, without_mean};
-use super::{Called, DenoiseSystem};
+use super::{Called, DenoiseSystem, NoiseAndProduct};
 
 /// A call, and the product of a cotangent with the Jacobian of its noise.
 pub(super) struct Product<'a> {
@@ -14,11 +14,11 @@ pub(super) struct Product<'a> {
 }
 
 impl WithSimd for Product<'_> {
-    type Output = (Vec<f32>, Vec<f32>);
+    type Output = NoiseAndProduct;
 
     /// The noise and the product, `[N, T, D]`.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> (Vec<f32>, Vec<f32>) {
+    fn with_simd<S: Simd>(self, simd: S) -> NoiseAndProduct {
         let Self { mut call, cotangent } = self;
         let arrays = GraphArrays::new(&call.noisy.system.graph);
         let called = call.call(simd, &arrays, true);
