@@ -6,12 +6,12 @@
 # MODEL is a name from the zoo or a model folder, FILE.npz the molecular dynamics that it is compared with, all frames of all runs.
 # CONFORMERS (10,000) frames are drawn with seed 1, in as many trajectories as that makes, by the default sampler. STEPS is
 # another number of its steps. SELECT (heavy) are the atoms that count for bonds and angles. REPORT is a page to be written with the
-# torsion maps. THREADS is the number of threads, all unless set.
+# torsion maps, MAPS a picture (.svg) of the two side by side. THREADS is the number of threads, all unless set.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,10p' "$0" >&2; exit 2; }
 model=$1 reference=$(realpath "$2") conformers=${3:-10000}
 [ ! -d "$model" ] || model=$(realpath "$model")
-[ -z "${REPORT:-}" ] || REPORT=$(realpath "$REPORT")
+report=${REPORT:+$(realpath "$REPORT")} maps=${MAPS:+$(realpath "$MAPS")}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$(dirname "$0")/../.."
@@ -23,9 +23,10 @@ frames=$("$EQUIDRIFT" inspect "$model" --json | python3 -c 'import json, sys; pr
 "$EQUIDRIFT" generate trajectories --model "$model" --num $((conformers / frames)) --seed 1 --threads "${THREADS:-$(nproc)}" \
   ${STEPS:+--steps "$STEPS"} -o "$work/samples.npz" >/dev/null 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 "$EQUIDRIFT" evaluate trajectories "$work/samples.npz" --kind ensemble --reference "$reference" --select "${SELECT:-heavy}" \
-  ${REPORT:+--report "$REPORT"} --json >"$work/report.json" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-python3 - "$work/report.json" <<'PYTHON'
-import json, sys
+  --report "$work/report.html" --json >"$work/report.json" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+[ -z "$report" ] || cp "$work/report.html" "$report"
+python3 - "$work/report.json" "$work/report.html" "$maps" <<'PYTHON'
+import json, re, sys
 
 found = json.load(open(sys.argv[1]))["ensemble"]
 torsions, internal = found["torsion_map"], found["internal"]
@@ -46,4 +47,15 @@ print(f"| population, {found['generated']['samples']} trajectories of {found['ge
 print("| --- | --- | --- |")
 for basin in torsions["basins"]:
     print(f"| {basin['name']} | {100 * basin['generated']:.2f} % | {100 * basin['reference']:.2f} % |")
+
+if sys.argv[3]:
+    page = open(sys.argv[2], encoding="utf-8").read()
+    drawn = re.findall(r'<svg class="chart"[^>]*aria-label="free energy[^"]*">(.*?)</svg>', page, re.S)
+    style = ("text{font:11px sans-serif;fill:#5d666f}.name{font-size:13px;fill:#1d2125}.frame{fill:#fff;stroke:#ccd0d4}"
+             ".shade{fill:#2f6fb5}")
+    with open(sys.argv[3], "w", encoding="utf-8") as file:
+        file.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 322"><style>{style}</style>')
+        for place, (name, map_) in enumerate(zip(["samples", "molecular dynamics"], drawn)):
+            file.write(f'<g transform="translate({320 * place} 22)"><text class="name" x="46" y="-4">{name}</text>{map_}</g>')
+        file.write("</svg>\n")
 PYTHON

@@ -6,36 +6,23 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_geotdm::config::{FAMILY, FORMAT_VERSION, LIBRARY};
 use equidrift_geotdm::{
-    Extrapolation, FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmModel, GeotdmNetwork, KindsOfNodes,
-    Lengths, NetworkConfig, NoisySystem, Prior, SystemBatch, SystemGroup, TrainingExample,
-    TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
+    FusedNetwork, GeotdmConfig, GeotdmDenoiser, GeotdmModel, GeotdmNetwork, NoisySystem, Prior, SystemBatch,
+    SystemGroup, TrainingExample, TrajectoryDiffusion, TrajectoryRun, initial_parameters, published_sampler,
 };
 use equidrift_sampler::steer::ObservationEnergy;
 use equidrift_sampler::{KeyedNoise, SamplerConfig};
 
 use crate::reference::host;
-use crate::training::examples;
+use crate::training::{examples, network_of};
 
 const MADE: usize = 6;
 
-fn network(prior: Prior, examples: &Vec<TrainingExample>) -> NetworkConfig {
-    let given = examples[0].system.given_frames();
-    let extrapolation = match prior {
-        Prior::Extrapolated => {
-            Some(Extrapolation::fit::<3>(examples, given, MADE, KindsOfNodes::All).unwrap())
-        }
-        Prior::Standardised => Some(Extrapolation::spread(examples, MADE).unwrap()),
-        _ => None,
-    };
-    NetworkConfig {
-        node_features: 1,
-        edge_features: 1,
-        hidden: 16,
-        layers: 2,
-        time_features: 8,
-        lengths: Lengths::Squared,
-        prior,
-        extrapolation,
+/// Takes the mean of positions in space away.
+fn without_mean(values: &mut [f64]) {
+    let points = (values.len() / 3) as f64;
+    for k in 0..3 {
+        let mean = values.iter().skip(k).step_by(3).sum::<f64>() / points;
+        values.iter_mut().skip(k).step_by(3).for_each(|x| *x -= mean);
     }
 }
 
@@ -49,7 +36,7 @@ fn products_are_slopes() {
         (Prior::Extrapolated, 4),
     ] {
         let examples = examples(given);
-        let config = network(prior, &examples);
+        let config = network_of(prior, &examples);
         let parameters = initial_parameters(&config, 3);
         let fused = FusedNetwork::new(&config, &parameters).unwrap();
         let exact = GeotdmNetwork::read(&config, &parameters, &Device::flex(), DType::F64).unwrap();
@@ -60,12 +47,8 @@ fn products_are_slopes() {
         let (mut positions, mut cotangent) = (numbers(0.3), numbers(1.1));
         if prior.is_centred() {
             // Positions and cotangents of the subspace.
-            for values in [&mut positions, &mut cotangent] {
-                for k in 0..3 {
-                    let mean = values.iter().skip(k).step_by(3).sum::<f64>() / (count / 3) as f64;
-                    values.iter_mut().skip(k).step_by(3).for_each(|x| *x -= mean);
-                }
-            }
+            without_mean(&mut positions);
+            without_mean(&mut cotangent);
         }
         let noise = |positions: &[f64]| -> Vec<f64> {
             let group = SystemGroup::new(&config, &[&example.system], &Device::flex(), DType::F64).unwrap();
@@ -88,10 +71,7 @@ fn products_are_slopes() {
         for seed in [0.0, 2.0, 5.0] {
             let mut direction = numbers(seed);
             if prior.is_centred() {
-                for k in 0..3 {
-                    let mean = direction.iter().skip(k).step_by(3).sum::<f64>() / (count / 3) as f64;
-                    direction.iter_mut().skip(k).step_by(3).for_each(|x| *x -= mean);
-                }
+                without_mean(&mut direction);
             }
             let moved = |step: f64| {
                 let at: Vec<f64> = positions.iter().zip(&direction).map(|(x, v)| x + step * v).collect();
@@ -113,7 +93,7 @@ fn products_are_slopes() {
 #[test]
 fn samples_are_pulled_to_known_frames() {
     let examples = examples(0);
-    let config = network(Prior::Standardised, &examples);
+    let config = network_of(Prior::Standardised, &examples);
     let diffusion = TrajectoryDiffusion::linear(50).unwrap();
     let folder = GeotdmConfig {
         library: LIBRARY.to_owned(),

@@ -33,7 +33,7 @@ fn network(prior: Prior) -> NetworkConfig {
 }
 
 /// With what the prior takes from the data.
-fn network_of(prior: Prior, examples: &Vec<TrainingExample>) -> NetworkConfig {
+pub(crate) fn network_of(prior: Prior, examples: &Vec<TrainingExample>) -> NetworkConfig {
     let extrapolation = match prior {
         Prior::Extrapolated => Some(Extrapolation::fit::<3>(examples, GIVEN, 6, KindsOfNodes::All).unwrap()),
         Prior::Standardised => Some(Extrapolation::spread(examples, 6).unwrap()),
