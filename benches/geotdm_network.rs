@@ -244,19 +244,17 @@ fn memory_curve() {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [flag, what, batch, count, seconds] = arguments.as_slice()
-        && flag == "--rate"
-    {
-        let number = |text: &String| text.parse::<usize>().expect("a number");
-        let seconds: f64 = seconds.parse().expect("a number of seconds");
-        let (rate, memory) = rate(what, number(batch), number(count), seconds);
-        println!("{rate} {memory}");
-        return;
-    }
+    let number = |text: &String| text.parse::<usize>().expect("a number");
     match arguments.as_slice() {
+        [flag, what, batch, count, seconds] if flag == "--rate" => {
+            let seconds: f64 = seconds.parse().expect("a number of seconds");
+            let (rate, memory) = rate(what, number(batch), number(count), seconds);
+            println!("{rate} {memory}");
+            return;
+        }
         [flag] if flag == "--memory" => return memory_curve(),
         [flag, what, frames] if flag == "--memory-of" => {
-            let (memory, seconds) = memory_of(what, ALANINE, frames.parse().expect("a number"));
+            let (memory, seconds) = memory_of(what, ALANINE, number(frames));
             println!("{:.0} MB, {seconds:.1} s", 1e3 * memory);
             return;
         }

@@ -236,6 +236,12 @@ pub(crate) fn select_rows(values: Tensor<2>, rows: &[usize]) -> Tensor<2> {
     values.select(0, Tensor::<1, Int>::from_data(indices, &device))
 }
 
+/// One number for each row as a column `[B, 1]`, beside `like`.
+pub(crate) fn column(values: &[f64], like: &Tensor<2>) -> Tensor<2> {
+    let data = TensorData::new(values.to_vec(), [values.len(), 1]);
+    Tensor::from_data(data, (&like.device(), like.dtype()))
+}
+
 /// Values of a tensor on the host as f64.
 pub(crate) fn host_f64(component: &str, values: Tensor<2>) -> Result<Vec<f64>, SamplerError> {
     let failed = |reason: String| SamplerError::Values { component: component.to_owned(), reason };

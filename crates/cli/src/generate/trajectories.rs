@@ -70,7 +70,7 @@ pub(super) struct TrajectoriesArgs {
     gap_behind: Option<usize>,
     /// Of an unconditional model: frames of each window, numbered from 0 among those the model makes, that are known; samples are
     /// pulled to them through the model itself (self-guidance), and the other frames are what may have been between, before or
-    /// behind them. Takes about four times as long
+    /// behind them. Takes about five times as long
     #[arg(long, value_name = "FRAMES", value_delimiter = ',', help_heading = "Starting windows")]
     known_frames: Vec<usize>,
     /// How strongly samples are pulled to the known frames [default: 1]

@@ -253,6 +253,8 @@ fn a_model_brings_its_own_molecule() {
     for (line, reason) in [
         ("--known-frames 0", "name the file whose frames are known"),
         ("--from ethane.npz --known-frames 3", "behind the last frame"),
+        ("--atoms heavy", "name a trajectory file"),
+        ("--topology ethane.npz", "name a trajectory file"),
         ("--from ethane.npz --known-frames 0 --guidance 0", "positive"),
         ("--from ethane.npz --known-frames 0 --engine burn", "fused engine"),
         ("--from ethane.npz --guidance 1", "--known-frames"),

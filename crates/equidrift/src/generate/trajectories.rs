@@ -109,13 +109,12 @@ impl TrajectoryGenerator {
                 other => other,
             })?,
         };
-        let is_own = own.is_some();
         let starts = Starts::new(&systems, asked, config)?;
         drop(systems);
 
         let mut request = request.resolve(&config.sampler, config.steps)?;
         if let Some(asked) = &mut request.trajectories {
-            asked.source_sha256 = (!is_own).then(|| asked.source.digest()).transpose()?;
+            asked.source_sha256 = own.is_none().then(|| asked.source.digest()).transpose()?;
             asked.starts = Some(starts.windows.len() as u64);
             (asked.frames, asked.horizon) = (Some(kept), Some(horizon));
         }

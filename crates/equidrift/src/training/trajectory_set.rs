@@ -133,8 +133,9 @@ impl TrajectorySet {
         if let Some(first) = runs.first() {
             let topology = first.trajectory.topology();
             let alone = runs.iter().all(|run| run.trajectory.topology() == topology);
-            let positions = || first.trajectory.frame(0).to_vec();
-            self.molecule = alone.then(|| OwnMolecule { topology: topology.clone(), positions: positions() });
+            let positions = first.trajectory.frame(0);
+            self.molecule =
+                alone.then(|| OwnMolecule { topology: topology.clone(), positions: positions.to_vec() });
         }
         for run in runs {
             let MolecularRun { path, trajectory, graph } = run;

@@ -101,7 +101,8 @@ impl TrajectorySource {
 
     /// Whether it says nothing of where trajectories come from.
     pub(crate) fn is_unnamed(&self) -> bool {
-        self.files.is_empty() && self.simulate.is_none()
+        let Self { files, topology, atoms, simulate, .. } = self;
+        files.is_empty() && topology.is_none() && atoms.is_none() && simulate.is_none()
     }
 
     /// Refuses what cannot be read, before anything is opened.

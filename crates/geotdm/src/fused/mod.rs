@@ -109,7 +109,7 @@ impl FusedNetwork {
     }
 
     /// The noise in each system's positions, and the product of `cotangents[k]` `[N, T, D]` with the Jacobian of that noise in the
-    /// positions: what guidance needs. Cost: about three calls.
+    /// positions: what guidance needs. Cost: between four and five calls, for gradients of the parameters are made on the way.
     ///
     /// # Errors
     /// As [`FusedNetwork::denoise`]; [`GeotdmError::Count`] for other numbers of cotangents.

@@ -12,7 +12,7 @@ use crate::noise::{NoiseSource, Stream, to_tensor};
 use crate::path::Marginal;
 use crate::plan::{NormScope, Op, Output, Register, STATE};
 use crate::prediction::{Conversion, PredictionKind};
-use crate::state::{Component, State, host_f64};
+use crate::state::{Component, State, column, host_f64};
 use crate::support::Support;
 
 /// A coefficient of an operation: one for all rows, or one for each.
@@ -52,12 +52,6 @@ impl Coefficient {
             }
         }
     }
-}
-
-/// Numbers as a column `[B, 1]` beside `like`.
-fn column(values: &[f64], like: &Tensor<2>) -> Tensor<2> {
-    let data = TensorData::new(values.to_vec(), [values.len(), 1]);
-    Tensor::from_data(data, (&like.device(), like.dtype()))
 }
 
 /// The registers of one run; rows may leave it.

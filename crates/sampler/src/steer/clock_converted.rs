@@ -1,10 +1,10 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::denoiser::{DenoiseError, Denoiser};
 use crate::error::SamplerError;
 use crate::path::{Path, PathConfig};
 use crate::prediction::PredictionKind;
-use crate::state::{Component, State};
+use crate::state::{Component, State, column};
 
 /// A denoiser trained on one path, usable on another: the state is rescaled and the time replaced so that the
 /// signal-to-noise ratio is the same.
@@ -138,10 +138,4 @@ impl<D: Denoiser> Denoiser for ClockConverted<D> {
         }
         Ok(predictions)
     }
-}
-
-/// One factor per row, `[B, 1]`.
-fn column(factors: &[f64], like: &Tensor<2>) -> Tensor<2> {
-    let data = TensorData::new(factors.to_vec(), [factors.len(), 1]);
-    Tensor::from_data(data, (&like.device(), like.dtype()))
 }

@@ -5,7 +5,7 @@ use crate::denoiser::{DenoiseError, Denoiser};
 use crate::error::SamplerError;
 use crate::path::{Path, PathConfig};
 use crate::prediction::PredictionKind;
-use crate::state::{Component, State};
+use crate::state::{Component, State, column};
 
 /// A diffusion around a mean μ of each sample: the plan runs on y = x − μ, the network inside sees x = y + μ.
 ///
@@ -144,18 +144,11 @@ impl<D: Denoiser> Denoiser for Recentred<D> {
                 Some(PredictionKind::V) => {
                     let sigma: Vec<f64> =
                         times.iter().map(|&time| self.paths[component].sigma(time)).collect();
-                    answer + mean * column(sigma, &state.components[component])
+                    answer + mean * column(&sigma, &state.components[component].values)
                 }
                 _ => answer,
             }
         };
         Ok(answers.into_iter().enumerate().map(convert).collect())
     }
-}
-
-/// One number per row as `[B, 1]`, like a component.
-fn column(values: Vec<f64>, like: &Component) -> Tensor<2> {
-    let shape = [values.len(), 1];
-    let data = burn::tensor::TensorData::new(values, shape);
-    Tensor::from_data(data, (&like.values.device(), like.values.dtype()))
 }

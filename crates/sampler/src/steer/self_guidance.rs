@@ -1,14 +1,14 @@
 //! Self-guidance: an unconditional model conditioned at sampling time through its own denoiser (TSDiff; Kollovieh, Ansari,
 //! Bohlke-Schneider, Zschiegner, Wang and Wang, "Predict, refine, synthesize", NeurIPS 2023, section 3.1).
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::held_rows::held_rows;
 use crate::denoiser::{DenoiseError, Denoiser};
 use crate::error::SamplerError;
 use crate::path::{Path, PathConfig};
 use crate::prediction::PredictionKind;
-use crate::state::{Component, State};
+use crate::state::{Component, State, column};
 use crate::vector_jacobian::VectorJacobian;
 
 /// How far a predicted sample is from what was observed.
@@ -31,8 +31,8 @@ pub enum ObservationEnergy {
 /// ```
 ///
 /// (the paper's rule for DDIM; σ_t = √(1 − ᾱ)), whatever the solver. It answers with noise. Observed entries are approached, not
-/// met; guidance that is too strong narrows and distorts the samples. Cost of a call: an evaluation and a vector–Jacobian product,
-/// about four evaluations.
+/// met; guidance that is too strong narrows and distorts the samples. Cost of a call: an evaluation and a vector–Jacobian
+/// product.
 #[derive(Debug)]
 pub struct SelfGuided<D> {
     inner: D,
@@ -111,7 +111,7 @@ impl<D: VectorJacobian> SelfGuided<D> {
                 // −κ where the prediction is too low, 1 − κ where it is too high, 0 where it is right.
                 let above = (clean.clone() - y.clone()).clamp_min(0.0).sign();
                 let below = (y - clean).clamp_min(0.0).sign();
-                let kappa = column(levels, like);
+                let kappa = column(&levels, &like.values);
                 (above * (kappa.clone() * -1.0 + 1.0) - below * kappa) * mask
             }
         })
@@ -133,12 +133,13 @@ impl<D: VectorJacobian> Denoiser for SelfGuided<D> {
         let predictions = self.inner.predict(state, times)?;
         // Of x̂₀ and of the noise: coefficients of the state and of the prediction, each `[B, 1]`.
         let converted = |to: PredictionKind, index: usize| {
-            let (kind, component) = (self.inner.kinds()[index], &state.components[index]);
-            let of_rows: Vec<_> =
-                times.iter().map(|&time| kind.convert(to, &self.paths[index].marginal(time))).collect();
-            let of_state = column(of_rows.iter().map(|row| row.state).collect(), component);
-            let of_prediction = column(of_rows.iter().map(|row| row.prediction).collect(), component);
-            (of_state, of_prediction)
+            let (kind, values) = (self.inner.kinds()[index], &state.components[index].values);
+            let (of_state, of_prediction): (Vec<f64>, Vec<f64>) = times
+                .iter()
+                .map(|&time| kind.convert(to, &self.paths[index].marginal(time)))
+                .map(|row| (row.state, row.prediction))
+                .unzip();
+            (column(&of_state, values), column(&of_prediction, values))
         };
         let mut slopes = Vec::with_capacity(count);
         let mut cotangents = Vec::with_capacity(count);
@@ -162,8 +163,9 @@ impl<D: VectorJacobian> Denoiser for SelfGuided<D> {
                 let component = &state.components[index];
                 let (of_state, of_prediction) = converted(PredictionKind::Noise, index);
                 let noise = component.values.clone() * of_state + prediction * of_prediction;
-                let pull = times.iter().map(|&time| self.scale * self.paths[index].sigma(time)).collect();
-                let pull = (direct + through) * column(pull, component);
+                let strengths: Vec<f64> =
+                    times.iter().map(|&time| self.scale * self.paths[index].sigma(time)).collect();
+                let pull = (direct + through) * column(&strengths, &component.values);
                 Ok(noise + if component.support.is_centred() { projected(pull, component)? } else { pull })
             })
             .collect()
@@ -185,11 +187,4 @@ fn projected(pull: Tensor<2>, like: &Component) -> Result<Tensor<2>, DenoiseErro
 
 fn option(option: &'static str, value: f64, expected: &'static str) -> SamplerError {
     SamplerError::Option { planner: "self-guidance", option, value, expected }
-}
-
-/// One number per row as `[B, 1]`, like a component.
-fn column(values: Vec<f64>, like: &Component) -> Tensor<2> {
-    let shape = [values.len(), 1];
-    let data = TensorData::new(values, shape).convert_dtype(like.values.dtype());
-    Tensor::from_data(data, (&like.values.device(), like.values.dtype()))
 }
