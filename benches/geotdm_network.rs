@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, FusedNetwork, GeotdmDenoiser, GeotdmNetwork, Lengths, NetworkConfig,
-    NoisySystem, Prior, System, SystemBatch, SystemGraph, TrainingEngine, TrainingExample,
+    NoisySystem, Prior, System, SystemBatch, SystemGraph, Temporal, TrainingEngine, TrainingExample,
     TrajectoryDiffusion, TrajectoryRun, initial_parameters,
 };
 use equidrift_sampler::{DType, Device, KeyedNoise, NoiseSource, SamplerConfig, Stream, Support};
@@ -58,6 +58,7 @@ impl Kind {
             edge_features: self.features[1],
             hidden: 128,
             layers: 6,
+            temporal: Temporal::Attention,
             time_features: 32,
             lengths: Lengths::Squared,
             prior: Prior::Learned { layers: 2, frames },

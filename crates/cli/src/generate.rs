@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use equidrift::{Destination, GenerateRequest, Manifest, RunSummary, Shard};
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
-use equidrift_pard::StepGrid;
+use equidrift_pard::{StepGrid, Temperature};
 use equidrift_sampler::SamplerConfig;
 use equidrift_sampler::plan::{AdaptiveConfig, Plan};
 use indicatif::ProgressBar;
@@ -72,10 +72,10 @@ struct RunArgs {
     /// drawn again; costs nothing [default: the model's]
     #[arg(long, value_name = "LENGTHS", allow_negative_numbers = true)]
     churn: Option<f64>,
-    /// Models of family pard: what the logits are divided by; above 1 for more diverse samples, below for fewer kinds
-    /// [default: the model's]
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    temperature: Option<f64>,
+    /// Models of family pard: what the logits are divided by; above 1 for more diverse samples, below for fewer kinds. Two numbers,
+    /// such as 1.3:0.9, for a line from the noise to the data [default: the model's]
+    #[arg(long, value_name = "NUMBER|NOISE:DATA", allow_negative_numbers = true)]
+    temperature: Option<Temperature>,
     /// A compiled plan in place of a sampler: an embedded one, such as qm9-gdss-20 (20 network calls), or a file as `samplers show
     /// --json` and `samplers search` write it
     #[arg(long, value_name = "NAME|FILE.json", conflicts_with_all = ["sampler", "steps", "grid", "churn", "temperature", "snr", "scale_eps", "match_prior", "tolerance"])]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::EngineKind;
 use equidrift_molecule::Correction;
-use equidrift_pard::{PardError, ReverseStep, StepGrid};
+use equidrift_pard::{PardError, ReverseStep, StepGrid, Temperature};
 use equidrift_sampler::plan::{AdaptiveConfig, NormScope, PerComponent};
 use equidrift_sampler::{Op, Plan, SamplerConfig};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -61,9 +61,10 @@ pub struct GenerateRequest {
     /// ([`ReverseStep`](equidrift_pard::ReverseStep)); none means the model's own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<f64>,
-    /// What the logits of a model of family `pard` are divided by; none means the model's own default.
+    /// What the logits of a model of family `pard` are divided by, the same at all steps or along a line, `"1.3:0.9"`; none means
+    /// the model's own default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
+    pub temperature: Option<Temperature>,
     /// A sampler that chooses its steps sample by sample, in place of `sampler` and `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveConfig>,
@@ -230,7 +231,10 @@ impl GenerateRequest {
             refuse("steps", "a sampler makes at least one step")
         } else {
             match self.reverse_step(ReverseStep::default()).check() {
-                Err(PardError::ReverseStep { field, expected, .. }) => refuse(field, expected),
+                Err(PardError::Churn { .. }) => refuse("churn", "expected a number from 0 to 1000"),
+                Err(PardError::Temperature { .. }) => {
+                    refuse("temperature", "expected numbers from 0.01 to 100")
+                }
                 Err(error) => Err(error.into()),
                 Ok(()) => Ok(()),
             }
@@ -359,7 +363,7 @@ mod tests {
             GenerateRequest { device: DeviceKind::Tch, ..request.clone() },
             GenerateRequest { grid: "polynomial:2".parse().ok(), ..request.clone() },
             GenerateRequest { churn: Some(1.0), ..request.clone() },
-            GenerateRequest { temperature: Some(1.1), ..request.clone() },
+            GenerateRequest { temperature: "1.1".parse().ok(), ..request.clone() },
         ] {
             assert_ne!(other.digest().unwrap(), digest);
         }

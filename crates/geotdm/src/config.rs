@@ -118,6 +118,9 @@ pub enum ConfigError {
         /// The first that differs.
         found: f64,
     },
+    /// Frames that nothing joins, and that begin with nothing of their own.
+    #[error("`network.temporal` is `none`, which needs the prior `extrapolated`")]
+    FramesApart,
     /// A molecule that is none, or in a model that is not of one molecule from nothing.
     #[error("`molecule`: {reason}")]
     Molecule {

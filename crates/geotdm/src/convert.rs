@@ -13,7 +13,7 @@ use crate::denoising_loss::CountedNodes;
 use crate::diffusion::TrajectoryDiffusion;
 use crate::error::GeotdmError;
 use crate::model::GeotdmModel;
-use crate::network_config::{Lengths, NetworkConfig, Prior};
+use crate::network_config::{Lengths, NetworkConfig, Prior, Temporal};
 
 /// What data-parallel training puts before a parameter's name.
 const DATA_PARALLEL: &str = "module.";
@@ -122,6 +122,7 @@ impl Settings {
                 edge_features: model.edge_dim,
                 hidden: model.hidden_dim,
                 layers: model.n_layers,
+                temporal: Temporal::Attention,
                 time_features: model.time_emb_dim,
                 lengths,
                 prior,

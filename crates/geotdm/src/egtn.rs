@@ -44,7 +44,7 @@ impl Motion {
 /// The layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Egtn {
-    layers: Vec<(EquivariantConvolution, TemporalAttention)>,
+    layers: Vec<(EquivariantConvolution, Option<TemporalAttention>)>,
 }
 
 impl Egtn {
@@ -57,6 +57,10 @@ impl Egtn {
     ) -> Result<Self, LayerError> {
         // Positions, and deviations from a linear forecast.
         let vectors = 1 + usize::from(config.extrapolation.is_some());
+        let attention = |l: usize| {
+            let name = format!("t_modules{suffix}.{l}");
+            TemporalAttention::read_channels(from, &name, config.hidden, config.time_features, vectors)
+        };
         let layer = |l: usize| {
             Ok((
                 EquivariantConvolution::read_channels(
@@ -67,13 +71,7 @@ impl Egtn {
                     config.lengths.into(),
                     vectors,
                 )?,
-                TemporalAttention::read_channels(
-                    from,
-                    &format!("t_modules{suffix}.{l}"),
-                    config.hidden,
-                    config.time_features,
-                    vectors,
-                )?,
+                config.temporal.is_attention().then(|| attention(l)).transpose()?,
             ))
         };
         Ok(Self { layers: (0..layers).map(layer).collect::<Result<_, _>>()? })
@@ -104,6 +102,7 @@ impl Egtn {
             if let Some(watch) = watch.as_mut() {
                 watch(number, Half::Spatial, &h, &x);
             }
+            let Some(temporal) = temporal else { continue };
             match motion.as_mut() {
                 None => (h, x) = temporal.forward(h, x, frames),
                 Some(motion) => {

@@ -73,7 +73,7 @@ pub use likelihood::VariationalBound;
 pub use model::GeotdmModel;
 pub use model_card::model_card;
 pub use network::{Denoised, GeotdmNetwork};
-pub use network_config::{Lengths, NetworkConfig, Prior};
+pub use network_config::{Lengths, NetworkConfig, Prior, Temporal};
 pub use own_molecule::OwnMolecule;
 pub use parameters::{ParameterError, check_parameters, parameter_shapes};
 pub use system::{AtomFeatures, MolecularEdges, System, SystemGraph};

@@ -4,6 +4,7 @@ use equidrift_backend::model_folder::card_table;
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 
 use crate::config::GeotdmConfig;
+use crate::network_config::Temporal;
 
 /// A model card in Markdown: what the model is, its sizes, and a table of what was measured with it.
 #[must_use]
@@ -24,10 +25,17 @@ pub fn model_card(config: &GeotdmConfig, parameters: &ParameterSet, measured: &[
         (Some(kind), None) => kind.name().to_owned(),
         (None, _) => "not recorded".to_owned(),
     };
+    let kind = match network.temporal {
+        Temporal::Attention => "EGTN",
+        Temporal::None => "EGNN, frames apart",
+    };
     let rows = [
         ("generates", generates),
         ("systems", systems),
-        ("network", format!("EGTN, {} layers, width {}, {count} parameters", network.layers, network.hidden)),
+        (
+            "network",
+            format!("{kind}, {} layers, width {}, {count} parameters", network.layers, network.hidden),
+        ),
         ("features", format!("{} of a node, {} of an edge", network.node_features, network.edge_features)),
         ("prior", network.prior.to_string()),
         ("noise levels", config.diffusion.steps().to_string()),

@@ -10,6 +10,7 @@ use crate::error::GeotdmError;
 use crate::learned_prior::LearnedPrior;
 use crate::network_config::{NetworkConfig, Prior};
 use crate::parameters::NOISE_GATE;
+use crate::system::frame_distances;
 use crate::system_group::{SystemGroup, from_host, without_joint_mean};
 
 /// Longest period of the sines of the diffusion time.
@@ -56,8 +57,7 @@ impl GeotdmNetwork {
         dtype: DType,
     ) -> Result<Self, GeotdmError> {
         let from = ParameterTracker::new(ParameterReader { parameters, device, dtype });
-        let input =
-            from.linear("input_linear", config.node_features + config.time_features, config.hidden)?;
+        let input = from.linear("input_linear", config.inputs(), config.hidden)?;
         let egtn = Egtn::read(&from, "", config, config.layers)?;
         let prior = match config.prior {
             Prior::Learned { layers, frames } => Some(LearnedPrior::read(&from, config, layers, frames)?),
@@ -215,7 +215,14 @@ impl GeotdmNetwork {
         let time = from_host::<3>(values, [times.len(), 1, width], &self.device, self.dtype);
         let of_time = time.matmul(part(nodes, width)) + self.input.bias().unsqueeze::<3>();
         let of_nodes = group.node_features.clone().matmul(part(0, nodes));
-        in_all_frames(of_nodes + of_time, group.nodes(), frames)
+        let inputs = in_all_frames(of_nodes + of_time, group.nodes(), frames);
+        if self.config.temporal.is_attention() {
+            return inputs;
+        }
+        let distances = frame_distances(frames, group.before);
+        let values = distances.flat_map(|distance| sinusoid_of_both_ends(distance, width, PERIOD)).collect();
+        let of_frames = from_host::<3>(values, [1, frames, width], &self.device, self.dtype);
+        inputs + of_frames.matmul(part(nodes + width, width)).repeat_dim(1, group.nodes())
     }
 
     /// The mean of the prior, `[G, N T, D]`; none in the unconditional mode, where it is 0.

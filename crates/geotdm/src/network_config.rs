@@ -31,6 +31,27 @@ impl From<Lengths> for EdgeLength {
     }
 }
 
+/// What joins the frames of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Temporal {
+    /// An attention after each spatial layer, as published.
+    #[default]
+    Attention,
+    /// Nothing: each frame is computed alone from its forecast and is told how far behind the given frames it lies. What is left is
+    /// the network of Satorras, Hoogeboom & Welling, "E(n) Equivariant Graph Neural Networks" (EGNN), ICML 2021, of the published
+    /// comparisons.
+    None,
+}
+
+impl Temporal {
+    /// Whether frames are joined.
+    #[must_use]
+    pub fn is_attention(&self) -> bool {
+        *self == Self::Attention
+    }
+}
+
 /// What the diffusion ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -99,6 +120,9 @@ pub struct NetworkConfig {
     pub hidden: usize,
     /// Layers, each a spatial and a temporal one.
     pub layers: usize,
+    /// What the temporal half is.
+    #[serde(default, skip_serializing_if = "Temporal::is_attention")]
+    pub temporal: Temporal,
     /// Sines and cosines of a time, together.
     pub time_features: usize,
     /// How lengths enter.
@@ -112,6 +136,13 @@ pub struct NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// Inputs of a node: its features, the diffusion time, and where frames are computed alone which one it is.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        let times = if self.temporal.is_attention() { 1 } else { 2 };
+        self.node_features + times * self.time_features
+    }
+
     /// Checks that the sizes make a network.
     ///
     /// # Errors
@@ -131,6 +162,9 @@ impl NetworkConfig {
         check("network.time_features", self.time_features, 2)?;
         if !self.time_features.is_multiple_of(2) {
             return Err(ConfigError::Odd { field: "network.time_features", found: self.time_features });
+        }
+        if !self.temporal.is_attention() && self.prior != Prior::Extrapolated {
+            return Err(ConfigError::FramesApart);
         }
         if let Prior::Learned { layers, frames } = self.prior {
             check("network.prior.layers", layers, 1)?;

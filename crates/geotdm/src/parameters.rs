@@ -84,7 +84,7 @@ pub struct ParameterInfo {
 #[must_use]
 pub fn parameter_shapes(config: &NetworkConfig) -> BTreeMap<String, ParameterInfo> {
     let mut list = List { config, entries: BTreeMap::new() };
-    list.linear("input_linear", config.node_features + config.time_features, config.hidden);
+    list.linear("input_linear", config.inputs(), config.hidden);
     list.layers("", config.layers);
     if let Prior::Learned { layers, frames } = config.prior {
         list.linear("input_linear_ref", config.node_features, config.hidden);
@@ -124,6 +124,9 @@ impl List<'_> {
             self.perceptron(&format!("{spatial}.node_mlp"), 2 * hidden, hidden);
             let vectors = 1 + usize::from(config.extrapolation.is_some());
             self.perceptron(&format!("{spatial}.coord_mlp"), hidden, vectors);
+            if !config.temporal.is_attention() {
+                continue;
+            }
             let temporal = format!("t_modules{suffix}.{layer}");
             for map in ["q_mlp", "k_mlp", "v_mlp"] {
                 self.perceptron(&format!("{temporal}.{map}"), hidden, hidden);

@@ -22,6 +22,11 @@ pub enum MolecularEdges {
     All,
 }
 
+/// How many frames each frame lies behind the last of the `before` given ones: what networks are told that compute frames alone.
+pub(crate) fn frame_distances(frames: usize, before: usize) -> impl Iterator<Item = f64> {
+    (0..frames).map(move |frame| frame as f64 + 1.0 - before as f64)
+}
+
 /// What a network is told of an atom.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

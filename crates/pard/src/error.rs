@@ -102,15 +102,19 @@ pub enum PardError {
         /// As found.
         found: String,
     },
-    /// A number of [`ReverseStep`](crate::ReverseStep) out of range.
-    #[error("{field} {found}: {expected}")]
-    ReverseStep {
-        /// Its name.
-        field: &'static str,
+    /// A churn ([`ReverseStep`](crate::ReverseStep)) out of range.
+    #[error("churn {found}: expected a number from 0 to 1000")]
+    Churn {
         /// As found.
         found: f64,
-        /// What was expected, in words.
-        expected: &'static str,
+    },
+    /// A temperature ([`Temperature`](crate::Temperature)) that is none.
+    #[error(
+        "temperature `{found}`: expected a number from 0.01 to 100, or two with a colon between, at the noise and at the data"
+    )]
+    Temperature {
+        /// As found.
+        found: String,
     },
     /// A graph that does not fit into the memory that may be used.
     #[error(

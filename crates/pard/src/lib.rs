@@ -54,6 +54,7 @@ pub mod networks;
 pub mod released;
 pub mod reverse_step;
 pub mod step_grid;
+pub mod temperature;
 
 pub use block_batch::{BlockBatch, BlockQuestions, NO_CLASS, Targets};
 pub use block_denoising::{BlockDenoising, LossWeights};
@@ -81,3 +82,4 @@ pub use networks::{DenoiserBatch, PardNetworks};
 pub use released::{FirstBlocks, ReleasedModel, convert_pard};
 pub use reverse_step::ReverseStep;
 pub use step_grid::StepGrid;
+pub use temperature::Temperature;

@@ -10,7 +10,8 @@
 //!   Laine, "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, algorithm 2, and has the
 //!   place of the corrector of Campbell et al., "A Continuous Time Framework for Discrete Denoising Models", NeurIPS 2022,
 //!   section 4.4, without calls of its own.
-//! - **temperature** tau: the prediction is softmax(logits / tau). Above 1 the samples are more diverse, which churn makes them less.
+//! - **temperature** tau: the prediction is softmax(logits / tau), the same or falling along the way ([`Temperature`]). Above 1 the
+//!   samples are more diverse, which churn makes them less.
 //!
 //! The last step (s = 0) draws from the prediction itself.
 
@@ -21,11 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::class_law::{possible, softmax};
 use crate::error::PardError;
+use crate::temperature::Temperature;
 
 /// Largest churn: steps that long all end at the data and are noised back from there.
 const MAX_CHURN: f64 = 1000.0;
-/// Largest temperature; its inverse is the smallest.
-const MAX_TEMPERATURE: f64 = 100.0;
 
 /// See the [module](self). The default is the plain posterior.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,13 +33,13 @@ const MAX_TEMPERATURE: f64 = 100.0;
 pub struct ReverseStep {
     /// By how many of its own lengths a step goes too far before it is noised back, at least 0.
     pub churn: f64,
-    /// By what the logits are divided, above 0.
-    pub temperature: f64,
+    /// By what the logits are divided.
+    pub temperature: Temperature,
 }
 
 impl Default for ReverseStep {
     fn default() -> Self {
-        Self { churn: 0.0, temperature: 1.0 }
+        Self { churn: 0.0, temperature: Temperature::constant(1.0) }
     }
 }
 
@@ -60,17 +60,12 @@ impl ReverseStep {
     /// Checks both numbers.
     ///
     /// # Errors
-    /// [`PardError::ReverseStep`].
+    /// [`PardError::Churn`], [`PardError::Temperature`].
     pub fn check(&self) -> Result<(), PardError> {
-        let refuse = |field, found, expected| Err(PardError::ReverseStep { field, found, expected });
-        let Self { churn, temperature } = *self;
-        if !(0.0..=MAX_CHURN).contains(&churn) {
-            return refuse("churn", churn, "expected a number from 0 to 1000");
+        if !(0.0..=MAX_CHURN).contains(&self.churn) {
+            return Err(PardError::Churn { found: self.churn });
         }
-        if !(1.0 / MAX_TEMPERATURE..=MAX_TEMPERATURE).contains(&temperature) {
-            return refuse("temperature", temperature, "expected a number from 0.01 to 100");
-        }
-        Ok(())
+        self.temperature.check()
     }
 
     /// Where a step from t to s goes before it is noised back.
@@ -89,7 +84,8 @@ impl ReverseStep {
         logits: &[f64],
     ) -> Vec<f64> {
         let d = self.turning_point([t, s]);
-        let cooled: Vec<f64> = logits.iter().map(|logit| logit / self.temperature).collect();
+        let temperature = self.temperature.at(t, diffusion.steps());
+        let cooled: Vec<f64> = logits.iter().map(|logit| logit / temperature).collect();
         let mut clean = softmax(&cooled, possible(&cooled, d + 1));
         // The virtual class, which is not possible at the data.
         clean.resize(logits.len(), 0.0);
@@ -121,7 +117,7 @@ mod tests {
         let diffusion =
             CategoricalDiffusion::new(KeepSchedule::Linear, 50, vec![0.2, 0.3, 0.5, 0.0]).unwrap();
         for churn in [0.0, 0.5, 1.0, 3.0, 100.0] {
-            let step = ReverseStep { churn, temperature: 1.0 };
+            let step = ReverseStep { churn, ..ReverseStep::default() };
             for [t, s] in [[50, 40], [40, 39], [30, 10], [10, 3], [3, 0], [50, 0]] {
                 let before = marginal(&diffusion, &data, t);
                 let mut after = [0.0; 4];
@@ -147,7 +143,8 @@ mod tests {
         let diffusion = CategoricalDiffusion::new(KeepSchedule::Linear, 50, vec![0.5, 0.5, 0.0]).unwrap();
         // Sure of class 0, and in class 1: how much of it is left?
         let left = |churn| {
-            ReverseStep { churn, temperature: 1.0 }.law(&diffusion, [30, 20], 1, &[9.0, -9.0, -9.0])[1]
+            ReverseStep { churn, ..ReverseStep::default() }.law(&diffusion, [30, 20], 1, &[9.0, -9.0, -9.0])
+                [1]
         };
         let laws = [left(0.0), left(0.5), left(2.0)];
         // At churn 2 the step ends at the data, and only the noise of step 20 is left: (1 - a) m.
@@ -157,13 +154,25 @@ mod tests {
     #[test]
     fn temperature_flattens_and_numbers_out_of_range_are_refused() {
         let diffusion = CategoricalDiffusion::uniform(KeepSchedule::Linear, 50, 3).unwrap();
-        let law = |temperature| {
-            ReverseStep { churn: 0.0, temperature }.law(&diffusion, [1, 0], 0, &[2.0, 0.0, 5.0])
+        let law = |temperature: &str, t| {
+            let temperature = temperature.parse().unwrap();
+            let law = ReverseStep { churn: 0.0, temperature }.law(&diffusion, [t, 0], 0, &[2.0, 0.0, 5.0]);
+            assert_eq!(law[2], 0.0);
+            libm::log(law[0] / law[1])
         };
-        let odds = |law: &[f64]| libm::log(law[0] / law[1]);
-        assert!((odds(&law(1.0)) - 2.0).abs() < 1e-12 && (odds(&law(2.0)) - 1.0).abs() < 1e-12);
-        assert_eq!(law(1.0)[2], 0.0);
-        let check = |churn, temperature| ReverseStep { churn, temperature }.check();
+        for (temperature, t, odds) in [
+            ("1", 1, 2.0),
+            ("2", 1, 1.0),
+            ("2", 50, 1.0),
+            ("2:1", 50, 1.0),
+            ("2:1", 25, 2.0 / 1.5),
+            ("1:2", 50, 2.0),
+        ] {
+            assert!((law(temperature, t) - odds).abs() < 1e-12, "{temperature} at {t}");
+        }
+        let check = |churn, temperature| {
+            ReverseStep { churn, temperature: Temperature { noise: 1.0, data: temperature } }.check()
+        };
         assert!(check(0.0, 1.0).is_ok() && check(3.0, 1.2).is_ok());
         for (churn, temperature) in
             [(-0.1, 1.0), (f64::NAN, 1.0), (2000.0, 1.0), (0.0, 0.0), (0.0, f64::INFINITY), (0.0, f64::NAN)]

@@ -133,6 +133,9 @@ pub(crate) struct TrainTrajectoriesArgs {
     /// dpm-solver++ --steps 1`)
     #[arg(long, help_heading = "Model")]
     regression: bool,
+    /// What joins the frames of an atom [default: attention]
+    #[arg(long, value_enum, help_heading = "Model")]
+    temporal: Option<Temporal>,
     /// Layers of the network [default: 4; published 6]
     #[arg(long, help_heading = "Model")]
     layers: Option<usize>,
@@ -183,6 +186,14 @@ enum Prior {
     Standardised,
     /// Noise around the linear forecast of each node, as large as its error
     Extrapolated,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Temporal {
+    /// An attention after each spatial layer
+    Attention,
+    /// Nothing: each frame alone from its linear forecast. With --regression the baseline EGNN of published comparisons
+    None,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -237,6 +248,7 @@ fn flags(args: &TrainTrajectoriesArgs) -> Value {
     insert(&mut table, "atom_features", args.atom_features.map(named));
     insert(&mut table, "prior", args.prior.map(named));
     insert(&mut table, "regression", args.regression.then_some(Value::Bool(true)));
+    insert(&mut table, "temporal", args.temporal.map(named));
     insert(&mut table, "noise_schedule", args.noise_schedule.map(named));
     table.into()
 }

@@ -64,6 +64,7 @@ fn a_model_is_trained_and_its_samples_depend_on_the_seed_alone() {
         assert!(whole != churned);
         assert!(churned == draw("h.smi", "--num 21 --seed 4 --churn 1.5 --batch 3 --threads 1"));
         assert!(whole != draw("i.smi", "--num 21 --seed 4 --temperature 1.5"));
+        assert!(whole != draw("j.smi", "--num 21 --seed 4 --temperature 1.5:1"));
 
         let shown = equidrift().args(["inspect", "--json"]).arg(&model).output().unwrap();
         let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
@@ -121,6 +122,7 @@ fn what_belongs_to_other_families_is_refused() {
         ("--num 3 --grid polynomial:0", "polynomial:P"),
         ("--num 3 --churn -1", "0 to 1000"),
         ("--num 3 --temperature 0", "0.01 to 100"),
+        ("--num 3 --temperature 1.2:", "0.01 to 100"),
         ("--num 3 --snr 0.2", "snr"),
         ("--num 3 --steps 31", "steps"),
         ("--num 3 --steps 0", "steps"),

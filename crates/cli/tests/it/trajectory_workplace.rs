@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use equidrift_backend::weights::HostTensor;
 use equidrift_geotdm::{
-    AtomFeatures, GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prior, SystemKind,
+    AtomFeatures, GeotdmConfig, GeotdmModel, MolecularEdges, NetworkConfig, Prior, SystemKind, Temporal,
     TrajectoryDiffusion, initial_parameters, published_sampler,
 };
 use equidrift_sampler::path::{BetaSchedule, DiscreteDdpm};
@@ -66,6 +66,7 @@ impl Workplace {
             edge_features,
             hidden: 8,
             layers: 2,
+            temporal: Temporal::Attention,
             time_features: 4,
             lengths,
             prior,

@@ -232,6 +232,7 @@ fn model_config(settings: &TrajectorySettings, set: &TrajectorySet) -> Result<Ge
             edge_features,
             hidden: settings.hidden,
             layers: settings.layers,
+            temporal: settings.temporal,
             time_features: settings.time_features,
             lengths,
             prior,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use equidrift_backend::device::DeviceKind;
 use equidrift_gdss::{EngineKind, SamplingWeights};
-use equidrift_geotdm::{AtomFeatures, MolecularEdges, TrajectoryDiffusion, published_sampler};
+use equidrift_geotdm::{AtomFeatures, MolecularEdges, Temporal, TrajectoryDiffusion, published_sampler};
 use equidrift_sampler::SamplerConfig;
 use equidrift_train::adam::{AdamConfig, WeightDecay};
 use equidrift_train::{Intervals, LearningRate, TrainerConfig, ValidationConfig, Weights};
@@ -133,6 +133,9 @@ pub struct TrajectorySettings {
     pub regression: bool,
     /// Layers of the network.
     pub layers: usize,
+    /// What joins the frames: `attention`, or `none` for the network EGNN, which needs prior `extrapolated`.
+    #[serde(default, skip_serializing_if = "Temporal::is_attention")]
+    pub temporal: Temporal,
     /// Layers of the network of a learned prior.
     pub prior_layers: usize,
     /// Width of the network.
@@ -374,6 +377,9 @@ impl TrajectorySettings {
         }
         if self.regression && self.prior != TrajectoryPrior::Extrapolated {
             return Err(setting("regression needs prior = \"extrapolated\""));
+        }
+        if self.temporal == Temporal::None && self.prior != TrajectoryPrior::Extrapolated {
+            return Err(setting("temporal = \"none\" needs prior = \"extrapolated\""));
         }
         if self.frames_behind.is_some_and(|behind| behind > 0) && self.prior != TrajectoryPrior::Extrapolated
         {

@@ -140,7 +140,7 @@ impl WithSimd for Differentiate<'_> {
         let mut x = system.in_order(&around, &state);
         without_mean(&mut x, d);
         let start = x.clone();
-        let (mut h, inputs, rows) = network.inputs(simd, &arrays, graph, level.label, frames);
+        let (mut h, inputs, rows) = network.inputs(simd, &arrays, system, level.label);
         let view = arrays.view(graph, frames, d);
         let mut tape = Vec::new();
         let wanted = gradient.is_some().then_some(&mut tape);

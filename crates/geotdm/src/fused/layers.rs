@@ -11,13 +11,13 @@ use super::view::{Buffers, Differences, Motion, MotionBack, SystemView};
 use crate::network_config::NetworkConfig;
 use equidrift_backend::kernels::PackError;
 
-/// Spatial and temporal layers in turn.
+/// Spatial and temporal layers in turn, or spatial ones alone.
 #[derive(Debug, Clone)]
-pub(super) struct Layers(Vec<(Spatial, Temporal)>);
+pub(super) struct Layers(Vec<(Spatial, Option<Temporal>)>);
 
 /// The gradient of their parameters.
 #[derive(Debug, Clone)]
-pub(super) struct LayersGradient(Vec<(SpatialGradient, TemporalGradient)>);
+pub(super) struct LayersGradient(Vec<(SpatialGradient, Option<TemporalGradient>)>);
 
 /// What a layer saw: features and positions before either half, and the sums of the messages.
 #[derive(Debug, Default)]
@@ -38,19 +38,20 @@ impl Layers {
     ) -> Result<Self, PackError> {
         // The network of a learned prior does not come with deviations.
         let deviating = config.extrapolation.is_some();
+        let temporal = |l| Temporal::read(parameters, &format!("t_modules{suffix}.{l}"), config, deviating);
         let layer = |l: usize| {
             Ok((
                 Spatial::read(parameters, &format!("s_modules{suffix}.{l}"), config, deviating)?,
-                Temporal::read(parameters, &format!("t_modules{suffix}.{l}"), config, deviating)?,
+                config.temporal.is_attention().then(|| temporal(l)).transpose()?,
             ))
         };
         Ok(Self((0..count).map(layer).collect::<Result<_, _>>()?))
     }
 
     pub(super) fn no_gradient(&self) -> LayersGradient {
-        let zeros = |(spatial, temporal): &(Spatial, Temporal)| {
+        let zeros = |(spatial, temporal): &(Spatial, Option<Temporal>)| {
             let edge_features = spatial.features.len() / spatial.length.len().max(1);
-            (SpatialGradient::new(spatial, edge_features), TemporalGradient::new(temporal))
+            (SpatialGradient::new(spatial, edge_features), temporal.as_ref().map(TemporalGradient::new))
         };
         LayersGradient(self.0.iter().map(zeros).collect())
     }
@@ -81,11 +82,13 @@ impl Layers {
             }
             let gathered = tape.is_some().then_some(&mut seen.gathered);
             spatial.forward(simd, system, h, x, &mut motion, buffers, gathered);
-            if tape.is_some() {
-                seen.temporal = (h.to_vec(), x.to_vec());
-                seen.deviations[1] = deviations(&motion);
+            if let Some(temporal) = temporal {
+                if tape.is_some() {
+                    seen.temporal = (h.to_vec(), x.to_vec());
+                    seen.deviations[1] = deviations(&motion);
+                }
+                temporal.forward(simd, system, differences, h, x, &mut motion, buffers);
             }
-            temporal.forward(simd, system, differences, h, x, &mut motion, buffers);
             if let Some(tape) = tape.as_mut() {
                 tape.push(seen);
             }
@@ -109,9 +112,14 @@ impl Layers {
     ) {
         let layers = self.0.iter().zip(&mut gradient.0).zip(tape);
         for (((spatial, temporal), (of_spatial, of_temporal)), seen) in layers.rev() {
-            let seen_by =
-                TemporalTape { h: &seen.temporal.0, x: &seen.temporal.1, deviations: &seen.deviations[1] };
-            temporal.backward(simd, system, differences, seen_by, dh, dx, motion, of_temporal, buffers);
+            if let (Some(temporal), Some(of_temporal)) = (temporal, of_temporal) {
+                let seen_by = TemporalTape {
+                    h: &seen.temporal.0,
+                    x: &seen.temporal.1,
+                    deviations: &seen.deviations[1],
+                };
+                temporal.backward(simd, system, differences, seen_by, dh, dx, motion, of_temporal, buffers);
+            }
             let [deviations, _] = &seen.deviations;
             let seen =
                 SpatialTape { h: &seen.spatial.0, x: &seen.spatial.1, gathered: &seen.gathered, deviations };
@@ -125,7 +133,9 @@ impl LayersGradient {
     pub(super) fn emit(&self, suffix: &str, into: &mut ParameterSet) {
         for (l, (spatial, temporal)) in self.0.iter().enumerate() {
             spatial.emit(&format!("s_modules{suffix}.{l}"), into);
-            temporal.emit(&format!("t_modules{suffix}.{l}"), into);
+            if let Some(temporal) = temporal {
+                temporal.emit(&format!("t_modules{suffix}.{l}"), into);
+            }
         }
     }
 }

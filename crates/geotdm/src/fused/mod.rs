@@ -36,7 +36,7 @@ use crate::error::GeotdmError;
 use crate::extrapolation::Forecast;
 use crate::network_config::{NetworkConfig, Prior};
 use crate::parameters::{NOISE_GATE, ParameterError};
-use crate::system::{System, SystemGraph};
+use crate::system::{System, frame_distances};
 use equidrift_backend::kernels::matrix::{LANE_MULTIPLE, Linear, Rows, ToNumber};
 
 /// Longest period of the sines of the diffusion time.
@@ -73,7 +73,6 @@ impl FusedNetwork {
     /// # Errors
     /// [`ParameterError`] if one is missing or has another shape.
     pub fn new(config: &NetworkConfig, parameters: &ParameterSet) -> Result<Self, ParameterError> {
-        let inputs = config.node_features + config.time_features;
         let prior = match config.prior {
             Prior::Learned { layers, frames } => {
                 Some(learned_prior::Prior::read(parameters, config, layers, frames)?)
@@ -84,7 +83,7 @@ impl FusedNetwork {
         Ok(Self {
             noise_gate: gate.then(|| ToNumber::read(parameters, NOISE_GATE, config.hidden)).transpose()?,
             config: config.clone(),
-            input: Linear::read(parameters, "input_linear", inputs, config.hidden)?,
+            input: Linear::read(parameters, "input_linear", config.inputs(), config.hidden)?,
             layers: Layers::read(parameters, "", config, config.layers)?,
             prior,
         })
@@ -254,7 +253,7 @@ impl DenoiseSystem<'_> {
         let start = system.made_of(&x);
 
         let mut moving = forecast.map(|forecast| Moving::new(forecast, system, noisy.level, noisy.positions));
-        let (mut h, ..) = network.inputs(simd, arrays, graph, noisy.level.label, frames);
+        let (mut h, ..) = network.inputs(simd, arrays, system, noisy.level.label);
         let motion = moving.as_mut().map(Moving::motion);
         let mut tape = Vec::new();
         let wanted = taped.then_some(&mut tape);
@@ -301,12 +300,18 @@ impl FusedNetwork {
         &self,
         simd: S,
         arrays: &GraphArrays,
-        graph: &SystemGraph,
+        system: &System,
         time: f64,
-        frames: usize,
     ) -> (Vec<f32>, Vec<f32>, usize) {
-        let time = sinusoid_of_both_ends(time, self.config.time_features, PERIOD);
-        let (rows, inputs) = arrays.node_rows(graph, frames, &time, self.input.inputs);
+        let (graph, frames) = (&system.graph, system.given_frames() + system.frames);
+        let of_time = |time| sinusoid_of_both_ends(time, self.config.time_features, PERIOD);
+        let times = if self.config.temporal.is_attention() {
+            vec![of_time(time)]
+        } else {
+            let both = |distance| [of_time(time), of_time(distance)].concat();
+            frame_distances(frames, system.before()).map(both).collect()
+        };
+        let (rows, inputs) = arrays.node_rows(graph, frames, &times, self.input.inputs);
         let width = self.input.width();
         let mut found = vec![0.0; rows * width];
         let of_inputs = Rows { values: &inputs, stride: inputs.len() / rows };

@@ -124,21 +124,23 @@ impl GraphArrays {
         }
     }
 
-    /// Features of nodes in the first `frames` frames, with those of the time behind them: the number of rows (a row for each
-    /// node, or for each node and frame), and the rows, padded.
+    /// Features of nodes in the first `frames` frames, with those of the time behind them, one for all frames or one for each: the
+    /// number of rows (a row for each node, or for each node and frame), and the rows, padded.
     pub(super) fn node_rows(
         &self,
         graph: &SystemGraph,
         frames: usize,
-        time: &[f64],
+        times: &[Vec<f64>],
         inputs: usize,
     ) -> (usize, Vec<f32>) {
         let (width, of_node) = (graph.node_width(), graph.feature_frames());
-        let taken = frames.min(of_node);
+        let taken = frames.min(of_node.max(times.len()));
         let stride = padded(inputs);
         let mut rows = Vec::with_capacity(graph.nodes() * taken * stride);
         for node in graph.node_features().chunks_exact(of_node * width) {
-            for features in node.chunks_exact(width).take(taken) {
+            for frame in 0..taken {
+                let features = &node[frame.min(of_node - 1) * width..][..width];
+                let time = times.get(frame).or(times.last()).into_iter().flatten();
                 rows.extend(features.iter().chain(time).map(|&x| x as f32));
                 rows.resize(rows.len().next_multiple_of(stride), 0.0);
             }

@@ -7,9 +7,9 @@ use burn::tensor::{DType, Device};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
     AtomFeatures, CountedNodes, DenoisingObjective, Extrapolation, FusedNetwork, GeotdmConfig,
-    GeotdmDenoiser, GeotdmError, GeotdmModel, KindsOfNodes, Lengths, MolecularEdges, NetworkConfig, Prior,
-    System, SystemBatch, SystemGraph, TrainingEngine, TrainingExample, TrajectoryDiffusion, TrajectoryRun,
-    environments, initial_parameters, published_sampler,
+    GeotdmDenoiser, GeotdmError, GeotdmModel, KindsOfNodes, Lengths, MolecularEdges, NetworkConfig,
+    NoisySystem, Prior, System, SystemBatch, SystemGraph, Temporal, TrainingEngine, TrainingExample,
+    TrajectoryDiffusion, TrajectoryRun, environments, initial_parameters, published_sampler,
 };
 use equidrift_sampler::{KeyedNoise, NoiseSource};
 use equidrift_train::Objective;
@@ -43,12 +43,17 @@ fn kinds(apart: bool) -> KindsOfNodes {
 }
 
 fn model(examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
+    model_with(Temporal::Attention, examples, apart)
+}
+
+fn model_with(temporal: Temporal, examples: &Vec<TrainingExample>, apart: bool) -> GeotdmModel {
     let extrapolation = Extrapolation::fit::<3>(examples, GIVEN, MADE, kinds(apart)).unwrap();
     let network = NetworkConfig {
         node_features: 1,
         edge_features: 1,
         hidden: 16,
         layers: 2,
+        temporal,
         time_features: 8,
         lengths: Lengths::Squared,
         prior: Prior::Extrapolated,
@@ -115,12 +120,14 @@ fn deviations_are_of_size_one_and_uncorrelated() {
 /// A state holds deviations, a trajectory positions; the two engines draw the same.
 #[test]
 fn states_hold_deviations() {
-    [0, 2].into_iter().for_each(states_hold_deviations_with);
+    for temporal in [Temporal::Attention, Temporal::None] {
+        [0, 2].into_iter().for_each(|behind| states_hold_deviations_with(temporal, behind));
+    }
 }
 
-fn states_hold_deviations_with(behind: usize) {
+fn states_hold_deviations_with(temporal: Temporal, behind: usize) {
     let examples = examples_with(behind);
-    let model = model(&examples, false);
+    let model = model_with(temporal, &examples, false);
     let systems: Vec<_> = examples[..3].iter().map(|example| example.system.clone()).collect();
     let batch = SystemBatch::new(systems.clone()).unwrap();
     let one = NonZeroUsize::MIN;
@@ -170,11 +177,72 @@ fn frames_are_made_between_given_ones() {
     assert!(between.iter().sum::<f64>() < 0.5 * ahead.iter().sum::<f64>(), "{between:?}, {ahead:?}");
 
     let model = model(&filling, false);
+    engines_agree(&model, &filling);
+
+    let refused = |behind: usize| {
+        let system = System { behind, ..filling[0].system.clone() };
+        let network = Arc::new(model.network(DeviceKind::Cpu, DType::F64).unwrap());
+        let batch = SystemBatch::new(vec![system]).unwrap();
+        GeotdmDenoiser::new(network, model.config().diffusion.clone(), batch).is_err()
+    };
+    assert!(!refused(2) && refused(GIVEN));
+}
+
+/// Without attention no frame has anything to do with another, but each is told where it lies.
+#[test]
+fn frames_may_be_computed_apart() {
+    let examples = examples();
+    let model = model_with(Temporal::None, &examples, false);
+    engines_agree(&model, &examples);
+    let parameters = model.parameters();
+    assert!(parameters.keys().all(|name| !name.starts_with("t_modules")));
+    assert_eq!(parameters["input_linear.weight"].shape, [16, 1 + 2 * 8]);
+
+    let network = FusedNetwork::new(&model.config().network, parameters).unwrap();
+    let system = &examples[0].system;
+    let level = model.config().diffusion.level(20);
+    let denoise = |positions: &[f32]| {
+        network.denoise(&[NoisySystem { system, positions, level }], NonZeroUsize::MIN).unwrap().remove(0)
+    };
+    let plain = vec![0.0; system.width()];
+    let mut moved = plain.clone();
+    let frame = |node: usize, frame: usize| (node * MADE + frame) * 3..(node * MADE + frame + 1) * 3;
+    moved[frame(0, 1)].fill(0.5);
+    let (before, after) = (denoise(&plain), denoise(&moved));
+    for node in 0..system.graph.nodes() {
+        for t in 0..MADE {
+            let both = before[frame(node, t)].iter().zip(&after[frame(node, t)]);
+            let change = both.map(|(before, after)| (before - after).abs()).fold(0.0, f32::max);
+            // All are moved by the mean of all, which is rounded.
+            assert_eq!(change > 1e-4, t == 1, "node {node}, frame {t}: {change:.1e}");
+            assert!(t == 1 || change < 1e-5, "node {node}, frame {t}: {change:.1e}");
+        }
+    }
+    // Bodies at rest have the same forecast in all frames; with errors of one size only the distance tells them apart.
+    let still = |node: usize| (0..GIVEN).flat_map(move |_| [node as f64, 0.3 * node as f64, 1.0]);
+    let given = (0..system.graph.nodes()).flat_map(still).collect();
+    let resting = System { given, ..system.clone() };
+    let noisy = NoisySystem { system: &resting, positions: &plain, level };
+    let mut alike = model.config().network.clone();
+    alike.extrapolation.iter_mut().flat_map(|all| &mut all.classes).for_each(|class| class.scales.fill(0.5));
+    let alike = FusedNetwork::new(&alike, parameters).unwrap();
+    let noise = alike.denoise(&[noisy], NonZeroUsize::MIN).unwrap().remove(0);
+    assert_ne!(noise[frame(0, 0)], noise[frame(0, 1)]);
+
+    let mut config = model.config().clone();
+    config.network.prior = Prior::CentreOfMass;
+    config.network.extrapolation = None;
+    let error = GeotdmModel::new(config, parameters.clone()).unwrap_err().to_string();
+    assert!(error.contains("network.temporal"), "{error}");
+}
+
+/// Losses and gradients of both engines.
+fn engines_agree(model: &GeotdmModel, examples: &Vec<TrainingExample>) {
     let evaluate = |engine: TrainingEngine| {
         let (config, diffusion) = (model.config().network.clone(), model.config().diffusion.clone());
         let nodes = CountedNodes::All;
         let mut objective =
-            DenoisingObjective::new(config, diffusion, nodes, &filling, 2, engine, NonZeroUsize::MIN);
+            DenoisingObjective::new(config, diffusion, nodes, examples, 2, engine, NonZeroUsize::MIN);
         objective.evaluate(model.parameters(), &[3, 17], 5).unwrap()
     };
     let fused = evaluate(TrainingEngine::Fused);
@@ -186,14 +254,6 @@ fn frames_are_made_between_given_ones() {
         let whole = norm_of_difference(&expected, &vec![0.0; expected.len()]);
         assert!(error <= 1e-4 * whole.max(1e-3), "{name}: {error:.2e} of {whole:.2e}");
     }
-
-    let refused = |behind: usize| {
-        let system = System { behind, ..filling[0].system.clone() };
-        let network = Arc::new(model.network(DeviceKind::Cpu, DType::F64).unwrap());
-        let batch = SystemBatch::new(vec![system]).unwrap();
-        GeotdmDenoiser::new(network, model.config().diffusion.clone(), batch).is_err()
-    };
-    assert!(!refused(2) && refused(GIVEN));
 }
 
 fn norm_of_difference(a: &[f64], b: &[f64]) -> f64 {

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use equidrift_backend::device::DeviceKind;
 use equidrift_geotdm::{
     CountedNodes, DenoisingObjective, FusedNetwork, GeotdmModel, Lengths, Level, NetworkConfig, NoisySystem,
-    Prior, System, SystemGraph, SystemGroup, TrainingEngine, TrainingExample, TrajectoryDiffusion,
+    Prior, System, SystemGraph, SystemGroup, Temporal, TrainingEngine, TrainingExample, TrajectoryDiffusion,
     initial_parameters,
 };
 use equidrift_train::Objective;
@@ -122,6 +122,7 @@ fn the_smallest_systems() {
                 edge_features: 1,
                 hidden: 5,
                 layers: 2,
+                temporal: Temporal::Attention,
                 time_features: 4,
                 lengths,
                 prior: if given > 0 { conditional } else { Prior::JointCentre },

@@ -6,8 +6,8 @@ use burn::tensor::DType;
 use equidrift_backend::device::DeviceKind;
 use equidrift_backend::weights::{HostTensor, TensorFile};
 use equidrift_geotdm::{
-    GeotdmConfig, GeotdmError, GeotdmModel, Lengths, NetworkConfig, Precision, Prior, TrajectoryDiffusion,
-    convert_geotdm, forward, initial_parameters, parameter_shapes, published_sampler,
+    GeotdmConfig, GeotdmError, GeotdmModel, Lengths, NetworkConfig, Precision, Prior, Temporal,
+    TrajectoryDiffusion, convert_geotdm, forward, initial_parameters, parameter_shapes, published_sampler,
 };
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ fn config() -> GeotdmConfig {
             edge_features: 1,
             hidden: 8,
             layers: 2,
+            temporal: Temporal::Attention,
             time_features: 6,
             lengths: Lengths::Squared,
             prior: Prior::Learned { layers: 1, frames: 5 },
@@ -89,6 +90,7 @@ fn the_released_size() {
         edge_features: 1,
         hidden: 128,
         layers: 6,
+        temporal: Temporal::Attention,
         time_features: 32,
         lengths: Lengths::Squared,
         prior: Prior::Learned { layers: 2, frames: 20 },

@@ -8,7 +8,7 @@ use equidrift_backend::weights::ParameterSet;
 use equidrift_geotdm::denoising_objective::GROUPS;
 use equidrift_geotdm::{
     AtomFeatures, CountedNodes, DenoisingObjective, Extrapolation, GeotdmNetwork, KindsOfNodes, Lengths,
-    MolecularEdges, NetworkConfig, NoisedGroup, Prior, SystemGraph, SystemGroup, TrainingEngine,
+    MolecularEdges, NetworkConfig, NoisedGroup, Prior, SystemGraph, SystemGroup, Temporal, TrainingEngine,
     TrainingExample, TrainingExamples, TrajectoryDiffusion, TrajectoryWindows, initial_parameters,
     system_losses,
 };
@@ -25,6 +25,7 @@ fn network(prior: Prior) -> NetworkConfig {
         edge_features: 1,
         hidden: 16,
         layers: 2,
+        temporal: Temporal::Attention,
         time_features: 8,
         lengths: Lengths::Squared,
         prior,
