@@ -275,6 +275,42 @@ fn each_component_has_its_own_share_of_the_noise() {
     assert!(sde((-1.0).into()).plan(&paths, 9).is_err());
 }
 
+/// A share of noise that changes on the way leaves the law, and the order, as they are; a slope followed further has the right
+/// limit, too, and loses less variance.
+#[test]
+fn noise_may_change_on_the_way_and_slopes_be_followed_further() {
+    let plain = sde(2);
+    let swelling = SdeDpmSolverPlusPlus { eta: 0.5.into(), eta_middle: Some(2.5.into()), ..plain.clone() };
+    let exact = {
+        let end = VP.build().marginal(1e-3);
+        GaussianData::single(0.0, 0.5).noised(&[end]).covariance[(0, 0)].sqrt()
+    };
+    let error = |planner: &SdeDpmSolverPlusPlus, steps| (returned_sd(planner, steps) - exact).abs();
+    let order = (error(&swelling, 800) / error(&swelling, 1600)).log2();
+    assert!(error(&swelling, 1600) < 1e-4 && (order - 2.0).abs() < 0.2, "order {order}");
+    let further = SdeDpmSolverPlusPlus { extrapolation: 1.5, ..plain.clone() };
+    let order = (error(&further, 800) / error(&further, 1600)).log2();
+    assert!(error(&further, 1600) < 1e-2 && (order - 1.0).abs() < 0.2, "order {order}");
+    assert!(returned_sd(&further, 20) > returned_sd(&plain, 20));
+
+    // The middle is t = 1/2, the ends have what `eta` says; the same number in both places is no change.
+    let same = SdeDpmSolverPlusPlus { eta_middle: Some(1.0.into()), ..plain.clone() };
+    let paths = [VP];
+    assert_eq!(same.plan(&paths, 7).unwrap(), plain.plan(&paths, 7).unwrap());
+    let grid = TimeGrid::Explicit(vec![0.5, 0.25, 1e-3]);
+    let at = |eta: f64| SdeDpmSolverPlusPlus { eta: eta.into(), grid: grid.clone(), ..plain.clone() };
+    let mixed = SdeDpmSolverPlusPlus { eta_middle: Some(2.5.into()), ..at(0.5) };
+    let first = |planner: &SdeDpmSolverPlusPlus| planner.plan(&paths, 2).unwrap().steps[0].clone();
+    assert_eq!(first(&mixed), first(&at(2.5)));
+    for bad in [
+        SdeDpmSolverPlusPlus { eta_middle: Some((-0.1).into()), ..plain.clone() },
+        SdeDpmSolverPlusPlus { extrapolation: f64::NAN, ..plain.clone() },
+        SdeDpmSolverPlusPlus { extrapolation: -1.0, ..plain.clone() },
+    ] {
+        assert!(bad.plan(&paths, 7).is_err());
+    }
+}
+
 /// The posterior step with β̃ is the first-order exponential step of the reverse SDE, and both are DDPM's formula.
 #[test]
 fn ancestral_sampling_is_one_method_in_three_writings() {
