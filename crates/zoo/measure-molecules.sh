@@ -65,17 +65,22 @@ case $name in
   *-pard*)
     own=$("$EQUIDRIFT" inspect "$model" --json | sed -n 's/^ *"steps": \([0-9]*\),*$/\1/p' | tail -1)
     few=$((own > 20 ? 20 : own / 2))
-    row "the plain posterior (\`--churn 0\`)" "$samples" --churn 0
-    row "\`--churn 0 --steps $few\`" "$samples" --churn 0 --steps $few
-    row "\`--churn 0 --steps $((own * 2))\`" "$fifth" --churn 0 --steps $((own * 2))
+    plain="--churn 0 --temperature 1"
+    row "the plain posterior (\`$plain\`)" "$samples" $plain
+    row "\`$plain --steps $few\`" "$samples" $plain --steps $few
+    row "\`$plain --steps $((own * 2))\`" "$fifth" $plain --steps $((own * 2))
     ;;
   zinc250k-gdss)
     row "predictor–corrector, 100 steps, scale 0.7" "$fifth" --scale-eps 0.7
     row "SDE-DPM-Solver++ 2M, 100 steps" "$fifth" --sampler sde-dpm-solver++ --steps 100
     row "SDE-DPM-Solver++ 2M, 20 steps" "$fifth" --sampler sde-dpm-solver++ --steps 20
+    noisy='{"name": "sde-dpm-solver++", "grid": "uniform-time", "t_end": 0.05, "eta": 2}'
+    row "the same, even times to 0.05, eta 2" "$samples" --sampler "$noisy" --steps 20
     ;;
   *)
     row "SDE-DPM-Solver++ 2M, 100 steps" "$samples" --sampler sde-dpm-solver++ --steps 100
+    swelling='{"name": "sde-dpm-solver++", "grid": "uniform-time", "t_end": 0.02, "eta": 0.7, "eta_middle": 4.3}'
+    row "the same, even times to 0.02, eta 0.7 to 4.3" "$samples" --sampler "$swelling" --steps 100
     row "SDE-DPM-Solver++ 2M, 20 steps" "$fifth" --sampler sde-dpm-solver++ --steps 20
     row "DPM-Solver++ 2M, 20 steps" "$fifth" --sampler dpm-solver++ --steps 20
     row "UniPC, 10 steps" "$fifth" --sampler uni-pc --steps 10

@@ -10,13 +10,14 @@
 # the regression learns from the first three fifths. K = 5 samples of seed 1 for each window. Walkers: all tracks of the recordings,
 # K = 20. STEPS ("20 10") are the numbers of
 # steps of dpm-solver++ that are measured; FULL=1 measures the ancestral chain of all levels, too, on a tenth of the windows, and
-# the solver on the same windows beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), if there is
-# one. THREADS is the number of threads, all unless set.
+# the solver on the same windows beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), EGNN that of one
+# without attention (`--regression --temporal none`), if there are any. THREADS is the number of threads, all unless set.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n '2,16p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,14p' "$0" >&2; exit 2; }
 model=$1 system=$2
 [ ! -d "$model" ] || model=$(realpath "$model")
 [ -z "${REGRESSOR:-}" ] || REGRESSOR=$(realpath "$REGRESSOR")
+[ -z "${EGNN:-}" ] || EGNN=$(realpath "$EGNN")
 threads=${THREADS:-$(nproc)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -79,10 +80,13 @@ for steps in ${STEPS:-20 10}; do
   evaluate "model, $steps calls" "$first"
   first=
 done
-if [ -n "${REGRESSOR:-}" ]; then
-  generate "$runs" 1 "$REGRESSOR" --sampler dpm-solver++ --steps 1
-  evaluate "the same network as a forecaster"
-fi
+forecaster() { # name of the row, model
+  [ -n "$2" ] || return 0
+  generate "$runs" 1 "$2" --sampler dpm-solver++ --steps 1
+  evaluate "$1"
+}
+forecaster "the same network as a forecaster" "${REGRESSOR:-}"
+forecaster "EGNN as a forecaster" "${EGNN:-}"
 if [ -n "${FULL:-}" ]; then
   part=$((runs / 10))
   generate "$part" 5 "$model" --sampler '{"name": "ddim", "eta": 1.0}' --steps 100
