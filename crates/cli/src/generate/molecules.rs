@@ -24,7 +24,7 @@ Examples:
   equidrift generate molecules --num 1000 --sampler dpm-solver++ --steps 20 -o fast.sdf
   equidrift generate molecules --num 1000 --sampler dormand-prince --tolerance 1e-3 -o adaptive.smi
   equidrift generate molecules --num 1000 --steps 100 --grid polynomial:2 -o more-steps.smi
-  equidrift generate molecules --num 1000 --steps 20 --churn 1 --temperature 1.05 -o fewer-steps.smi
+  equidrift generate molecules --num 1000 --steps 20 --grid polynomial:3 --temperature 1.3:1 -o fewer.smi
   equidrift generate molecules --num 100000 --plan qm9-gdss-20 -o fast.smi
   equidrift generate molecules --num 1000 --sampler '{\"name\": \"sde-dpm-solver++\", \"eta\": 1.3}' --steps 50
   equidrift generate molecules --num 1000000 --shard 3/8 -o part3.jsonl --resume
