@@ -423,6 +423,7 @@ mod tests {
         for bad in [
             json!({"frames_in": 0}),
             json!({"frames_out": 0}),
+            json!({"temporal": "none", "prior": "learned"}),
             json!({"every": 0}),
             json!({"prior": "unconditional", "frames_in": 3}),
             json!({"prior": "learned", "frames_behind": 3}),
