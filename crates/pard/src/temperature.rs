@@ -12,8 +12,7 @@ const MAX_TEMPERATURE: f64 = 100.0;
 
 /// The predicted classes are softmax(logits / tau), with a tau that goes along a line from `noise` at t = T to `data` at t = 0.
 ///
-/// Above 1 the samples are more diverse, below they have fewer kinds. At the noise it is decided what kind of a graph comes out,
-/// near the data whether it fits together; so a tau that falls makes diverse samples without the faults that a high one leaves.
+/// Above 1 the samples are more diverse, below they have fewer kinds. What a tau that falls brings is on the card of `qm9-pard`.
 ///
 /// As text and in files `1.1`, or `1.3:0.9` for a line.
 #[derive(Debug, Clone, Copy, PartialEq)]

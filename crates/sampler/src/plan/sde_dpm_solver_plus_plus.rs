@@ -25,7 +25,7 @@ use crate::prediction::PredictionKind;
 /// solver.
 ///
 /// Two options serve few steps of learnt networks. `eta_middle` makes η itself a function of time,
-/// η(t) = η + (η_middle − η) sin πt: the law stays that of the reverse SDE, the noise falls where most is decided. `extrapolation`
+/// η(t) = η + (η_middle − η) sin πt: the law stays that of the reverse SDE. `extrapolation`
 /// is a factor κ on the slope `(x̂₀(s) − x̂₀(prev)) h/(2 h_prev)`: 1 is the method, above 1 the prediction is followed further
 /// ahead, and the steps lose less variance; the order is then 1.
 ///
