@@ -25,19 +25,21 @@ frames=$("$EQUIDRIFT" inspect "$model" --json | python3 -c 'import json, sys; pr
 evaluate() { "$EQUIDRIFT" evaluate trajectories "$1" --kind ensemble --reference "$reference" --select "${SELECT:-heavy}" "${@:2}"; }
 evaluate "$work/samples.npz" --report "$work/report.html" --json >"$work/report.json" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 [ -z "$report" ] || cp "$work/report.html" "$report"
-# What as many windows of the dynamics themselves have, at even spacing.
-python3 - "$reference" "$frames" $((conformers / frames)) "$work/windows.npz" <<'PYTHON'
+# What as many windows of the dynamics themselves have, their frames as far apart as the samples', at even spacing.
+python3 - "$reference" "$frames" $((conformers / frames)) "$work/samples.npz" "$work/windows.npz" <<'PYTHON'
 import sys
 
 import numpy
 
-path, frames, count, to = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+path, frames, count, samples, to = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
 real = numpy.load(path)
-runs = real["R"]
-starts = runs.shape[1] - frames + 1
+runs = real["R"].reshape(-1, *real["R"].shape[-3:])
+step = float(real["dt_fs"] if "dt_fs" in real else 1e3 * real["dt_ps"])
+every = round(float(numpy.load(samples)["dt_fs"]) / step)
+starts = runs.shape[1] - (frames - 1) * every
 places = numpy.linspace(0, len(runs) * starts - 1, count).astype(int)
-windows = [runs[place // starts, place % starts :][:frames] for place in places]
-numpy.savez(to, R=numpy.stack(windows), z=real["z"], bonds=real["bonds"], dt_fs=1e3 * real["dt_ps"])
+windows = [runs[place // starts, place % starts :: every][:frames] for place in places]
+numpy.savez(to, R=numpy.stack(windows), z=real["z"], bonds=real["bonds"], dt_fs=every * step)
 PYTHON
 evaluate "$work/windows.npz" --json >"$work/windows.json" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 python3 - "$work/report.json" "$work/windows.json" "$work/report.html" "$maps" <<'PYTHON'
@@ -45,25 +47,27 @@ import json, re, sys
 
 found, real = (json.load(open(path))["ensemble"] for path in sys.argv[1:3])
 torsions, internal = found["torsion_map"], found["internal"]
-rows = [(f"torsions of the atoms, mean of {len(internal['torsions']['coordinates'])}", internal["torsions"]),
-        (f"bond angles, mean of {len(internal['angles']['coordinates'])}", internal["angles"]),
-        (f"bond lengths, mean of {len(internal['bonds']['coordinates'])}", internal["bonds"])]
+names = {"torsions": "torsions of the atoms", "angles": "bond angles", "bonds": "bond lengths"}
+kinds = [kind for kind in names if internal[kind]]
 print("| divergence (Jensen and Shannon, bits) | samples | as many windows of the reference | its halves |")
 print("| --- | --- | --- | --- |")
-print(f"| map of phi and psi | {torsions['divergence']:.4f} | {real['torsion_map']['divergence']:.4f} | {torsions['reference_halves']:.4f} |")
-for kind, (name, row) in zip(["torsions", "angles", "bonds"], rows):
-    print(f"| {name} | {row['mean']:.4f} | {real['internal'][kind]['mean']:.4f} | {row['reference_halves']:.4f} |")
+if torsions:
+    print(f"| map of phi and psi | {torsions['divergence']:.4f} | {real['torsion_map']['divergence']:.4f} | {torsions['reference_halves']:.4f} |")
+for kind in kinds:
+    row, count = internal[kind], len(internal[kind]["coordinates"])
+    print(f"| {names[kind]}, mean of {count} | {row['mean']:.4f} | {real['internal'][kind]['mean']:.4f} | {row['reference_halves']:.4f} |")
 pairs, of_real = found["radial_distribution"], real["radial_distribution"]
 print(f"| pair distances | {pairs['divergence']:.5f} | {of_real['divergence']:.5f} | {pairs['reference_halves']:.5f} |")
 correlation = found["velocity_autocorrelation"]
 if correlation:
     of_real = real["velocity_autocorrelation"]["mean_difference"]
     print(f"| velocity autocorrelation, mean difference | {correlation['mean_difference']:.4f} | {of_real:.4f} | |")
-print()
-print(f"| population, {found['generated']['samples']} trajectories of {found['generated']['frames']} frames | samples | reference |")
-print("| --- | --- | --- |")
-for basin in torsions["basins"]:
-    print(f"| {basin['name']} | {100 * basin['generated']:.2f} % | {100 * basin['reference']:.2f} % |")
+if torsions:
+    print()
+    print(f"| population, {found['generated']['samples']} trajectories of {found['generated']['frames']} frames | samples | reference |")
+    print("| --- | --- | --- |")
+    for basin in torsions["basins"]:
+        print(f"| {basin['name']} | {100 * basin['generated']:.2f} % | {100 * basin['reference']:.2f} % |")
 
 if sys.argv[4]:
     page = open(sys.argv[3], encoding="utf-8").read()

@@ -8,12 +8,12 @@
 # MODEL is a name from the zoo or a model folder. Bodies: RUNS (2,000) fresh runs of simulation seed 2; the regression learns from
 # the 3,000 runs of seed 43. Molecules: WINDOWS (500) windows at even spacing in the last fifth of FILE, which no training sees;
 # the regression learns from the first three fifths. K = 5 samples of seed 1 for each window. Walkers: all tracks of the recordings,
-# K = 20. STEPS ("20 10") are the numbers of
-# steps of dpm-solver++ that are measured; FULL=1 measures the ancestral chain of all levels, too, on a tenth of the windows, and
-# the solver on the same windows beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), EGNN that of one
-# without attention (`--regression --temporal none`), if there are any. THREADS is the number of threads, all unless set.
+# K = 20. STEPS ("20 10") are the numbers of steps of dpm-solver++ that are measured, TEMPERATURES (0.1; or "") those at which 20
+# steps are, too; FULL=1 measures the ancestral chain of all levels on a tenth of the windows, and the solver on the same windows
+# beside it. REGRESSOR is the folder of a forecaster of the same size (`--regression`), EGNN that of one without attention
+# (`--regression --temporal none`), if there are any. THREADS is the number of threads, all unless set.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n '2,14p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,13p' "$0" >&2; exit 2; }
 model=$1 system=$2
 [ ! -d "$model" ] || model=$(realpath "$model")
 [ -z "${REGRESSOR:-}" ] || REGRESSOR=$(realpath "$REGRESSOR")
@@ -79,6 +79,10 @@ for steps in ${STEPS:-20 10}; do
   generate "$runs" "$samples" "$model" --sampler dpm-solver++ --steps "$steps"
   evaluate "model, $steps calls" "$first"
   first=
+done
+for temperature in ${TEMPERATURES-0.1}; do
+  generate "$runs" "$samples" "$model" --sampler dpm-solver++ --steps 20 --temperature "$temperature"
+  evaluate "model, 20 calls, temperature $temperature"
 done
 forecaster() { # name of the row, model
   [ -n "$2" ] || return 0

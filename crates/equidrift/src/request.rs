@@ -62,7 +62,8 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<f64>,
     /// What the logits of a model of family `pard` are divided by, the same at all steps or along a line, `"1.3:0.9"`; none means
-    /// the model's own default.
+    /// the model's own default. Of trajectories what the noise of the sampler is multiplied with, one number
+    /// ([`TemperedNoise`](equidrift_sampler::TemperedNoise)); none means 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Temperature>,
     /// A sampler that chooses its steps sample by sample, in place of `sampler` and `steps`.
@@ -167,12 +168,16 @@ impl GenerateRequest {
         for (field, given) in [
             ("grid", self.grid.is_some()),
             ("churn", self.churn.is_some()),
-            ("temperature", self.temperature.is_some()),
+            ("temperature", self.temperature.is_some() && self.trajectories.is_none()),
         ] {
             if given {
                 let reason = "only models of family pard draw classes step by step; other samplers have options of their own";
                 return Err(Error::Request { field, reason });
             }
+        }
+        if self.temperature.is_some_and(|temperature| temperature.noise != temperature.data) {
+            let reason = "trajectories have one temperature, a number, on the whole way";
+            return Err(Error::Request { field: "temperature", reason });
         }
         let engine = Some(self.engine.unwrap_or_else(|| EngineKind::for_device(self.device)));
         let options = self.snr.is_some() || self.scale_eps.is_some();

@@ -59,7 +59,7 @@ pub use error::SamplerError;
 pub use execute::{Executor, Failure, Observer, OperationEvent, Outcome, Progress};
 pub use grid::TimeGrid;
 pub use likelihood::{Divergence, Likelihood, LogLikelihood, PriorDensity, TerminalDensity};
-pub use noise::{ComponentNoise, KeyedNoise, NoiseLaw, NoiseSource, Stream};
+pub use noise::{ComponentNoise, KeyedNoise, NoiseLaw, NoiseSource, Stream, TemperedNoise};
 pub use path::{Marginal, Path, PathConfig};
 pub use plan::{Op, Plan, Planner, SamplerConfig};
 pub use prediction::PredictionKind;

@@ -295,6 +295,52 @@ impl NoiseSource for ComponentNoise {
     }
 }
 
+/// The numbers of another source, those that move a state times the temperature: the start, and what is added on the way.
+///
+/// Where the law of the data is Gaussian and the denoiser exact, samplers without a corrector are affine maps of their noise, so
+/// that samples have the covariance of the data times `temperature`²; for other laws it is a heuristic that brings samples
+/// closer to where they lie in the mean (below 1) or spreads them (above 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TemperedNoise<S> {
+    /// Where the numbers come from.
+    pub source: S,
+    /// The factor.
+    pub temperature: f64,
+}
+
+impl<S: NoiseSource> NoiseSource for TemperedNoise<S> {
+    fn normals(
+        &self,
+        stream: Stream,
+        step: u32,
+        component: usize,
+        support: &Support,
+        ids: &[u64],
+    ) -> Vec<f64> {
+        let mut normals = self.source.normals(stream, step, component, support, ids);
+        let moves = match stream {
+            Stream::Prior
+            | Stream::Corrector
+            | Stream::Predictor
+            | Stream::FirstHalf
+            | Stream::SecondHalf
+            | Stream::Churn => true,
+            // Choices and directions are no part of a sample, and what is noised must fit its time.
+            Stream::Probe
+            | Stream::Level
+            | Stream::Proposal
+            | Stream::Renoise
+            | Stream::Observation
+            | Stream::Selection => false,
+        };
+        // A factor of 1 changes no bit.
+        if moves {
+            normals.iter_mut().for_each(|value| *value *= self.temperature);
+        }
+        normals
+    }
+}
+
 /// Host numbers as a tensor `[B, D]`.
 #[must_use]
 pub fn to_tensor(values: Vec<f64>, support: &Support, device: &Device, dtype: DType) -> Tensor<2> {

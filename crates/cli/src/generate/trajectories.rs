@@ -27,6 +27,12 @@ use crate::{progress, signal};
     mut_arg("runs", |arg| arg.help("Simulated runs, each of which is a starting window [default: 100]")),
     mut_arg("num", |arg| arg.help("Samples for each starting window [default: 20]")),
     mut_arg("match_prior", |arg| arg.hide(true)),
+    mut_arg("grid", |arg| arg.hide(true)),
+    mut_arg("churn", |arg| arg.hide(true)),
+    mut_arg("temperature", |arg| arg.value_name("NUMBER").help(
+        "Factor of the sampler's noise: below 1 samples are closer to one another and to the middle of what may follow, which is \
+         nearer to what does (0.1 for a point forecast), but they no longer show how far it may be off [default: 1]",
+    )),
     mut_arg("snr", |arg| arg.hide(true)),
     mut_arg("scale_eps", |arg| arg.hide(true)),
     mut_arg("statistics", |arg| arg.hide(true)),
@@ -38,11 +44,12 @@ Examples:
   equidrift generate trajectories --model mine/ --from run.npz --windows 200 --part test --num 5 --truth truth.npz -o next.npz
   equidrift generate trajectories --model mine/ --from run.npz --horizon 200 --num 4 --with-given -o long.xtc
   equidrift generate trajectories --model mine/ --from run.npz --sampler dpm-solver++ --steps 10 -o fast.extxyz
+  equidrift generate trajectories --model ethanol-geotdm --from run.npz --num 1 --temperature 0.1 -o forecast.xtc
   equidrift generate trajectories --model springs/ --simulate springs --runs 50 --num 1 -o ensemble.npz
   equidrift generate trajectories --model mine/ --from run.npz --windows 1000 --shard 3/8 -o part3.xtc --resume
 
 A configuration file (TOML, or JSON with suffix .json) has the fields num, seed, model, sampler, steps, adaptive, plan, shard,
-engine, device, batch, threads, and the table [trajectories] with every, windows, part, frames, horizon, with_given and the table
+temperature, engine, device, batch, threads, and the table [trajectories] with every, windows, part, frames, horizon, with_given and the table
 source (files, topology, atoms, simulate, runs, bodies, simulation_seed); flags win over it."
 )]
 pub(super) struct TrajectoriesArgs {
@@ -50,7 +57,7 @@ pub(super) struct TrajectoriesArgs {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Model: the name of an embedded one (springs-, charged-, gravity-, ethanol-, malonaldehyde-, benzene-, aspirin-,
-    /// alanine-dipeptide- or pedestrians-geotdm), or a folder
+    /// pedestrians-geotdm; out of nothing: alanine-dipeptide-, ethanol-ensemble-, aspirin-ensemble-geotdm), or a folder
     #[arg(short, long, value_name = "NAME|DIR", required_unless_present = "config")]
     model: Option<String>,
     #[command(flatten)]

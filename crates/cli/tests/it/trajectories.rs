@@ -49,6 +49,30 @@ fn one_seed_one_file() {
 }
 
 #[test]
+fn a_low_temperature_narrows_the_samples_of_a_window() {
+    let place = Workplace::new();
+    let model = place.springs();
+    let spread = |temperature: &str| -> f64 {
+        place.drawn(&model, "drawn.npz", &format!("{SPRINGS} --temperature {temperature}"));
+        let samples = joined(&place.path("drawn.npz"));
+        // The last frame of the first window's first two samples.
+        let [a, b] = [MADE - 1, 2 * MADE - 1].map(|frame| samples.frame(frame).as_flattened());
+        a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+    };
+    let spreads = ["2", "1", "0.5", "0.01"].map(spread);
+    assert!(spreads.windows(2).all(|pair| pair[1] < 0.75 * pair[0]) && spreads[3] < 0.05 * spreads[1]);
+    let plain = fs::read(place.path("drawn.npz")).unwrap();
+    place.drawn(&model, "drawn.npz", SPRINGS);
+    let unsaid = fs::read(place.path("drawn.npz")).unwrap();
+    place.drawn(&model, "drawn.npz", &format!("{SPRINGS} --temperature 1"));
+    assert!(fs::read(place.path("drawn.npz")).unwrap() == unsaid && unsaid != plain);
+    for (temperature, reason) in [("1.2:0.9", "one temperature"), ("0", "0.01 to 100")] {
+        let line = format!("{SPRINGS} --temperature {temperature}");
+        assert_refused(&place.generate(&model, "x.npz", &line), 2, reason);
+    }
+}
+
+#[test]
 fn a_killed_run_goes_on() {
     let place = Workplace::new();
     let model = place.springs();

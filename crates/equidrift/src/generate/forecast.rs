@@ -13,7 +13,7 @@ use equidrift_geotdm::{
     TrajectoryRun,
 };
 use equidrift_sampler::steer::ObservationEnergy;
-use equidrift_sampler::{DType, Executor, KeyedNoise};
+use equidrift_sampler::{DType, Executor, KeyedNoise, TemperedNoise};
 
 use super::Report;
 use super::gdss::Watch;
@@ -50,6 +50,7 @@ pub(crate) struct Forecaster {
     horizon: usize,
     with_given: bool,
     guidance: Option<Guidance>,
+    temperature: f64,
 }
 
 /// Frames that samples of an unconditional model are pulled to.
@@ -94,12 +95,19 @@ impl Forecaster {
             horizon,
             with_given,
             guidance: None,
+            temperature: 1.0,
         })
     }
 
     /// Pulls samples to known frames of their windows.
     pub(crate) fn with_guidance(mut self, guidance: Option<Guidance>) -> Self {
         self.guidance = guidance;
+        self
+    }
+
+    /// Multiplies the noise of samples.
+    pub(crate) fn with_temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
         self
     }
 
@@ -179,7 +187,8 @@ impl Forecaster {
             }
             _ => TrajectoryRun::of(denoiser)?,
         };
-        let noise = KeyedNoise::new(round_seed(self.seed, round));
+        let source = KeyedNoise::new(round_seed(self.seed, round));
+        let noise = TemperedNoise { source, temperature: self.temperature };
         let mut watch = Watch { rows: ids.len() as u64, progress };
         let mut executor = Executor::new(run.denoiser(), &noise).with_cancel(stop.at_once());
         if self.course.steps().is_some() {

@@ -141,7 +141,8 @@ impl TrajectoryGenerator {
             (kept, horizon),
             with_given,
         )?
-        .with_guidance(guidance);
+        .with_guidance(guidance)
+        .with_temperature(request.temperature.map_or(1.0, |temperature| temperature.data));
         let (behind, given) = (config.given_behind, config.given_frames);
         let (in_front, at_end) = if with_given { (given - behind, behind) } else { (0, 0) };
         let frames = horizon + at_end;

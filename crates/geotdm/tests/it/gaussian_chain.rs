@@ -10,7 +10,7 @@ use equidrift_geotdm::{
 use equidrift_sampler::plan::DpmSolverPlusPlus;
 use equidrift_sampler::{
     Component, DenoiseError, Denoiser, KeyedNoise, NoiseSource, PathConfig, PredictionKind, SamplerConfig,
-    State, Stream, Support,
+    State, Stream, Support, TemperedNoise,
 };
 use nalgebra::{DMatrix, DVector};
 
@@ -110,15 +110,15 @@ struct Defects {
     mean: f64,
 }
 
-/// Samples of the chain under a sampler, against its law.
+/// Samples of the chain under a sampler, against its law narrowed by the temperature.
 fn defects(
     systems: Vec<System>,
     law: &DMatrix<f64>,
     means: &[Vec<f64>],
     references: Option<&[Vec<f64>]>,
     sampler: &SamplerConfig,
-    levels: usize,
-    steps: usize,
+    [levels, steps]: [usize; 2],
+    temperature: f64,
 ) -> Defects {
     let device = Device::flex();
     let diffusion = TrajectoryDiffusion::linear(levels).unwrap();
@@ -142,9 +142,10 @@ fn defects(
     .unwrap();
     let ids: Vec<u64> = (0..means.len() as u64).collect();
     let plan = run.plan(sampler, steps).unwrap();
-    let drawn = run.draw(&plan, &KeyedNoise::new(17), &ids).unwrap();
+    let noise = TemperedNoise { source: KeyedNoise::new(17), temperature };
+    let drawn = run.draw(&plan, &noise, &ids).unwrap();
     let drawn: Vec<Vec<f64>> = drawn.trajectories.into_iter().map(Option::unwrap).collect();
-    let found = covariance(&drawn, means);
+    let found = covariance(&drawn, means) / (temperature * temperature);
     let deviation = |at: usize| {
         drawn.iter().zip(means).map(|(x, mean)| x[at] - mean[at]).sum::<f64>() / drawn.len() as f64
     };
@@ -161,10 +162,10 @@ fn graph() -> Arc<SystemGraph> {
     Arc::new(SystemGraph::new(BEADS, vec![1.0; BEADS], 1, edges, Vec::new()).unwrap())
 }
 
-/// The published sampler with all its steps, and a fast one.
-fn samplers() -> [(SamplerConfig, usize, usize); 2] {
+/// The published sampler with all its steps, and a fast one: noise levels and steps.
+fn samplers() -> [(SamplerConfig, [usize; 2]); 2] {
     let fast = SamplerConfig::DpmSolverPlusPlus(DpmSolverPlusPlus::default());
-    [(published_sampler(), 200, 200), (fast, 1000, 50)]
+    [(published_sampler(), [200, 200]), (fast, [1000, 50])]
 }
 
 const SAMPLES: usize = 12_000;
@@ -189,9 +190,9 @@ fn unconditional() {
     let (dimensions, frames, given) = (DIMENSIONS, FRAMES, Vec::new());
     let system = System { graph: graph(), dimensions, frames, given, behind: 0 };
     let means = vec![vec![0.0; SITES * DIMENSIONS]; SAMPLES];
-    for (sampler, levels, steps) in samplers() {
+    for (sampler, lengths) in samplers() {
         let systems = vec![system.clone(); SAMPLES];
-        let found = defects(systems, &law, &means, None, &sampler, levels, steps);
+        let found = defects(systems, &law, &means, None, &sampler, lengths, 1.0);
         check("unconditional", &sampler, &found);
     }
 }
@@ -238,8 +239,11 @@ fn conditional() {
             given: given.to_vec(),
         });
     }
-    for (sampler, levels, steps) in samplers() {
-        let found = defects(systems.clone(), &law, &means, Some(&references), &sampler, levels, steps);
-        check("conditional", &sampler, &found);
+    for (sampler, lengths) in samplers() {
+        for temperature in [1.0, 0.5] {
+            let systems = systems.clone();
+            let found = defects(systems, &law, &means, Some(&references), &sampler, lengths, temperature);
+            check(&format!("conditional, temperature {temperature}"), &sampler, &found);
+        }
     }
 }
