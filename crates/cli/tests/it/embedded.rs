@@ -14,7 +14,7 @@ fn every_embedded_model_opens_and_draws() {
         assert_eq!(code(&inspected), 0, "{name}: {}", stderr(&inspected));
         let found: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
         if found["config"]["family"] == "geotdm" {
-            continues(name, &found["config"]["systems"]);
+            draws_trajectories(name, &found["config"]);
             continue;
         }
         let sizes = if found["config"]["family"] == "pard" { "first_sizes" } else { "node_counts" };
@@ -38,8 +38,9 @@ fn every_embedded_model_opens_and_draws() {
 }
 
 /// Bodies go on from simulated runs; walkers from a recording; a molecule from frames of its own atoms, or of ethanol, of whose elements all
-/// but benzene know the forecasts, slowly drifting.
-fn continues(name: &str, systems: &Value) {
+/// but benzene know the forecasts, slowly drifting. Models of one molecule bring it along.
+fn draws_trajectories(name: &str, config: &Value) {
+    let systems = &config["systems"];
     let place = tempfile::tempdir().unwrap();
     let (input, output) = (place.path().join("molecule.extxyz"), place.path().join("next.npz"));
     let mut command = equidrift();
@@ -58,6 +59,7 @@ fn continues(name: &str, systems: &Value) {
             command.arg("--from").arg(&input);
             1
         }
+        None if config["molecule"].is_object() => 1,
         None => {
             let ring = |element: &'static str, radius: f64| {
                 (0..6).map(move |k| {
