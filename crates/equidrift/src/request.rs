@@ -165,15 +165,15 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::Request`] where an option is given that the sampler does not have.
     pub fn resolve(&self, default_sampler: &SamplerConfig, default_steps: usize) -> Result<Self, Error> {
-        for (field, given) in [
-            ("grid", self.grid.is_some()),
-            ("churn", self.churn.is_some()),
-            ("temperature", self.temperature.is_some() && self.trajectories.is_none()),
-        ] {
+        for (field, given) in [("grid", self.grid.is_some()), ("churn", self.churn.is_some())] {
             if given {
                 let reason = "only models of family pard draw classes step by step; other samplers have options of their own";
                 return Err(Error::Request { field, reason });
             }
+        }
+        if self.temperature.is_some() && self.trajectories.is_none() {
+            let reason = "only models of family pard and of trajectories have a temperature";
+            return Err(Error::Request { field: "temperature", reason });
         }
         if self.temperature.is_some_and(|temperature| temperature.noise != temperature.data) {
             let reason = "trajectories have one temperature, a number, on the whole way";
