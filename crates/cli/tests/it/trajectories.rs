@@ -61,11 +61,11 @@ fn a_low_temperature_narrows_the_samples_of_a_window() {
     };
     let spreads = ["2", "1", "0.5", "0.01"].map(spread);
     assert!(spreads.windows(2).all(|pair| pair[1] < 0.75 * pair[0]) && spreads[3] < 0.05 * spreads[1]);
-    let plain = fs::read(place.path("drawn.npz")).unwrap();
+    let narrow = fs::read(place.path("drawn.npz")).unwrap();
     place.drawn(&model, "drawn.npz", SPRINGS);
     let unsaid = fs::read(place.path("drawn.npz")).unwrap();
     place.drawn(&model, "drawn.npz", &format!("{SPRINGS} --temperature 1"));
-    assert!(fs::read(place.path("drawn.npz")).unwrap() == unsaid && unsaid != plain);
+    assert!(fs::read(place.path("drawn.npz")).unwrap() == unsaid && unsaid != narrow);
     for (temperature, reason) in [("1.2:0.9", "one temperature"), ("0", "0.01 to 100")] {
         let line = format!("{SPRINGS} --temperature {temperature}");
         assert_refused(&place.generate(&model, "x.npz", &line), 2, reason);
