@@ -2,6 +2,7 @@
 
 use clap::Args;
 use equidrift::FamilyModel;
+use equidrift_backend::model_description::{BondsConfig, Vocabulary};
 use equidrift_backend::weights::{HostTensor, ParameterSet};
 use equidrift_geotdm::{GeotdmModel, NetworkConfig};
 use equidrift_pard::PardModel;
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &InspectArgs) -> CliResult {
         ("nodes", format!("at most {}", config.max_nodes)),
     ];
     if let Some(vocabulary) = &config.vocabulary {
-        lines.push(("atoms", vocabulary.atoms.join(" ")));
+        lines.extend(of_molecules(vocabulary, config.bonds));
     }
     lines.push((
         "node network",
@@ -120,6 +121,15 @@ fn for_machines(
     stdout::json(&Inspection { sha256: model.sha256(), parameters, config, tensors })
 }
 
+/// What models of molecules have besides.
+fn of_molecules(vocabulary: &Vocabulary, bonds: BondsConfig) -> [(&'static str, String); 2] {
+    let bonds = match bonds {
+        BondsConfig::Orders => "orders of a Kekulé form",
+        BondsConfig::Aromatic => "single, aromatic, double and triple",
+    };
+    [("atoms", vocabulary.atoms.join(" ")), ("bonds", bonds.to_owned())]
+}
+
 /// A line for each.
 fn for_people(lines: &[(&str, String)]) -> CliResult {
     stdout::text(&lines.iter().map(|(name, value)| format!("{name:13} {value}\n")).collect::<String>())
@@ -151,7 +161,7 @@ fn inspect_pard(model: &equidrift::Model, pard: &PardModel, as_json: bool) -> Cl
         ("weights", format!("{:?}, {} tensors", config.sampling_weights, tensors.len()).to_lowercase()),
     ];
     if let Some(vocabulary) = &config.vocabulary {
-        lines.insert(5, ("atoms", vocabulary.atoms.join(" ")));
+        lines.splice(5..5, of_molecules(vocabulary, config.bonds));
     }
     if let Some(origin) = &config.origin {
         lines.push(("origin", origin.clone()));

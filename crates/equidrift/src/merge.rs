@@ -16,7 +16,7 @@ use crate::manifest::{IdRange, Manifest, Progress};
 use crate::output::hexadecimal;
 use crate::shard::Shard;
 use crate::summary::Tally;
-use crate::trajectories::{merge_trajectories, trajectory_format};
+use crate::trajectories::merge_trajectories;
 
 /// Joins the finished shard files `parts` into `output`, with a manifest of its own, which is returned.
 ///
@@ -26,7 +26,7 @@ use crate::trajectories::{merge_trajectories, trajectory_format};
 pub fn merge(parts: &[PathBuf], output: &Path) -> Result<Manifest, Error> {
     let parts = in_shard_order(parts, output)?;
     let mut merged = merged_manifest(&parts)?;
-    if trajectory_format(&merged.identity.format).is_some() {
+    if equidrift_trajectory::Format::of_name(&merged.identity.format).is_some() {
         return merge_trajectories(&parts, merged, output);
     }
     let frame = Frame::of_format(&merged.identity.format);

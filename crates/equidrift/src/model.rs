@@ -332,7 +332,9 @@ pub(crate) fn kind_of_geotdm(error: &GeotdmError) -> ErrorKind {
 pub(crate) fn kind_of_trajectory(error: &TrajectoryError) -> ErrorKind {
     match error {
         TrajectoryError::File { task: "write", .. } => ErrorKind::Failure,
-        TrajectoryError::UnknownFormat { .. } | TrajectoryError::Selection { .. } => ErrorKind::Usage,
+        TrajectoryError::UnknownFormat { .. }
+        | TrajectoryError::ReadOnlyFormat { .. }
+        | TrajectoryError::Selection { .. } => ErrorKind::Usage,
         TrajectoryError::TooFew { what: "a simulation", .. }
         | TrajectoryError::TooMany { what: "bodies", .. } => ErrorKind::Usage,
         TrajectoryError::Stream(_) => ErrorKind::Failure,

@@ -2,6 +2,13 @@
 
 use std::path::PathBuf;
 
+/// What a build with or without feature `chemfiles` knows besides.
+const OTHER_FORMATS: &str = if cfg!(feature = "chemfiles") {
+    ", or one that chemfiles knows (.dcd, .trr, .nc, .lammpstrj, ...)"
+} else {
+    "; a build with feature `chemfiles` also has .dcd, .trr, .nc, .lammpstrj and more"
+};
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -129,8 +136,15 @@ pub enum TrajectoryError {
     },
 
     /// A file name whose suffix names no trajectory format.
-    #[error("{}: unknown trajectory format; use one of .xtc, .extxyz, .xyz, .pdb, .h5md, .npz", path.display())]
+    #[error("{}: unknown trajectory format; use one of .xtc, .extxyz, .xyz, .pdb, .h5md, .npz{OTHER_FORMATS}", path.display())]
     UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A format that can be read and not written.
+    #[error("{}: files of this format can be read, but not written", path.display())]
+    ReadOnlyFormat {
         /// The file.
         path: PathBuf,
     },

@@ -7,6 +7,7 @@
 //! | `.pdb .ent` | [`Format::Pdb`] | elements, names, bonds, positions to 0.001 Å, cell; one `MODEL` a frame | Å |
 //! | `.h5md .h5` | [`Format::H5md`] | elements, bonds, positions, cell, time | as its `unit` attributes say; Å and fs when written |
 //! | `.npz` | [`Format::Npz`] | elements `z`, `bonds`, positions `R`, `cell`, `dt_fs`, `window` of samples | Å, fs |
+//! | `.dcd .trr .nc` and more | `Format::Chemfiles` | what the format holds; with feature `chemfiles` only | as the format says |
 //!
 //! A file that is cut off or damaged gives [`TrajectoryError::Frame`] with the number of the frame; the frames before it
 //! have been read. A file is written under another name beside its place and renamed when it is complete.
@@ -22,6 +23,8 @@ use crate::trajectory::{Frame, Trajectory};
 
 mod array_file;
 mod atomic_file;
+#[cfg(feature = "chemfiles")]
+mod chemfiles;
 mod extxyz;
 mod extxyz_comment;
 mod h5md;
@@ -61,6 +64,9 @@ pub enum Format {
     H5md,
     /// Arrays of NumPy.
     Npz,
+    /// Any other format of the library chemfiles, which the suffix names.
+    #[cfg(feature = "chemfiles")]
+    Chemfiles,
 }
 
 impl Format {
@@ -76,11 +82,41 @@ impl Format {
             Some("pdb" | "ent") => Ok(Self::Pdb),
             Some("h5md" | "h5" | "hdf5") => Ok(Self::H5md),
             Some("npz") => Ok(Self::Npz),
+            #[cfg(feature = "chemfiles")]
+            Some(_) if chemfiles::format_of(path).is_some() => Ok(Self::Chemfiles),
             _ => Err(TrajectoryError::UnknownFormat { path: path.to_owned() }),
         }
     }
 
-    /// Its name, which is its usual suffix.
+    /// The format of a file that is to be written.
+    ///
+    /// # Errors
+    /// As [`Format::of_path`]; [`TrajectoryError::ReadOnlyFormat`].
+    pub fn to_write(path: &Path) -> Result<Self, TrajectoryError> {
+        let format = Self::of_path(path)?;
+        #[cfg(feature = "chemfiles")]
+        if format == Self::Chemfiles && !chemfiles::can_write(path) {
+            return Err(TrajectoryError::ReadOnlyFormat { path: path.to_owned() });
+        }
+        Ok(format)
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Xtc,
+            Self::ExtXyz,
+            Self::Pdb,
+            Self::H5md,
+            Self::Npz,
+            #[cfg(feature = "chemfiles")]
+            Self::Chemfiles,
+        ];
+        all.into_iter().find(|format| format.name() == name)
+    }
+
+    /// Its name, which is its usual suffix where it has but one.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -89,6 +125,8 @@ impl Format {
             Self::Pdb => "pdb",
             Self::H5md => "h5md",
             Self::Npz => "npz",
+            #[cfg(feature = "chemfiles")]
+            Self::Chemfiles => "chemfiles",
         }
     }
 }
@@ -158,6 +196,8 @@ impl TrajectoryReader {
             Format::Pdb => Box::new(pdb::PdbSource::open(path)?),
             Format::H5md => Box::new(h5md::H5mdSource::open(path)?),
             Format::Npz => Box::new(npz::NpzSource::open(path, options.run)?),
+            #[cfg(feature = "chemfiles")]
+            Format::Chemfiles => Box::new(chemfiles::ChemfilesSource::open(path)?),
         };
         Ok(Self { path: path.to_owned(), source, next: 0, ended: false })
     }
@@ -223,9 +263,9 @@ impl TrajectoryWriter {
     /// Begins a file of the format its suffix names.
     ///
     /// # Errors
-    /// [`TrajectoryError::UnknownFormat`], [`TrajectoryError::File`], those of [`Selection::atoms`].
+    /// Those of [`Format::to_write`] and [`Selection::atoms`], [`TrajectoryError::File`].
     pub fn create(path: &Path, topology: &Topology, options: &WriteOptions) -> Result<Self, TrajectoryError> {
-        let format = Format::of_path(path)?;
+        let format = Format::to_write(path)?;
         let atoms = topology.atoms();
         if atoms > MOST_ATOMS {
             let (found, maximum) = (atoms as u64, MOST_ATOMS as u64);
@@ -242,6 +282,8 @@ impl TrajectoryWriter {
             Format::Pdb => Box::new(pdb_writer::PdbSink::create(path, topology)?),
             Format::H5md => Box::new(h5md_writer::H5mdSink::create(path, topology)?),
             Format::Npz => Box::new(npz_writer::NpzSink::create(path, topology)?),
+            #[cfg(feature = "chemfiles")]
+            Format::Chemfiles => Box::new(chemfiles::ChemfilesSink::create(path, topology)?),
         };
         let stride = options.stride.max(1) as u64;
         Ok(Self { sink, atoms, selected, stride, given: 0, written: 0, path: path.to_owned() })

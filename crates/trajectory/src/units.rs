@@ -7,6 +7,8 @@
 pub const ANGSTROM_PER_NM: f64 = 10.0;
 /// Femtoseconds in a picosecond.
 pub const FS_PER_PS: f64 = 1000.0;
+/// Femtoseconds in CHARMM's unit of time (DCD).
+pub const FS_PER_AKMA: f64 = 48.888_21;
 
 /// Ångström in a unit of length of that name, as H5MD writes it.
 #[must_use]
@@ -31,7 +33,7 @@ pub fn fs_per(unit: &str) -> Option<f64> {
         "ns" => Some(1e6),
         "us" => Some(1e9),
         "s" | "sec" | "second" => Some(1e15),
-        "AKMA" => Some(48.888_21),
+        "AKMA" => Some(FS_PER_AKMA),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
-//! Trajectories to look at: balls and sticks that turn with the pointer, a slider of frames. The script of [`SCRIPT`] draws
-//! them on a canvas; page and script need nothing from elsewhere.
+//! Trajectories to look at: balls and sticks that turn with the pointer, a slider of frames. 3Dmol draws them, which is in the page
+//! as a whole (half a megabyte), so that the page needs nothing from elsewhere.
+//!
+//! Rego & Koes, "3Dmol.js: molecular visualization with WebGL", Bioinformatics 31, 2015.
 
 use std::fmt::Write as _;
 
@@ -7,7 +9,11 @@ use serde::Serialize;
 
 use super::html::escape;
 
-/// What draws.
+/// `build/3Dmol-min.js` of 3dmol 2.5.5 of the npm registry, as it is there.
+const LIBRARY: &str = include_str!("3dmol/3Dmol-min.js");
+/// Its licence, which goes wherever it goes.
+const LICENCE: &str = include_str!("3dmol/LICENSE");
+/// What hands the scenes over to it.
 const SCRIPT: &str = include_str!("motion.js");
 
 /// A motion, or several of the same bodies at once.
@@ -35,7 +41,7 @@ pub(crate) struct Motion {
     pub(crate) frames: Vec<Vec<f32>>,
 }
 
-/// Writes the scenes, and the script that draws them.
+/// Writes the scenes, and the scripts that draw them.
 pub(super) fn write(page: &mut String, scenes: &[Scene]) {
     // Writing to a String cannot fail, so the results below are dropped.
     for scene in scenes {
@@ -43,12 +49,14 @@ pub(super) fn write(page: &mut String, scenes: &[Scene]) {
         let data = serde_json::to_string(scene).unwrap_or_default().replace('<', "\\u003c");
         let _ = writeln!(
             page,
-            "<figure class=\"motion\"><figcaption>{}</figcaption><canvas tabindex=\"0\" aria-label=\"{0}\"></canvas>\
+            "<figure class=\"motion\"><figcaption>{}</figcaption><div class=\"stage\" tabindex=\"0\" role=\"img\" aria-label=\"{0}\"></div>\
              <div class=\"controls\"></div><script type=\"application/json\">{data}</script></figure>",
             escape(&scene.name)
         );
     }
-    let _ = writeln!(page, "<script>{SCRIPT}</script>");
+    // In a comment of HTML no two hyphens may follow one another.
+    let licence = LICENCE.replace("--", "- -");
+    let _ = writeln!(page, "<!--\n{licence}\n-->\n<script>{LIBRARY}</script>\n<script>{SCRIPT}</script>");
 }
 
 #[cfg(test)]
@@ -67,8 +75,9 @@ mod tests {
         };
         let mut page = String::new();
         write(&mut page, &[scene]);
-        assert_eq!(page.matches("</script>").count(), 2);
-        assert!(!page.contains("<b>") && page.contains("[[0.5,0.5,0.5,0.5,0.5,0.5]]"));
+        assert_eq!(page.matches("</script>").count(), 3);
+        assert!(page.contains("University of Pittsburgh"));
+        assert!(!page.contains("</script><b>") && page.contains("[[0.5,0.5,0.5,0.5,0.5,0.5]]"));
         for word in ["http", "src=", "import", "fetch", "XMLHttpRequest", "eval("] {
             assert!(!SCRIPT.contains(word), "{word}");
         }

@@ -48,7 +48,7 @@ i.s0{background:var(--c0)}i.s1{background:var(--c1)}i.s2{background:var(--c2)}i.
 .frame{fill:none;stroke:var(--line)}.shade{fill:var(--c0)}
 .motion{margin:12px 0 0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
 .motion figcaption{font-weight:500;font-size:13.5px}
-.motion canvas{display:block;width:100%;height:380px;cursor:grab;touch-action:none}
+.stage{position:relative;width:100%;height:380px;cursor:grab;color:var(--soft)}
 .controls{display:flex;flex-wrap:wrap;gap:6px 14px;align-items:center;color:var(--soft);font-size:13px}
 .controls input[type=range]{flex:1;min-width:140px}
 .controls label{display:flex;gap:4px}

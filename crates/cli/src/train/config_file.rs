@@ -25,9 +25,6 @@ struct Leaf {
     place: Range<usize>,
 }
 
-/// Keys that say which other keys a table may have; they are looked at before those.
-const KINDS: [&str; 3] = ["name", "type", "model_type"];
-
 impl<'a> ConfigFile<'a> {
     /// Reads a TOML file. A `training.toml` of an earlier run may be used as it is: what was found in its data is no setting.
     pub(super) fn read(path: &'a Path) -> Result<Self, Failure> {
@@ -46,32 +43,47 @@ impl<'a> ConfigFile<'a> {
     /// Lays the file over other settings, only to see whether `merge` finds them to be any.
     pub(super) fn check(&self, merge: Check<'_>) -> Result<(), Failure> {
         let Err(error) = merge(std::slice::from_ref(&self.table)) else { return Ok(()) };
-        let line = self.culprit(merge).map_or(String::new(), |line| format!(":{line}"));
         let failure = Failure::from(error);
+        let line = self.culprit(failure.text(), merge).map_or(String::new(), |line| format!(":{line}"));
         let message = format!("{}{line}: {}", self.path.display(), failure.text());
         Err(Failure::message(failure.exit(), message))
     }
 
-    /// Line of the first setting with which the settings before it are none any more.
-    fn culprit(&self, merge: Check<'_>) -> Option<usize> {
+    /// Line of the first setting without which all would be well. Where more than one is wrong: of the first that the error speaks of
+    /// and without which it would be another, or else of any without which it would be.
+    fn culprit(&self, error: &str, merge: Check<'_>) -> Option<usize> {
         let document = DeTable::parse(&self.text).ok()?;
         let mut leaves = Vec::new();
         collect(document.get_ref(), &[], &mut leaves);
         leaves.retain(|leaf| leaf.path[0] != "data");
-        leaves.sort_by_key(|leaf| !leaf.path.last().is_some_and(|key| KINDS.contains(&key.as_str())));
-        let mut table = json!({});
-        for leaf in leaves {
-            let mut place = &mut table;
-            for key in &leaf.path {
-                place = &mut place[key.as_str()];
-            }
-            *place = leaf.value;
-            if merge(std::slice::from_ref(&table)).is_err() {
-                return Some(self.text[..leaf.place.start].matches('\n').count() + 1);
+        let line = |leaf: &Leaf| self.text[..leaf.place.start].matches('\n').count() + 1;
+        let mut others = Vec::new();
+        for (number, leaf) in leaves.iter().enumerate() {
+            let rest = leaves.iter().enumerate().filter(|(other, _)| *other != number);
+            let Err(other) = merge(&[table_of(rest.map(|(_, leaf)| leaf))]) else { return Some(line(leaf)) };
+            if Failure::from(other).text() != error {
+                others.push(leaf);
             }
         }
-        None
+        let named = |leaf: &&&Leaf| {
+            let value = leaf.value.as_str().map_or_else(|| leaf.value.to_string(), str::to_owned);
+            leaf.path.last().into_iter().chain([&value]).any(|word| error.contains(&format!("`{word}`")))
+        };
+        others.iter().find(named).or(others.first()).map(|leaf| line(leaf))
     }
+}
+
+/// Settings as the tables they stand in.
+fn table_of<'l>(leaves: impl Iterator<Item = &'l Leaf>) -> Value {
+    let mut table = json!({});
+    for leaf in leaves {
+        let mut place = &mut table;
+        for key in &leaf.path {
+            place = &mut place[key.as_str()];
+        }
+        *place = leaf.value.clone();
+    }
+    table
 }
 
 /// Every value of a table that is no table itself, in the order of the file.
@@ -132,6 +144,13 @@ mod tests {
             ("[schedule]\nfloor = 1e-5\nname = \"cosine\"\n[validation]\nfration = 0.1\n", 5, "fration"),
             ("validation = { rows = \"a\", ever = 2 }\n", 1, "ever"),
             ("atoms = [\"C\", 3]\n", 1, "invalid type"),
+            ("[paths.x]\ntype = \"cosin\"\noffset = 0.1\n[paths.adj]\ntype = \"cosine\"\n", 2, "cosin"),
+            (
+                "[networks.x]\nmodel_type = \"ScoreNetworkX_GMH\"\nnhid = 8\n[sampling]\nnum = -5\n",
+                2,
+                "max_feat_num",
+            ),
+            ("[sampling]\nnum = -5\n[validation]\nevery = -6\n", 2, "-5"),
             ("[data]\nfile = \"x\"\n[sampling]\nnum = -5\n", 4, "-5"),
         ] {
             let message = check(text).unwrap_err();

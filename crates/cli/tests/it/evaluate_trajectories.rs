@@ -120,9 +120,16 @@ fn files_that_do_not_fit_are_refused() {
     refused("samples.npz --reference reference.npz --report no/such.html", 1, "no/such.html");
 }
 
-/// That a page has no address in it but the name of a format.
+/// That a page has no address in it but the name of a format and what the library that draws motions mentions; and that it forbids the
+/// browser to load anything.
 fn assert_alone(page: &str) {
-    let named = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(page.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'"));
+    let mut named = page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "");
+    if page.contains("3Dmol") {
+        named = named.replace(include_str!("../../src/report/3dmol/3Dmol-min.js"), "");
+        let licence = named.find("3Dmol.js incorporates").zip(named.find("-->")).unwrap();
+        named.replace_range(licence.0..licence.1, "");
+    }
     for word in ["http", "//cdn", "src=", "url(", "@import", "fetch("] {
         assert!(!named.contains(word), "{word}");
     }

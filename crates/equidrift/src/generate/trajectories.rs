@@ -261,8 +261,8 @@ impl TrajectoryGenerator {
 /// # Errors
 /// See [`Error`]. Whatever the error, the output can be resumed.
 pub fn generate_trajectories(job: TrajectoryJob<'_>) -> Result<TrajectorySummary, Error> {
-    let format = Format::of_path(job.output)?;
-    let truth_format = job.truth.map(Format::of_path).transpose()?;
+    let format = Format::to_write(job.output)?;
+    let truth_format = job.truth.map(Format::to_write).transpose()?;
     let generator = TrajectoryGenerator::open(job.request)?;
     if let (Some(path), Some(_)) = (job.truth, truth_format) {
         if !generator.starts.is_truth_known() {

@@ -8,8 +8,6 @@ mod starts;
 pub use request::{GUIDANCE, TrajectoryRequest};
 pub use source::TrajectorySource;
 
-pub(crate) use records::{
-    append_record, merge_trajectories, trajectory_format, write_trajectories, write_truth,
-};
+pub(crate) use records::{append_record, merge_trajectories, write_trajectories, write_truth};
 pub(crate) use source::{MolecularRun, Systems};
 pub(crate) use starts::{Starts, forecast_frames};

@@ -18,13 +18,6 @@ use crate::error::Error;
 use crate::manifest::{Manifest, Progress};
 use crate::output::{sha256_of, verify_complete};
 
-/// The format a manifest names, if it is one of trajectories.
-pub(crate) fn trajectory_format(name: &str) -> Option<Format> {
-    [Format::Xtc, Format::ExtXyz, Format::Pdb, Format::H5md, Format::Npz]
-        .into_iter()
-        .find(|format| format.name() == name)
-}
-
 /// The record of frames `[T, N]`.
 pub(crate) fn append_record(frames: &[Vec<[f32; 3]>]) -> Vec<u8> {
     let mut record = (frames.len() as u32).to_le_bytes().to_vec();

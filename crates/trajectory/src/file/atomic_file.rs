@@ -39,6 +39,12 @@ impl AtomicFile {
         Ok(Self { path: path.to_owned(), out: BufWriter::new(temporary) })
     }
 
+    /// Where the file is until it is complete, for a library that opens it by name.
+    #[cfg(feature = "chemfiles")]
+    pub(super) fn temporary(&self) -> &Path {
+        self.out.get_ref().path()
+    }
+
     /// Synced to disk and renamed. A crash or an error leaves the old file as it was.
     pub(super) fn finish(self) -> io::Result<()> {
         let temporary = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;

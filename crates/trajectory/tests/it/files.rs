@@ -180,7 +180,7 @@ fn what_a_format_cannot_hold_is_refused_with_the_frame() {
         assert_eq!(writer.write(&frame).is_err(), ["xtc", "pdb"].contains(&suffix), "{suffix}");
     }
     assert!(matches!(
-        TrajectoryReader::open(Path::new("molecule.mol2")),
+        TrajectoryReader::open(Path::new("molecule.unknown")),
         Err(TrajectoryError::UnknownFormat { .. })
     ));
     assert!(matches!(

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // a test may fail by panicking
 
 mod baselines;
+#[cfg(feature = "chemfiles")]
+mod chemfiles;
 mod data_files;
 mod evaluation;
 mod features;

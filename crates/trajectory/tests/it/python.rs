@@ -12,7 +12,7 @@ fn interpreter() -> String {
 }
 
 /// Whether Python has these modules; prints why a test is skipped if not.
-fn has(modules: &[&str]) -> bool {
+pub(crate) fn has(modules: &[&str]) -> bool {
     let code =
         format!("import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in {modules:?}))");
     let found = Command::new(interpreter())
@@ -26,7 +26,7 @@ fn has(modules: &[&str]) -> bool {
     found
 }
 
-fn run(script: &str, folder: &std::path::Path) {
+pub(crate) fn run(script: &str, folder: &std::path::Path) {
     let output =
         Command::new(interpreter()).args(["-W", "ignore", "-c", script]).arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
