@@ -14,7 +14,6 @@
       return;
     }
 
-    // Nothing may be translucent: 3Dmol draws what is so invisibly where only the page is behind it.
     // Sticks of 3Dmol come from the list of neighbours that each atom has.
     var neighbours = scene.radii.map(function () { return []; });
     scene.bonds.forEach(function (bond) {
@@ -23,6 +22,7 @@
     });
     // Where samples lie upon the truth, it must not hide them.
     var full = scene.bonds.length && scene.motions.length > 1 ? 0.6 : 1;
+    // Nothing is translucent: 3Dmol does not show what is, where only the page is behind it.
     function bodies(motion, points) {
       return scene.radii.map(function (radius, i) {
         var colour = motion.faint ? FAINT : scene.colours[i];
