@@ -142,7 +142,7 @@ pub enum TrajectoryError {
         path: PathBuf,
     },
 
-    /// A format that can be read and not written.
+    /// A format that can be read and not written; with feature `chemfiles` only.
     #[error("{}: files of this format can be read, but not written", path.display())]
     ReadOnlyFormat {
         /// The file.

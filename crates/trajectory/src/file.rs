@@ -208,6 +208,18 @@ impl TrajectoryReader {
         self.source.topology()
     }
 
+    /// The next frame, which has as many atoms as the first.
+    fn next_checked(&mut self) -> Result<Option<Frame>, TrajectoryError> {
+        let frame = self.source.next_frame()?;
+        let (expected, found) = (self.topology().atoms(), frame.as_ref().map(|frame| frame.positions.len()));
+        match found {
+            Some(found) if found != expected => {
+                Err(TrajectoryError::Count { what: "atoms, as in the first frame", expected, found })
+            }
+            _ => Ok(frame),
+        }
+    }
+
     /// Reads what is left into memory.
     ///
     /// # Errors
@@ -229,7 +241,7 @@ impl Iterator for TrajectoryReader {
         if self.ended {
             return None;
         }
-        let result = self.source.next_frame().transpose();
+        let result = self.next_checked().transpose();
         self.ended = !matches!(result, Some(Ok(_)));
         let result = result?.map_err(|source| at_frame(&self.path, self.next, self.source.line(), source));
         self.next += 1;

@@ -1,5 +1,5 @@
-//! Every other format that the library chemfiles knows: DCD, TRR, AMBER NetCDF, TNG, LAMMPS, GRO, mmCIF, MMTF, MOL2 and more, also
-//! packed (`.xyz.gz`). Feature `chemfiles`.
+//! Every other format that the library chemfiles knows: DCD, TRR, AMBER NetCDF, TNG, LAMMPS, GRO, MMTF, MOL2 and more, also
+//! packed (`.pdb.gz`). Feature `chemfiles`.
 //!
 //! The library's objects cannot leave the thread that made them, so each file has a thread of its own, one frame ahead of its user.
 //! Lengths are ångström and times picoseconds here, whatever they are in the file. What a damaged file does to memory is the
@@ -21,6 +21,9 @@ use crate::error::TrajectoryError;
 use crate::topology::{Residue, Topology};
 use crate::trajectory::Frame;
 use crate::units::{FS_PER_AKMA, FS_PER_PS, shortest_decimal};
+
+/// No format rounds positions to steps of more ångström.
+const COARSEST: f64 = 0.05;
 
 /// The library's name for the format of a file, by its suffix.
 pub(super) fn format_of(path: &Path) -> Option<String> {
@@ -95,12 +98,7 @@ impl FrameSource for ChemfilesSource {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
-        let Some((frame, _)) = self.receive()? else { return Ok(None) };
-        let (expected, found) = (self.topology.atoms(), frame.positions.len());
-        if expected != found {
-            return Err(TrajectoryError::Count { what: "atoms, as in the first frame", expected, found });
-        }
-        Ok(Some(frame))
+        Ok(self.receive()?.map(|(frame, _)| frame))
     }
 }
 
@@ -174,6 +172,8 @@ pub(super) struct ChemfilesSink {
     answers: Receiver<Result<(), TrajectoryError>>,
     thread: JoinHandle<()>,
     written: usize,
+    /// Positions of the last frame.
+    last: Vec<[f32; 3]>,
 }
 
 impl ChemfilesSink {
@@ -187,7 +187,7 @@ impl ChemfilesSink {
         let thread = Builder::new().name("chemfiles".to_owned()).spawn(move || {
             write_frames(&place, &of_thread, &topology, &to_write, &answer);
         })?;
-        let sink = Self { file, format, frames, answers, thread, written: 0 };
+        let sink = Self { file, format, frames, answers, thread, written: 0, last: Vec::new() };
         sink.answer()?;
         Ok(sink)
     }
@@ -202,17 +202,29 @@ impl FrameSink for ChemfilesSink {
         self.frames.send(frame.clone()).map_err(|_| panicked())?;
         self.answer()?;
         self.written += 1;
+        self.last.clone_from(&frame.positions);
         Ok(())
     }
 
-    /// The library does not say whether what it kept back has reached the disk when it closes a file: the frames are counted.
+    /// The library does not say whether what it kept back has reached the disk when it closes a file, nor that a format (CIF) has no
+    /// place for positions without a cell: the frames are counted, and the last is read.
     fn finish(self: Box<Self>) -> Result<(), TrajectoryError> {
-        let Self { file, format, frames, thread, written, .. } = *self;
+        let Self { file, format, frames, thread, written, last, .. } = *self;
         drop(frames);
         thread.join().map_err(|_| panicked())?;
-        let found = ForeignFile::open_with_format(file.temporary(), 'r', &*format).map_err(foreign)?.nsteps();
+        let mut again = ForeignFile::open_with_format(file.temporary(), 'r', &*format).map_err(foreign)?;
+        let found = again.nsteps();
         if found != written {
             return Err(TrajectoryError::Count { what: "frames in the file", expected: written, found });
+        }
+        if written > 0 {
+            let mut read = ::chemfiles::Frame::new();
+            again.read_step(written - 1, &mut read).map_err(foreign)?;
+            let pairs = read.positions().as_flattened().iter().zip(last.as_flattened());
+            let near = pairs.filter(|&(read, last)| (read - f64::from(*last)).abs() <= COARSEST).count();
+            if near != last.as_flattened().len() {
+                return Err(TrajectoryError::Unsupported { format: "such", what: "these positions" });
+            }
         }
         Ok(file.finish()?)
     }
@@ -227,7 +239,7 @@ fn write_frames(
     answer: &SyncSender<Result<(), TrajectoryError>>,
 ) {
     let opened = ForeignFile::open_with_format(path, 'w', format).map_err(foreign);
-    let (mut file, mut atoms) = match opened.and_then(|file| Ok((file, atoms_of(topology)?))) {
+    let (mut file, atoms) = match opened.and_then(|file| Ok((file, atoms_of(topology)?))) {
         Ok(ready) => ready,
         Err(error) => {
             // Nobody may be there any more to be told, here and below.
@@ -237,18 +249,20 @@ fn write_frames(
     };
     let _ = answer.send(Ok(()));
     for (step, frame) in frames.iter().enumerate() {
-        for (place, point) in atoms.positions_mut().iter_mut().zip(&frame.positions) {
+        // A copy of each, because what one frame has, a time say, cannot be taken from the next.
+        let mut written = atoms.clone();
+        for (place, point) in written.positions_mut().iter_mut().zip(&frame.positions) {
             *place = point.map(f64::from);
         }
-        atoms.set_step(step);
+        written.set_step(step);
         if let Some(time) = frame.time {
-            atoms.set("time", time / FS_PER_PS);
+            written.set("time", time / FS_PER_PS);
         }
-        atoms.set_cell(&frame.cell.map_or_else(UnitCell::infinite, |cell| {
+        written.set_cell(&frame.cell.map_or_else(UnitCell::infinite, |cell| {
             let (lengths, angles) = cell.lengths_and_angles();
             UnitCell::triclinic(lengths, angles)
         }));
-        let _ = answer.send(file.write(&atoms).map_err(foreign));
+        let _ = answer.send(file.write(&written).map_err(foreign));
     }
 }
 

@@ -37,6 +37,8 @@ fn what_is_written_is_read() {
             ("trr", false, false, true, 2e-6),
             ("nc", false, false, false, 0.0),
             ("gro", false, false, false, 0.0051),
+            ("lammpstrj", false, false, false, 1e-4),
+            ("mmtf", true, false, false, 0.000_51),
             ("mol2", true, true, false, 1e-4),
             ("pdb.gz", true, true, false, 0.000_51),
         ] {
@@ -124,6 +126,10 @@ fn bad_files_are_errors() {
     // A reader that is dropped early lets its thread go; a sink that was not finished leaves nothing.
     std::fs::write(&path, &bytes).unwrap();
     assert!(TrajectoryReader::open(&path).unwrap().next().unwrap().is_ok());
+    // Fractions of a cell that is not there.
+    let cif = file::write(&folder.path().join("a.cif"), &sample(9, 1, false), &WriteOptions::default());
+    assert!(matches!(cif, Err(TrajectoryError::Unsupported { .. })), "{cif:?}");
+    assert!(!folder.path().join("a.cif").exists());
     let tng = folder.path().join("a.tng");
     assert_eq!(Format::of_path(&tng).unwrap(), Format::Chemfiles);
     assert!(matches!(Format::to_write(&tng), Err(TrajectoryError::ReadOnlyFormat { .. })));
